@@ -1,0 +1,1 @@
+"""Backends: what runs a bundle's network on packed frames."""

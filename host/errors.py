@@ -1,0 +1,95 @@
+"""The errors bitswath raises on purpose.
+
+Every one is a `BitswathError` and also the built-in it refines, so callers may catch
+either. A message is one line: what was expected, what came, what to do.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "ArchiveError",
+    "BackendError",
+    "BackendTimeoutError",
+    "BitswathError",
+    "BundleError",
+    "CodecError",
+    "ConfigError",
+    "ContainerError",
+    "DatasetError",
+    "DependencyError",
+    "ExportError",
+    "ImageError",
+    "InputError",
+    "LoweringError",
+    "NetworkError",
+    "PackingError",
+    "VerificationError",
+]
+
+
+class BitswathError(Exception):
+    """Base of every error that bitswath raises on purpose."""
+
+
+class CodecError(BitswathError, ValueError):
+    """A codec was asked for something it cannot do, or got patches it does not fit."""
+
+
+class PackingError(BitswathError, ValueError):
+    """Codes do not fit their width, or bytes do not fit the declared shape."""
+
+
+class ContainerError(BitswathError, ValueError):
+    """A file format cannot hold these codes, or the file does not hold what it declares."""
+
+
+class ArchiveError(BitswathError, ValueError):
+    """A packed archive is damaged, of an unknown version, or does not fit its use."""
+
+
+class ImageError(BitswathError, ValueError):
+    """An image file cannot be read, or is not what the network takes."""
+
+
+class DatasetError(BitswathError, LookupError):
+    """A data set is not there, incomplete, or not laid out as expected."""
+
+
+class NetworkError(BitswathError, ValueError):
+    """An integer network is inconsistent: shapes, ranges or parameters do not fit."""
+
+
+class LoweringError(BitswathError, ValueError):
+    """A QONNX node has no integer form; the message names node, operator and reason."""
+
+
+class ExportError(BitswathError, ValueError):
+    """A Keras layer has no QONNX form; the message names layer and reason."""
+
+
+class ConfigError(BitswathError, ValueError):
+    """A configuration has a wrong key or value; the message names each."""
+
+
+class BundleError(BitswathError, ValueError):
+    """An accelerator bundle is damaged, incomplete, or of an unknown version."""
+
+
+class InputError(BitswathError, ValueError):
+    """Patches, codes or frames given to an accelerator do not fit its input."""
+
+
+class BackendError(BitswathError, RuntimeError):
+    """A backend failed or cannot be had on this machine."""
+
+
+class BackendTimeoutError(BackendError, TimeoutError):
+    """A backend did not answer within the time it was given."""
+
+
+class DependencyError(BitswathError, ImportError):
+    """An optional dependency is missing; the message names the extra that brings it."""
+
+
+class VerificationError(BitswathError, AssertionError):
+    """Two stages that must compute the same integers do not."""

@@ -1,0 +1,1 @@
+"""Data sets, quantizers, architectures, training, QONNX export, lowering and the zoo."""
