@@ -1,0 +1,5 @@
+"""``python -m bitswath``."""
+
+from bitswath.cli import main
+
+main()

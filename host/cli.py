@@ -1,0 +1,79 @@
+"""The command line. Each command's room is imported only when that command runs."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from bitswath import __version__
+from bitswath.errors import BitswathError
+
+__all__ = ["main"]
+
+_COMMANDS = {
+    "classify": ("bitswath.commands.classify", "Classify images, a folder, a zip or an archive."),
+    "compress": ("bitswath.commands.compress", "Reduce images to few bits and pack them into an archive."),
+    "info": ("bitswath.commands.info", "Say what a bundle or an archive holds."),
+    "train": ("bitswath.models.commands.train", "Train the network of a configuration."),
+    "export": ("bitswath.models.commands.export", "Make a bundle of a trained model or a QONNX file."),
+    "verify": ("bitswath.models.commands.verify", "Prove that all forms of a bundle compute the same integers."),
+}
+_EXTRAS = {"bitswath.models": "train", "bitswath.hw": "hw"}
+
+
+class _Commands(click.Group):
+    """Commands by name, each the `command` of its own module."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module, _ = _COMMANDS[cmd_name]
+        command: click.Command = importlib.import_module(module).command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in _COMMANDS.items()])
+
+
+@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="bitswath")
+def _cli() -> None:
+    """Few-bit satellite imagery on FPGA dataflow accelerators."""
+
+
+def main() -> None:
+    """Run the command line: exit code 0 for success, 1 for an error told in one line, 2 for wrong usage."""
+    try:
+        _cli(standalone_mode=False)
+    except click.exceptions.Abort:
+        _fail("interrupted", 130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.exceptions.Exit as leave:
+        sys.exit(leave.exit_code)
+    except BitswathError as error:
+        _fail(str(error), 1)
+    except ModuleNotFoundError as error:
+        _fail(_missing(error), 1)
+    except OSError as error:
+        _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error), 1)
+
+
+def _missing(error: ModuleNotFoundError) -> str:
+    wanted = " ".join(sys.argv[1:2])
+    room = _COMMANDS.get(wanted, ("bitswath", ""))[0]
+    extra = next((extra for prefix, extra in _EXTRAS.items() if room.startswith(prefix)), None)
+    need = f"pip install 'bitswath[{extra}]'" if extra else f"pip install {error.name}"
+    return f"'bitswath {wanted}' needs {error.name}, which is not installed; {need}"
+
+
+def _fail(message: str, code: int) -> None:
+    click.echo(f"bitswath: {' '.join(message.split())}", err=True)
+    sys.exit(code)

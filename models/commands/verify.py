@@ -1,0 +1,111 @@
+"""``bitswath verify``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from bitswath.bundle import Bundle, load_bundle
+from bitswath.errors import BackendError, DatasetError
+from bitswath.images import open_images
+from bitswath.models.verify import Verification, verify_bundle
+
+__all__ = ["command"]
+
+
+@click.command("verify")
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.option("--to", "target", type=click.Choice(["emulator", "rtl"]), default="emulator", show_default=True)
+@click.option("--frames", default=16, show_default=True, type=click.IntRange(1), help="Random frames, and real ones.")
+@click.option("--images", type=click.Path(path_type=Path), help="Real patches; else the data set it was trained on.")
+@click.option("--split", default="val", show_default=True, help="Which split of the real patches.")
+@click.option("--data", type=click.Path(path_type=Path), help="Where data sets are; else BITSWATH_DATA.")
+@click.option("--seed", default=0, show_default=True, help="Of the random frames.")
+def command(
+    bundle: Path, target: str, frames: int, images: Path | None, split: str, data: Path | None, seed: int
+) -> None:
+    """Prove that all forms of BUNDLE compute the same integers, on random and on real patches.
+
+    The last line is the verdict; the exit code is 0 only if everything is equal.
+    """
+    if target == "rtl":
+        raise BackendError("this version has no RTL simulation to verify against; use --to emulator")
+    console = Console()
+    loaded = load_bundle(bundle)
+    codes, notes = _codes(loaded, frames, images, split, data, seed)
+    result = verify_bundle(loaded, codes)
+    result.notes[:0] = notes
+    _show(console, result)
+    console.print(_verdict(loaded, result), highlight=False, soft_wrap=True)
+    sys.exit(0 if result.equal else 1)
+
+
+def _codes(
+    bundle: Bundle, frames: int, images: Path | None, split: str, data: Path | None, seed: int
+) -> tuple[NDArray[np.uint8], list[str]]:
+    entry = bundle.manifest.input
+    rng = np.random.default_rng(seed)
+    random = rng.integers(0, 2**entry.bits, (frames, *entry.code_shape), np.uint8)
+    notes = [f"random frames: {frames} (seed {seed})"]
+    real = _real_patches(bundle, frames, images, split, data, notes)
+    if real is None:
+        return random, notes
+    return np.concatenate([random, bundle.codec.encode(real)]), notes
+
+
+def _real_patches(
+    bundle: Bundle, frames: int, images: Path | None, split: str, data: Path | None, notes: list[str]
+) -> NDArray[np.generic] | None:
+    entry, training = bundle.manifest.input, bundle.manifest.provenance.source.training
+    if images is not None:
+        source = open_images(images, shape=entry.patch_shape, dtype=entry.patch_dtype)
+        source.items = source.items[:: max(1, len(source) // frames)][:frames]
+        patches: NDArray[np.generic] = np.concatenate([batch.patches for batch in source])
+        notes.append(f"real frames: {len(patches)} of {images}")
+        return patches
+    if training is None:
+        notes.append("real frames: none, the bundle names no data set; give --images")
+        return None
+    from bitswath.models.config import TrainConfig
+    from bitswath.models.datasets import load_configured
+
+    config = TrainConfig.model_validate(training).data
+    try:
+        samples = load_configured(config.model_copy(update={"limit": frames}), split, data=data)
+    except DatasetError as error:
+        notes.append(f"real frames: none ({error})")
+        return None
+    notes.append(f"real frames: {len(samples)} of {config.name}, {split} split")
+    return samples.patches
+
+
+def _show(console: Console, result: Verification) -> None:
+    for note in result.notes:
+        console.print(note, highlight=False)
+    table = Table("compared", "tensors", "integers", "differing", "first difference")
+    for item in result.comparisons:
+        where = ""
+        if item.first:
+            where = f"{item.first.tensor}{list(item.first.index)}: {item.first.expected} against {item.first.actual}"
+        table.add_row(f"{item.left} = {item.right}", str(item.tensors), f"{item.values:,}", str(item.differing), where)
+    console.print(table)
+
+
+def _verdict(bundle: Bundle, result: Verification) -> str:
+    if result.equal:
+        integers = sum(item.values for item in result.comparisons)
+        return f"EQUAL: {bundle.name}, {integers:,} integers compared over {result.frames} frames"
+    worst = next(item for item in result.comparisons if not item.equal)
+    if worst.first is None:
+        return f"NOT PROVED: {bundle.name}, {worst.left} and {worst.right} have no tensor in common"
+    first = worst.first
+    return (
+        f"DIFFERENT: {bundle.name}, {worst.left} and {worst.right} at stage {first.tensor}, index {list(first.index)}:"
+        f" {first.expected} against {first.actual}"
+    )

@@ -1,0 +1,217 @@
+"""Quantization-aware training of one configuration, resumable after any interruption.
+
+A run is a folder: ``config.json`` and ``codec.json`` (what is trained), ``log.jsonl`` (one line per
+epoch), ``<phase>.weights.h5`` (best on the validation split), ``checkpoint/`` (to resume) and
+``tensorboard/``. The phases are "float" (warm-up, optional) and "quantized".
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitswath.errors import ConfigError
+from bitswath.models.architectures import InputSpec, build_model
+from bitswath.models.augment import augment
+from bitswath.models.config import TrainConfig
+from bitswath.models.quantizers import keras, tf
+
+__all__ = ["Samples", "TrainingRun", "evaluate", "float_layers"]
+
+Encode = Callable[[NDArray[Any]], NDArray[np.uint8]]
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Raw patches uint8 or uint16 (N, H, W, C) with their labels int64 (N,)."""
+
+    patches: NDArray[Any]
+    labels: NDArray[np.int64]
+
+
+@dataclass
+class TrainingRun:
+    """Trains `config` on raw patches in `folder`; `encode` is the codec's.
+
+    `report(phase, epoch, metrics)` is called after every epoch, `progress(phase, done, total)` after
+    every step.
+    """
+
+    config: TrainConfig
+    spec: InputSpec
+    classes: int
+    encode: Encode
+    folder: Path
+    teacher: keras.Model | None = None
+    report: Callable[[str, int, dict[str, float]], None] = lambda phase, epoch, metrics: None
+    progress: Callable[[str, int, int], None] = lambda phase, done, total: None
+    _started: float = field(default_factory=time.monotonic, repr=False)
+
+    def fit(self, train: Samples, val: Samples) -> keras.Model:
+        """Train all phases, resuming what is there; returns the best quantized model in float32."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._claim_folder()
+        keras.utils.set_random_seed(self.config.schedule.seed)
+        if self.config.schedule.float_epochs:
+            warm = self._phase("float", None, train, val)
+            distill = self.config.distill
+            if distill and distill.teacher == "float":
+                self.teacher = warm
+        return self._phase("quantized", self.teacher, train, val)
+
+    def _claim_folder(self) -> None:
+        path = self.folder / "config.json"
+        text = self.config.model_dump_json(indent=2) + "\n"
+        if path.exists() and path.read_text() != text:
+            raise ConfigError(f"{self.folder}: holds a run of another configuration; choose another folder")
+        path.write_text(text)
+
+    def build(self, phase: str, *, training: bool = False) -> keras.Model:
+        """The network of a phase; convolutions in the schedule's precision only for training."""
+        widths = self.config.widths if phase == "quantized" else None
+        precision = self.config.schedule.precision if training else "float32"
+        return build_model(self.config.architecture, self.spec, self.classes, widths, precision)
+
+    def load_best(self, phase: str = "quantized") -> keras.Model:
+        model = self.build(phase)
+        model.load_weights(self.folder / f"{phase}.weights.h5")
+        return model
+
+    def _phase(self, phase: str, teacher: keras.Model | None, train: Samples, val: Samples) -> keras.Model:
+        schedule = self.config.schedule
+        epochs = schedule.float_epochs if phase == "float" else schedule.epochs
+        steps = -(-len(train.labels) // schedule.batch)
+        model = self.build(phase, training=True)
+        if phase == "quantized" and schedule.float_epochs:
+            warm = float_layers(self.load_best("float"))
+            for name, layer in float_layers(model).items():
+                layer.set_weights(warm[name].get_weights())
+        optimizer = keras.optimizers.legacy.Adam(_cosine(schedule.learning_rate, epochs, schedule.warmup_epochs, steps))
+        epoch, best, best_epoch = (tf.Variable(start, dtype=kind) for start, kind in _COUNTERS)
+        checkpoint = tf.train.Checkpoint(
+            model=model, optimizer=optimizer, epoch=epoch, best=best, best_epoch=best_epoch
+        )
+        manager = tf.train.CheckpointManager(checkpoint, str(self.folder / "checkpoint" / phase), max_to_keep=1)
+        if manager.latest_checkpoint:
+            checkpoint.restore(manager.latest_checkpoint)
+        step = _make_step(model, optimizer, teacher, self.config)
+        writer = tf.summary.create_file_writer(str(self.folder / "tensorboard" / phase))
+        while int(epoch) < epochs and not self._stalled(int(epoch), int(best_epoch)):
+            metrics = self._epoch(phase, int(epoch), steps, step, train)
+            metrics["val_accuracy"] = evaluate(model, self.encode, val)
+            metrics["elapsed_s"] = time.monotonic() - self._started
+            epoch.assign_add(1)
+            if metrics["val_accuracy"] > float(best):
+                best.assign(metrics["val_accuracy"])
+                best_epoch.assign(epoch)
+                _save_weights(model, self.folder / f"{phase}.weights.h5")
+            manager.save()
+            self._log(phase, int(epoch), metrics, writer)
+        return self.load_best(phase)
+
+    def _stalled(self, epoch: int, best_epoch: int) -> bool:
+        patience = self.config.schedule.early_stop
+        return patience is not None and epoch - best_epoch >= patience
+
+    def _epoch(self, phase: str, epoch: int, steps: int, step: Any, train: Samples) -> dict[str, float]:
+        rng = np.random.default_rng((self.config.schedule.seed, epoch, phase == "float"))
+        losses = []
+        for done, (codes, labels) in enumerate(self._batches(train, rng), 1):
+            losses.append(step(tf.constant(codes), tf.constant(labels)))
+            self.progress(phase, done, steps)
+        return {"loss": float(np.mean([loss.numpy() for loss in losses]))}
+
+    def _batches(self, train: Samples, rng: np.random.Generator) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+        size = self.config.schedule.batch
+        order = rng.permutation(len(train.labels))
+        for start in range(0, len(order), size):
+            chosen = order[start : start + size]
+            if len(chosen) < size:  # one batch shape: XLA compiles the quantizers once
+                chosen = np.concatenate([chosen, order[: size - len(chosen)]])
+            yield self.encode(augment(train.patches[chosen], self.config.augment, rng)), train.labels[chosen]
+
+    def _log(self, phase: str, epoch: int, metrics: dict[str, float], writer: Any) -> None:
+        line = {"phase": phase, "epoch": epoch} | {name: round(value, 5) for name, value in metrics.items()}
+        with (self.folder / "log.jsonl").open("a") as log:
+            log.write(json.dumps(line) + "\n")
+        with writer.as_default():
+            for name, value in metrics.items():
+                tf.summary.scalar(name, value, step=epoch)
+        self.report(phase, epoch, metrics)
+
+
+_COUNTERS: tuple[tuple[Any, Any], ...] = ((0, tf.int64), (0.0, tf.float64), (0, tf.int64))
+
+
+def _cosine(peak: float, epochs: int, warmup_epochs: float, steps: int) -> Any:
+    warmup = round(min(warmup_epochs, epochs / 2) * steps)
+    return keras.optimizers.schedules.CosineDecay(
+        0.0 if warmup else peak,
+        max(epochs * steps - warmup, 1),
+        alpha=0.01,
+        warmup_target=peak if warmup else None,
+        warmup_steps=warmup,
+    )
+
+
+def _make_step(model: keras.Model, optimizer: Any, teacher: keras.Model | None, config: TrainConfig) -> Any:
+    schedule, distill = config.schedule, config.distill
+    hard = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=schedule.label_smoothing)
+    classes = model.output_shape[-1]
+    kernels = [variable for variable in model.trainable_variables if "kernel" in variable.name and "scale" not in variable.name]
+
+    @tf.function
+    def step(codes: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        codes = tf.cast(codes, tf.float32)
+        with tf.GradientTape() as tape:
+            logits = model(codes, training=True)
+            loss = hard(tf.one_hot(labels, classes), logits)
+            if teacher is not None and distill is not None:
+                soft = _soft_loss(teacher(codes, training=False), logits, distill.temperature)
+                loss = (1 - distill.weight) * loss + distill.weight * soft
+        gradients = tape.gradient(loss, model.trainable_variables)
+        optimizer.apply_gradients(zip(gradients, model.trainable_variables))
+        if schedule.weight_decay:  # decoupled, as in Loshchilov and Hutter, ICLR 2019
+            rate = optimizer.lr(optimizer.iterations) * schedule.weight_decay
+            for kernel in kernels:
+                kernel.assign_sub(rate * kernel)
+        return loss
+
+    return step
+
+
+def _soft_loss(teacher: tf.Tensor, student: tf.Tensor, temperature: float) -> tf.Tensor:
+    """Cross-entropy of softened logits: Hinton et al., "Distilling the Knowledge", 2015."""
+    target = tf.nn.softmax(teacher / temperature)
+    losses = tf.nn.softmax_cross_entropy_with_logits(target, student / temperature)
+    return tf.reduce_mean(losses) * temperature**2
+
+
+def evaluate(model: keras.Model, encode: Encode, samples: Samples, batch: int = 300) -> float:
+    """Share of patches whose largest logit is at the label."""
+    predict = tf.function(lambda codes: tf.argmax(model(tf.cast(codes, tf.float32), training=False), -1))
+    correct = 0
+    for start in range(0, len(samples.labels), batch):
+        part = slice(start, start + batch)
+        correct += int((predict(tf.constant(encode(samples.patches[part]))).numpy() == samples.labels[part]).sum())
+    return correct / max(len(samples.labels), 1)
+
+
+def float_layers(model: keras.Model) -> dict[str, keras.layers.Layer]:
+    """Layers with float weights by their plain name, unwrapped from their quantizers."""
+    plain = (getattr(layer, "layer", layer) for layer in model.layers)
+    return {layer.name: layer for layer in plain if layer.weights}
+
+
+def _save_weights(model: keras.Model, path: Path) -> None:
+    partial = path.with_name(f".{path.name}")
+    partial = partial.with_name(partial.name.removesuffix(".weights.h5") + ".partial.weights.h5")
+    model.save_weights(partial)
+    partial.replace(path)

@@ -1,0 +1,91 @@
+"""A trained model on disk: what it was made from beside its weights.
+
+``model.json`` in the run's folder names the configuration, the codec, the classes and the data;
+``model.weights.h5`` holds the weights, settled (see `bitswath.models.settle`).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from bitswath.codecs import Codec, PaletteCodec, codec_from_dict
+from bitswath.errors import ConfigError
+from bitswath.files import write_atomic
+from bitswath.models.architectures import InputSpec, build_model
+from bitswath.models.config import TrainConfig
+from bitswath.models.quantizers import keras
+
+__all__ = ["ModelInfo", "Trained", "input_spec", "load_trained", "save_trained"]
+
+INFO = "model.json"
+WEIGHTS = "model.weights.h5"
+
+
+class ModelInfo(BaseModel):
+    """What a trained model is: all that is needed to build it again and to feed it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_version: Literal[1] = 1
+    config: TrainConfig
+    codec: dict[str, Any]
+    patch_shape: tuple[int, int, int]
+    classes: tuple[str, ...]
+    dataset: str
+    dataset_digest: str
+
+    def build(self) -> keras.Model:
+        """The quantization-aware network, untrained, convolutions in float32."""
+        codec = codec_from_dict(self.codec)
+        spec = input_spec(codec, self.patch_shape)
+        return build_model(self.config.architecture, spec, len(self.classes), self.config.widths)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained model in memory."""
+
+    info: ModelInfo
+    codec: Codec
+    model: keras.Model
+
+    @property
+    def spec(self) -> InputSpec:
+        return input_spec(self.codec, self.info.patch_shape)
+
+
+def input_spec(codec: Codec, patch_shape: tuple[int, int, int]) -> InputSpec:
+    """What the network is fed: a palette's codes are names of colours and are looked up, others are numbers."""
+    table = codec.values if isinstance(codec, PaletteCodec) else None
+    return InputSpec(codec.code_shape(patch_shape), codec.bits, table)
+
+
+def save_trained(folder: Path, info: ModelInfo, model: keras.Model) -> None:
+    """Write weights, then the description that makes the folder a trained model."""
+    partial = folder / ".partial.weights.h5"
+    model.save_weights(partial)
+    partial.replace(folder / WEIGHTS)
+    write_atomic(folder / INFO, (info.model_dump_json(indent=2) + "\n").encode())
+
+
+def load_trained(folder: str | Path) -> Trained:
+    """Read what `save_trained` wrote. Raises `ConfigError` naming the file that is missing or wrong."""
+    folder = Path(folder)
+    path = folder / INFO
+    try:
+        info = ModelInfo.model_validate(json.loads(path.read_text()))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}); 'bitswath train' writes it") from error
+    except (json.JSONDecodeError, ValidationError) as error:
+        raise ConfigError(f"{path}: not a trained model's description ({str(error).splitlines()[0]})") from error
+    model = info.build()
+    try:
+        model.load_weights(folder / WEIGHTS)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{folder / WEIGHTS}: cannot be loaded ({str(error).splitlines()[0]})") from error
+    return Trained(info, codec_from_dict(info.codec), model)

@@ -1,0 +1,179 @@
+"""Proof that every form of a network computes the same integers.
+
+Keras against QONNX against the integer network against the emulator, tensor by tensor; the first
+difference is named. The emulator's plain scalar kernels give every tensor of the network; its fast
+fused kernels, fed packed frames as a board is, must give the same output.
+
+Ties. Keras and QONNX round half to even, hardware compares with ``>=``. The network's thresholds are
+integers found by evaluating QONNX's own chain on every reachable accumulator, so the tie has been
+decided there, once; `bitswath.models.settle` keeps trained boundaries away from ties altogether.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitswath.backends.emulator import EmulatorBackend, run
+from bitswath.bundle import Bundle
+from bitswath.errors import BundleError, InputError
+from bitswath.network import INPUT
+from bitswath.packing import pack
+
+__all__ = ["Comparison", "Difference", "Verification", "verify_bundle"]
+
+Tensors = dict[str, NDArray[np.int64]]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The first place where two sides differ: a tensor's name in QONNX and Keras, or in the network.
+
+    `index`: (frame, ...) in the network's layout.
+    """
+
+    tensor: str
+    index: tuple[int, ...]
+    expected: int
+    actual: int
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One side against another over all tensors both have."""
+
+    left: str
+    right: str
+    tensors: int
+    values: int
+    differing: int
+    first: Difference | None
+
+    @property
+    def equal(self) -> bool:
+        return self.differing == 0 and self.tensors > 0
+
+
+@dataclass
+class Verification:
+    """All comparisons over all codes; `notes` say what could not be compared and why."""
+
+    frames: int = 0
+    comparisons: list[Comparison] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def equal(self) -> bool:
+        return bool(self.comparisons) and all(comparison.equal for comparison in self.comparisons)
+
+
+def verify_bundle(bundle: Bundle, codes: NDArray[np.uint8], batch: int = 16) -> Verification:
+    """Compare all sides of a bundle on codes, uint8 (N, H, W, C).
+
+    Raises `BundleError` if the bundle has no QONNX model or its network is not what the model lowers to.
+    """
+    if len(codes) == 0:
+        raise InputError("expected at least one frame to verify on, got none")
+    from bitswath.models.lowering import lower
+    from bitswath.models.restore import restore_keras
+
+    if bundle.onnx_path is None:
+        raise BundleError(f"{bundle.path}: has no model.onnx to verify against; export it again")
+    result = Verification(frames=len(codes))
+    lowered = lower(bundle.onnx_path)
+    if dict(lowered.network.tensors) != dict(bundle.network.tensors):
+        raise BundleError(f"{bundle.path}: model.onnx lowers to another network than the bundle's; export it again")
+    keras_model = restore_keras(bundle)
+    if keras_model is None:
+        result.notes.append("Keras: the bundle was not trained by bitswath, so there is no Keras model to compare")
+    totals: dict[tuple[str, str], Comparison] = {}
+    for start in range(0, len(codes), batch):
+        part = codes[start : start + batch]
+        network = _network_tensors(bundle, part)
+        qonnx = _qonnx_tensors(bundle, lowered, part)
+        named = {name: network[pair.tensor] for name, pair in lowered.tensors.items()}
+        pairs = [("QONNX", qonnx, "network", named)]
+        if keras_model is not None:
+            pairs.insert(0, ("Keras", _keras_tensors(keras_model, lowered, part), "QONNX", qonnx))
+        pairs.append(("network", network, "emulator", _emulator_output(bundle, part)))
+        for left, expected, right, actual in pairs:
+            found = _compare(left, expected, right, actual, start)
+            totals[left, right] = _merged(totals.get((left, right)), found)
+    result.comparisons.extend(totals.values())
+    return result
+
+
+def _network_tensors(bundle: Bundle, codes: NDArray[np.uint8]) -> Tensors:
+    return {name: values.astype(np.int64) for name, values in run(bundle.network, codes, taps=True, kernel="scalar").items()}
+
+
+def _emulator_output(bundle: Bundle, codes: NDArray[np.uint8]) -> Tensors:
+    with EmulatorBackend(bundle.network, bundle.codec.bits) as backend:
+        values = backend.collect(backend.submit(pack(codes, bundle.codec.bits)))
+    return {bundle.network.stages[-1].name: values.astype(np.int64)}
+
+
+def _qonnx_tensors(bundle: Bundle, lowered: Any, codes: NDArray[np.uint8]) -> Tensors:
+    """Integers by QONNX tensor, from qonnx's own executor, one frame at a time."""
+    from qonnx.core.modelwrapper import ModelWrapper
+    from qonnx.core.onnx_exec import execute_onnx
+    from qonnx.transformation.infer_shapes import InferShapes
+
+    model = ModelWrapper(str(bundle.onnx_path)).transform(InferShapes())
+    frames: dict[str, list[NDArray[np.int64]]] = {}
+    for frame in codes[:, np.newaxis]:
+        context = execute_onnx(model, {lowered.input: lowered.reals(lowered.input, frame)}, return_full_exec_context=True)
+        for name, pair in lowered.tensors.items():
+            if pair.tensor != INPUT:
+                frames.setdefault(name, []).append(lowered.integers(name, context[name]))
+    return {name: np.concatenate(parts) for name, parts in frames.items()}
+
+
+def _keras_tensors(model: Any, lowered: Any, codes: NDArray[np.uint8]) -> Tensors:
+    """Integers by QONNX tensor, from the fake-quantized Keras model; QONNX tensors carry layer names."""
+    from bitswath.models.quantizers import keras
+
+    layers = {getattr(layer, "layer", layer).name: layer for layer in model.layers}
+    shared = [name for name in lowered.tensors if name in layers and name != lowered.input]
+    outputs = keras.Model(model.input, [layers[name].output for name in shared])(codes.astype(np.float32), training=False)
+    tensors: Tensors = {}
+    for name, output in zip(shared, outputs if isinstance(outputs, list) else [outputs]):
+        values = output.numpy()
+        onnx_layout = values.transpose(0, 3, 1, 2) if values.ndim == 4 else values
+        tensors[name] = lowered.integers(name, onnx_layout)
+    return tensors
+
+
+def _compare(left: str, expected: Tensors, right: str, actual: Tensors, start: int) -> Comparison:
+    shared = [name for name in expected if name in actual]
+    first: Difference | None = None
+    differing = 0
+    for name in shared:
+        wrong = expected[name] != actual[name]
+        differing += int(wrong.sum())
+        if first is None and wrong.any():
+            index = next(_indices(wrong))
+            first = Difference(name, (index[0] + start, *index[1:]), int(expected[name][index]), int(actual[name][index]))
+    return Comparison(left, right, len(shared), sum(expected[name].size for name in shared), differing, first)
+
+
+def _indices(mask: NDArray[np.bool_]) -> Iterator[tuple[int, ...]]:
+    for index in np.argwhere(mask):
+        yield tuple(int(position) for position in index)
+
+
+def _merged(total: Comparison | None, part: Comparison) -> Comparison:
+    if total is None:
+        return part
+    return Comparison(
+        part.left,
+        part.right,
+        part.tensors,
+        total.values + part.values,
+        total.differing + part.differing,
+        total.first or part.first,
+    )

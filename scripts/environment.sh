@@ -1,0 +1,30 @@
+# Sourced by demo and test: makes a virtual environment once, and again when what it installs has changed.
+
+python_of() {  # python_of VERSION...: the first of these Pythons that runs, its version checked
+    local version candidate
+    for version in "$@"; do
+        for candidate in "python$version" python3 python; do
+            if [ "$("$candidate" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)" = "$version" ]; then
+                command -v "$candidate"
+                return
+            fi
+        done
+    done
+    echo "expected one of Python $*, found none; install one" >&2
+    return 1
+}
+
+environment() {  # environment FOLDER REQUIREMENT PYTHON-VERSION...: an editable install of this checkout
+    local folder=$1 requirement=$2 python wanted
+    shift 2
+    wanted=$(cat pyproject.toml setup.py host/native/* scripts/environment.sh | cksum; echo "$requirement")
+    if [ -x "$folder/bin/python" ] && [ "$(cat "$folder/.installed" 2>/dev/null)" = "$wanted" ]; then
+        return
+    fi
+    python=$(python_of "$@")
+    echo "Installing $requirement into $folder ..." >&2
+    [ -x "$folder/bin/python" ] || "$python" -m venv "$folder"
+    "$folder/bin/python" -m pip install --quiet --disable-pip-version-check -e "$requirement" 2>&1 |
+        { grep -v '^WARNING: Location' || true; } >&2
+    printf '%s\n' "$wanted" > "$folder/.installed"
+}

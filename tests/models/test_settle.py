@@ -1,0 +1,32 @@
+"""Settling moves every boundary well away from every accumulator value, and little else."""
+
+import numpy as np
+
+from bitswath.models.settle import _best_shifts, settle
+from tests.models.small import random_codes, small_model
+
+
+def test_boundaries_come_to_lie_between_integers() -> None:
+    model, _ = small_model("vgg")
+    report = settle(model)
+    assert [entry.layer for entry in report] == ["act0", "act1"]
+    assert all(entry.margin > 0.02 for entry in report)
+    assert all(entry.margin >= entry.margin_before for entry in report)
+    again = settle(model)
+    assert all(entry.margin > 0.02 and entry.largest_shift <= 0.5 for entry in again)
+
+
+def test_logits_hardly_move() -> None:
+    model, spec = small_model("vgg")
+    codes = random_codes(spec, 16, np.random.default_rng(0))
+    before = model(codes).numpy()
+    settle(model)
+    assert np.abs(model(codes).numpy() - before).mean() < 0.1 * before.std()
+
+
+def test_the_smallest_shift_that_is_enough_is_taken() -> None:
+    boundaries = np.array([[0.5, 7.5], [3.0, 10.0], [0.02, 5.96]])
+    shifts, before, after = _best_shifts(boundaries)
+    np.testing.assert_allclose(before, [0.5, 0.0, 0.02], atol=1e-12)
+    np.testing.assert_allclose(np.abs(shifts), [0.0, 0.05, 0.09], atol=1e-9)
+    assert (after >= 0.05 - 1e-9).all()

@@ -1,0 +1,124 @@
+"""Training learns, resumes where it stopped, and leaves a model that can be loaded."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bitswath.codecs import UniformCodec
+from bitswath.errors import ConfigError
+from bitswath.models.architectures import InputSpec
+from bitswath.models.config import TrainConfig, parse_config
+from bitswath.models.train import Samples, TrainingRun, evaluate
+from bitswath.models.trained import ModelInfo, load_trained, save_trained
+
+SPEC = InputSpec((16, 16, 3), 4)
+
+
+def config(**sections: object) -> TrainConfig:
+    raw = {
+        "name": "trial",
+        "data": {"name": "synthetic"},
+        "architecture": {"kind": "vgg", "widths": [8, "M", 16, "M"]},
+        "schedule": {"epochs": 3, "batch": 32, "learning_rate": 0.005},
+    }
+    return parse_config({**raw, **sections}, "test")
+
+
+def samples(count: int, seed: int) -> Samples:
+    """Three classes told apart by the direction of their stripes."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 3, count)
+    y, x = np.mgrid[:16, :16]
+    waves = np.stack([np.sin(0.9 * x), np.sin(0.9 * (x + y)), np.sin(0.4 * x) * np.sin(0.4 * y)])
+    noise = rng.normal(0, 10, (count, 16, 16, 3))
+    patches = np.clip(128 + 70 * waves[labels][..., np.newaxis] + noise, 0, 255).astype(np.uint8)
+    return Samples(patches, labels.astype(np.int64))
+
+
+def run(folder: Path, settings: TrainConfig, **options: object) -> TrainingRun:
+    return TrainingRun(settings, SPEC, 3, UniformCodec(4).encode, folder, **options)  # type: ignore[arg-type]
+
+
+def test_a_small_network_learns_stripes(tmp_path: Path) -> None:
+    losses: list[float] = []
+    trial = run(tmp_path, config(), report=lambda phase, epoch, metrics: losses.append(metrics["loss"]))
+    model = trial.fit(samples(320, 0), samples(60, 1))
+    assert losses == sorted(losses, reverse=True)
+    assert evaluate(model, trial.encode, samples(120, 2)) > 0.7
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_an_interrupted_run_ends_where_an_unbroken_one_does(tmp_path: Path, precision: str) -> None:
+    settings = config(schedule={"epochs": 3, "batch": 32, "precision": precision, "label_smoothing": 0.1})
+    train, val = samples(96, 0), samples(30, 1)
+
+    class Stop(Exception):
+        pass
+
+    def stop(phase: str, epoch: int, metrics: dict[str, float]) -> None:
+        if epoch == 2:
+            raise Stop
+
+    whole = run(tmp_path / "whole", settings)
+    whole.fit(train, val)
+    with pytest.raises(Stop):
+        run(tmp_path / "broken", settings, report=stop).fit(train, val)
+    resumed = run(tmp_path / "broken", settings)
+    resumed.fit(train, val)
+    epochs = [line.split('"epoch": ')[1][0] for line in (tmp_path / "broken" / "log.jsonl").read_text().splitlines()]
+    assert epochs == ["1", "2", "3"]
+    logs = [[line.split("elapsed")[0] for line in (tmp_path / name / "log.jsonl").open()] for name in ("whole", "broken")]
+    assert logs[0] == logs[1]
+
+
+def test_a_float_warm_up_teaches_the_quantized_network(tmp_path: Path) -> None:
+    settings = config(
+        schedule={"epochs": 2, "float_epochs": 2, "batch": 32, "learning_rate": 0.005},
+        distill={"teacher": "float", "weight": 0.5},
+    )
+    trial = run(tmp_path, settings)
+    model = trial.fit(samples(320, 0), samples(60, 1))
+    assert (tmp_path / "float.weights.h5").exists()
+    assert evaluate(model, trial.encode, samples(120, 2)) > 0.6
+
+
+def test_training_stops_early_when_validation_stalls(tmp_path: Path) -> None:
+    settings = config(schedule={"epochs": 8, "batch": 32, "early_stop": 1, "learning_rate": 1e-9, "warmup_epochs": 0})
+    epochs: list[int] = []
+    run(tmp_path, settings, report=lambda phase, epoch, metrics: epochs.append(epoch)).fit(samples(64, 0), samples(30, 1))
+    assert epochs[-1] < 8
+
+
+def test_another_configuration_does_not_take_over_a_folder(tmp_path: Path) -> None:
+    run(tmp_path, config()).fit(samples(64, 0), samples(30, 1))
+    with pytest.raises(ConfigError, match="another configuration"):
+        run(tmp_path, config(widths={"weights": 2})).fit(samples(64, 0), samples(30, 1))
+
+
+def test_a_saved_model_is_the_one_that_was_trained(tmp_path: Path) -> None:
+    info = ModelInfo(
+        config=config(),
+        codec=UniformCodec(4).to_dict(),
+        patch_shape=(16, 16, 3),
+        classes=("a", "b", "c"),
+        dataset="synthetic",
+        dataset_digest="sha256:0",
+    )
+    trial = run(tmp_path, info.config)
+    model = trial.fit(samples(96, 0), samples(30, 1))
+    save_trained(tmp_path, info, model)
+    loaded = load_trained(tmp_path)
+    assert loaded.info == info
+    codes = UniformCodec(4).encode(samples(8, 3).patches).astype(np.float32)
+    assert np.array_equal(loaded.model(codes), model(codes))
+
+
+def test_a_folder_without_a_model_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"model\.json"):
+        load_trained(tmp_path)
+
+
+def test_an_override_of_an_unknown_layer_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no layer conv9"):
+        run(tmp_path, config(widths={"layers": {"conv9": {"weights": 2}}})).fit(samples(64, 0), samples(30, 1))

@@ -1,0 +1,108 @@
+"""Verification passes what is equal and names the first value that is not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bitswath.bundle import Bundle, save_bundle
+from bitswath.codecs import UniformCodec
+from bitswath.errors import BundleError
+from bitswath.models.config import TrainConfig, WidthsConfig
+from bitswath.models.export import export_qonnx
+from bitswath.models.lowering import lower
+from bitswath.models.settle import settle
+from bitswath.models.verify import verify_bundle
+from bitswath.network import Network, Threshold
+from tests.models.small import ARCHITECTURES, small_model
+
+CLASSES = ("a", "b", "c", "d", "e")
+
+
+def made(folder: Path, name: str, weights: int = 4, activations: int = 4, power_of_two: bool = False) -> Bundle:
+    model, spec = small_model(name, weights, activations, power_of_two=power_of_two)
+    settle(model)
+    proto = export_qonnx(model, spec)
+    widths = WidthsConfig(weights=weights, activations=activations, power_of_two=power_of_two)
+    config = TrainConfig(name="small", data={"name": "synthetic"}, architecture=ARCHITECTURES[name], widths=widths)
+    return save_bundle(
+        folder / "small.bsw",
+        network=lower(proto).network,
+        codec=UniformCodec(spec.bits),
+        patch_shape=spec.shape,
+        classes=CLASSES,
+        onnx_model=proto.SerializeToString(),
+        provenance={"training": config.model_dump(mode="json")},
+    )
+
+
+def codes_for(bundle: Bundle, count: int = 6) -> np.ndarray:
+    shape = bundle.manifest.input.code_shape
+    return np.random.default_rng(3).integers(0, 2**bundle.codec.bits, (count, *shape), np.uint8)
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_every_architecture_is_equal_everywhere(tmp_path: Path, name: str) -> None:
+    bundle = made(tmp_path, name)
+    result = verify_bundle(bundle, codes_for(bundle))
+    assert [(item.left, item.right) for item in result.comparisons] == [
+        ("Keras", "QONNX"), ("QONNX", "network"), ("network", "emulator"),
+    ]  # fmt: skip
+    assert result.equal, [item.first for item in result.comparisons]
+    assert result.comparisons[1].tensors > 4
+
+
+@pytest.mark.parametrize(("weights", "activations"), [(1, 1), (1, 2), (2, 2), (3, 3), (8, 4)])
+def test_every_width_is_equal_everywhere(tmp_path: Path, weights: int, activations: int) -> None:
+    bundle = made(tmp_path, "vgg", weights, activations)
+    result = verify_bundle(bundle, codes_for(bundle))
+    assert result.equal, [item.first for item in result.comparisons]
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_powers_of_two_are_equal_although_ties_are_common(tmp_path: Path, name: str) -> None:
+    bundle = made(tmp_path, name, power_of_two=True)
+    result = verify_bundle(bundle, codes_for(bundle))
+    assert result.equal, [item.first for item in result.comparisons]
+
+
+def shifted(network: Network, name: str) -> Network:
+    """The network with one threshold of one stage moved by one."""
+    stages = list(network.stages)
+    index = next(i for i, stage in enumerate(stages) if stage.name == name)
+    stage = stages[index]
+    assert isinstance(stage, Threshold)
+    thresholds = stage.thresholds.copy()
+    thresholds[:, 0] -= 50
+    stages[index] = replace(stage, thresholds=thresholds)
+    return Network(network.input, tuple(stages), network.head)
+
+
+def test_the_first_difference_is_named(tmp_path: Path) -> None:
+    bundle = made(tmp_path, "vgg")
+    second = [stage.name for stage in bundle.network.stages if isinstance(stage, Threshold)][1]
+    wrong = replace(bundle, network=shifted(bundle.network, second))
+    result = verify_bundle(wrong, codes_for(bundle))
+    assert not result.equal
+    keras, qonnx, emulator = result.comparisons
+    assert keras.equal and emulator.equal
+    assert qonnx.first is not None
+    assert qonnx.first.tensor == "act1"
+    assert qonnx.first.actual == qonnx.first.expected + 1
+    assert len(qonnx.first.index) == 4
+
+
+def test_a_bundle_without_qonnx_cannot_be_verified(tmp_path: Path) -> None:
+    bundle = made(tmp_path, "vgg")
+    bare = save_bundle(
+        tmp_path / "bare.bsw",
+        network=bundle.network,
+        codec=bundle.codec,
+        patch_shape=bundle.manifest.input.patch_shape,
+        classes=CLASSES,
+    )
+    with pytest.raises(BundleError, match=r"model\.onnx"):
+        verify_bundle(bare, codes_for(bundle))
