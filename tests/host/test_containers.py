@@ -68,7 +68,7 @@ def test_indexed_files_keep_the_indices_and_the_colours(text: str, data: st.Data
         page = tifffile.TiffFile(io.BytesIO(written)).pages.first
         assert page.photometric == tifffile.PHOTOMETRIC.PALETTE
         np.testing.assert_array_equal(page.colormap[:, : 1 << bits] // 257, palette.T)
-        colours = (page.colormap[:, page.asarray()] >> 8).transpose(1, 2, 0)
+        colours = (page.colormap[:, page.asarray().astype(np.uint8)] >> 8).transpose(1, 2, 0)
     else:
         colours = np.asarray(pillow(written).convert("RGB"))
     np.testing.assert_array_equal(colours, palette[codes[..., 0]])
