@@ -205,7 +205,7 @@ def test_a_pass_that_is_not_finished_leaves_no_thread(tmp_path: Path) -> None:
     source = open_images(tree(tmp_path, {f"{i:03}.png": png(i) for i in range(200)}))
     batches = source.batches(4)
     next(batches)
-    batches.close()  # type: ignore[attr-defined]
+    del batches
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("bitswath-images")]
 
 
