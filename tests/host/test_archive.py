@@ -134,8 +134,7 @@ def test_an_empty_archive_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
 def test_a_full_disk_is_an_archive_error_and_leaves_nothing(tmp_path: Path, count: int) -> None:
     writer = ArchiveWriter(tmp_path / "a.bsa", UniformCodec(4), SHAPE)
     writer._file.close()
-    writer._file = Path("/dev/full").open("wb")
-    with pytest.raises(ArchiveError, match="No space left"), writer:
+    with Path("/dev/full").open("wb") as writer._file, pytest.raises(ArchiveError, match="No space left"), writer:
         writer.append(frames_of(count))
     assert not list(tmp_path.iterdir())
 

@@ -114,7 +114,11 @@ def test_grey_images_of_8_and_16_bits_have_one_band() -> None:
     grey = pixels(2, (5, 6))
     np.testing.assert_array_equal(decode_image(saved(grey)), grey[..., None])
     deep = pixels(2, (5, 6), np.uint16)
-    np.testing.assert_array_equal(decode_image(saved(deep)), deep[..., None])
+    pgm = b"P5\n6 5\n65535\n" + deep.astype(">u2").tobytes()
+    for data in (saved(deep), saved(deep, "TIFF"), pgm):
+        samples = decode_image(data)
+        assert samples.dtype == np.dtype(np.uint16)
+        np.testing.assert_array_equal(samples, deep[..., None])
 
 
 # layouts
@@ -378,7 +382,7 @@ def test_an_encrypted_zip_entry_is_named(tmp_path: Path) -> None:
 def test_damage_gives_an_image_error_or_an_image(name: str) -> None:
     data = tiff(pixels(), photometric="rgb", compression="lzw") if name == "LZW" else saved(pixels(), name)
     rng = np.random.default_rng(5)
-    for _ in range(150):
+    for _ in range(100):
         damaged = bytearray(data[: int(rng.integers(1, len(data) + 1))] if rng.random() < 0.3 else data)
         for _ in range(int(rng.integers(1, 4))):
             damaged[int(rng.integers(0, min(len(damaged), 500)))] = int(rng.integers(0, 256))
