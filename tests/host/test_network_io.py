@@ -56,7 +56,7 @@ def test_the_sample_has_every_kind_of_stage_there_is() -> None:
 @settings(max_examples=60, deadline=None)
 @given(
     weights=hnp.arrays(np.int64, st.tuples(st.integers(1, 4), st.just(12)), elements=st.integers(-(2**31), 2**31 - 1)),
-    thresholds=hnp.arrays(np.int64, st.tuples(st.just(1), st.integers(0, 5)), elements=st.integers(-(2**62), 2**62)),
+    thresholds=hnp.arrays(np.int64, st.tuples(st.just(1), st.integers(0, 5)), elements=st.integers(-(2**61), 2**61)),
     scale=st.floats(allow_nan=False, allow_infinity=False),
     bits=st.integers(1, 8),
 )
