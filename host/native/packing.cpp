@@ -59,34 +59,77 @@ inline std::uint64_t spread(std::uint64_t x) {
 }
 
 // How many octets of codes may be moved as whole 64-bit words without touching bytes past the frame.
-// Power-of-two widths move exactly B bytes, which the compiler vectorises.
 template <int B>
 inline Index wide_octets(Index octets, Index bytes) {
-    if (B == 1 || B == 2 || B == 4) return 0;
     const Index fitting = bytes >= 8 ? (bytes - 8) / B + 1 : 0;
     return fitting < octets ? fitting : octets;
+}
+
+// Octets first..last, storing `moved` bytes for each; those above B are overwritten by the next octet.
+template <int B, int moved>
+inline std::uint64_t pack_octets(const std::uint8_t* codes, Index first, Index last, std::uint8_t* out) {
+    std::uint64_t seen = 0;
+    for (Index i = first; i < last; ++i) {
+        std::uint64_t x;
+        std::memcpy(&x, codes + 8 * i, 8);
+        seen |= x;
+        x = squeeze<B>(x);
+        std::memcpy(out + B * i, &x, moved);
+    }
+    return seen;
+}
+
+template <int B, int moved>
+inline void unpack_octets(const std::uint8_t* in, Index first, Index last, std::uint8_t* codes) {
+    for (Index i = first; i < last; ++i) {
+        std::uint64_t x = 0;
+        std::memcpy(&x, in + B * i, moved);
+        x = spread<B>(x);
+        std::memcpy(codes + 8 * i, &x, 8);
+    }
+}
+
+// Widths of 2 and 4 bits, a word of codes for each byte of the stream: loops that compilers vectorise.
+template <int B, class Word>
+inline std::uint64_t pack_words(const std::uint8_t* __restrict codes, Index bytes, std::uint8_t* __restrict out) {
+    Word seen = 0;
+    for (Index i = 0; i < bytes; ++i) {
+        Word x;
+        std::memcpy(&x, codes + sizeof(Word) * i, sizeof(Word));
+        seen |= x;
+        Word y = x;
+        for (int j = 1; j < 8 / B; ++j) y |= x >> (8 - B) * j;
+        out[i] = static_cast<std::uint8_t>(y);
+    }
+    return seen;
+}
+
+template <int B, class Word>
+inline void unpack_words(const std::uint8_t* __restrict in, Index bytes, std::uint8_t* __restrict codes) {
+    for (Index i = 0; i < bytes; ++i) {
+        const Word x = in[i];
+        Word y = x;
+        for (int j = 1; j < 8 / B; ++j) y |= x << (8 - B) * j;
+        y &= static_cast<Word>(lanes(8, B));
+        std::memcpy(codes + sizeof(Word) * i, &y, sizeof(Word));
+    }
 }
 
 // Packs one frame; returns the OR of all codes, so that the range check costs no second pass.
 template <int B>
 std::uint64_t pack_frame(const std::uint8_t* codes, Index count, std::uint8_t* out, Index bytes) {
     const Index octets = count / 8, wide = wide_octets<B>(octets, bytes);
-    std::uint64_t seen = 0, x = 0;
-    for (Index i = 0; i < wide; ++i) {
-        std::memcpy(&x, codes + 8 * i, 8);
-        seen |= x;
-        x = squeeze<B>(x);
-        std::memcpy(out + B * i, &x, 8);
-    }
-    for (Index i = wide; i < octets; ++i) {
-        std::uint64_t y;
-        std::memcpy(&y, codes + 8 * i, 8);
-        seen |= y;
-        y = squeeze<B>(y);
-        std::memcpy(out + B * i, &y, B);
+    std::uint64_t seen = 0;
+    if constexpr (B == 4) {
+        seen = pack_words<4, std::uint16_t>(codes, B * octets, out);
+    } else if constexpr (B == 2) {
+        seen = pack_words<2, std::uint32_t>(codes, B * octets, out);
+    } else {
+        seen = pack_octets<B, 8>(codes, 0, wide, out);
+        seen |= pack_octets<B, B>(codes, wide, octets, out);
     }
     if (count % 8) {
-        x = 0;
+        std::uint64_t x = 0;
         std::memcpy(&x, codes + 8 * octets, count % 8);
         seen |= x;
         x = squeeze<B>(x);
@@ -98,17 +141,13 @@ std::uint64_t pack_frame(const std::uint8_t* codes, Index count, std::uint8_t* o
 template <int B>
 void unpack_frame(const std::uint8_t* in, Index bytes, std::uint8_t* codes, Index count) {
     const Index octets = count / 8, wide = wide_octets<B>(octets, bytes);
-    for (Index i = 0; i < wide; ++i) {
-        std::uint64_t x;
-        std::memcpy(&x, in + B * i, 8);
-        x = spread<B>(x);
-        std::memcpy(codes + 8 * i, &x, 8);
-    }
-    for (Index i = wide; i < octets; ++i) {
-        std::uint64_t x = 0;
-        std::memcpy(&x, in + B * i, B);
-        x = spread<B>(x);
-        std::memcpy(codes + 8 * i, &x, 8);
+    if constexpr (B == 4) {
+        unpack_words<4, std::uint16_t>(in, B * octets, codes);
+    } else if constexpr (B == 2) {
+        unpack_words<2, std::uint32_t>(in, B * octets, codes);
+    } else {
+        unpack_octets<B, 8>(in, 0, wide, codes);
+        unpack_octets<B, B>(in, wide, octets, codes);
     }
     if (count % 8) {
         std::uint64_t x = 0;
