@@ -40,7 +40,13 @@ _Fraction = Annotated[float, Field(ge=0, le=1)]
 def _inside(path: str) -> str:
     """A plain relative path in POSIX form, which stays in the bundle."""
     pure = PurePosixPath(path)
-    if pure.is_absolute() or ".." in pure.parts or any(sign in path for sign in "\\:\0") or str(pure) != path:
+    if (
+        not pure.parts
+        or pure.is_absolute()
+        or ".." in pure.parts
+        or any(sign in path for sign in "\\:\0")
+        or str(pure) != path
+    ):
         raise ValueError("expected a relative path inside the bundle, with '/' and without '..'")
     return path
 
