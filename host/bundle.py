@@ -101,7 +101,7 @@ def save_bundle(
         InputInfo,
         BundleError,
         patch_shape=_triple(patch_shape),
-        patch_dtype=str(codec.patch_dtype),
+        patch_dtype=str(codec.dtype),
         codec=codec.to_dict(),
         code_shape=code_shape,
         bits=codec.bits,
@@ -225,7 +225,7 @@ def _check_agreement(folder: Path, manifest: Manifest, network: Network, codec: 
     except BitswathError as error:
         raise BundleError(f"{path}: input.patch_shape: {error}") from error
     agreed: list[tuple[str, object, str, object]] = [
-        ("input.patch_dtype", entry.patch_dtype, "codec", str(codec.patch_dtype)),
+        ("input.patch_dtype", entry.patch_dtype, "codec", str(codec.dtype)),
         ("input.bits", entry.bits, "codec", codec.bits),
         ("input.code_shape", entry.code_shape, "codec", code_shape),
         ("input.frame_bytes", entry.frame_bytes, "codec", length),

@@ -70,10 +70,10 @@ def stream(
     try:
         for batch in batches:
             for items, ends in _split(batch, chunk):
-                frames = prepare(items)
+                frames = prepare(items) if len(items) else None
                 if len(pending) == _IN_FLIGHT:
                     yield from oldest()
-                ticket = backend.submit(frames) if len(items) else None
+                ticket = None if frames is None else backend.submit(frames)
                 pending.append(_Pending(ticket, len(items), ends))
         while pending:
             yield from oldest()
