@@ -167,8 +167,9 @@ def encode_jpeg(samples: Samples, quality: int, subsampling: str) -> bytes:
 def encode_jpeg2000(samples: Samples, bits: int, ratio: float | None) -> bytes:
     """JP2 of declared precision `bits`: reversible 5/3 wavelet, or irreversible 9/7 at a compression `ratio`."""
     if ratio is None:
-        squeezed = samples[..., 0] if samples.shape[2] == 1 else samples
-        return bytes(_imagecodecs().jpeg2k_encode(squeezed, level=0, reversible=True, bitspersample=bits))
+        interleaved = samples[..., 0] if samples.shape[2] == 1 else samples
+        encode = _imagecodecs().jpeg2k_encode
+        return bytes(encode(interleaved, level=0, reversible=True, bitspersample=bits, planar=False))
     return _save(samples, "JPEG2000", quality_mode="rates", quality_layers=[ratio], irreversible=True)
 
 
@@ -242,9 +243,11 @@ def _decode_jpeg2000(data: bytes) -> tuple[NDArray[Any], bool]:
         raise ContainerError("no JPEG 2000 codestream")
     x1, y1, x0, y0 = struct.unpack_from(">4I", data, start + 8)
     (bands,) = struct.unpack_from(">H", data, start + 40)
-    _check_size((x1 - x0) * (y1 - y0) * bands)
+    height, width = y1 - y0, x1 - x0
+    _check_size(height * width * bands)
     irreversible = data[coding + 13] == 0
-    return np.asarray(_imagecodecs().jpeg2k_decode(data)), irreversible
+    samples = np.asarray(_imagecodecs().jpeg2k_decode(data, planar=False))
+    return samples.reshape(height, width, bands), irreversible
 
 
 def _decode_pillow(data: bytes) -> tuple[Samples, bool]:
