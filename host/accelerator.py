@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import contextlib
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -75,14 +76,13 @@ class Accelerator:
         """
         return next(self.stream([patches]))
 
-    def stream(self, batches: Iterable[ArrayLike]) -> Iterator[Result]:
+    def stream(self, batches: Iterable[ArrayLike]) -> Generator[Result, None, None]:
         """A `Result` for each batch of patches, in order; batches may have any size.
 
         Batches are drawn, encoded and packed while the device works on the ones before. Closing the
         iterator, or an error in it, leaves the accelerator ready for the next call.
         """
-        values = self._run(map(self._patches, batches), self._encode)
-        return (self._result(integers) for integers in values)
+        return self._results(self._run(map(self._patches, batches), self._encode))
 
     def classify_frames(self, frames: ArrayLike) -> Result:
         """Classes of densely packed frames, uint8 (N, frame_bytes), such as an archive holds."""
@@ -115,7 +115,14 @@ class Accelerator:
         state = type(self._backend).__name__ if self._backend else "closed"
         return f"<Accelerator {self.bundle.name!r} on {state}>"
 
-    def _run(self, batches: Iterable[_Array], prepare: Callable[[_Array], NDArray[np.uint8]]) -> Iterator[_Array]:
+    def _results(self, values: Generator[_Array, None, None]) -> Generator[Result, None, None]:
+        with contextlib.closing(values):
+            for integers in values:
+                yield self._result(integers)
+
+    def _run(
+        self, batches: Iterable[_Array], prepare: Callable[[_Array], NDArray[np.uint8]]
+    ) -> Generator[_Array, None, None]:
         shape = self.bundle.network.output.shape
         return stream(self._opened(), batches, prepare, chunk=self.chunk, output_shape=shape, timeout_s=self.timeout_s)
 

@@ -137,7 +137,7 @@ def load_bundle(path: str | Path) -> Bundle:
         except NetworkError as error:
             raise BundleError(str(error)) from error
     _check_agreement(path, manifest, network, codec)
-    return Bundle(path, manifest, network, codec)
+    return Bundle(path.absolute(), manifest, network, codec)
 
 
 def update_accuracy(bundle: Bundle, split: str, correct: int, total: int) -> Bundle:
@@ -229,7 +229,7 @@ def _check_agreement(folder: Path, manifest: Manifest, network: Network, codec: 
         ("input.bits", entry.bits, "codec", codec.bits),
         ("input.code_shape", entry.code_shape, "codec", code_shape),
         ("input.frame_bytes", entry.frame_bytes, "codec", length),
-        ("input.code_shape", entry.code_shape, "network", network.input.shape),
+        ("input.code_shape", entry.code_shape, "network", _seen_as(network.input.shape, code_shape)),
         ("input.bits", f"codes 0..{2**codec.bits - 1}", "network", f"codes {network.input.lo}..{network.input.hi}"),
         ("classes", len(manifest.classes), "network", _class_count(network)),
         ("network", manifest.network, "network", NetworkInfo.of(network)),
@@ -237,6 +237,12 @@ def _check_agreement(folder: Path, manifest: Manifest, network: Network, codec: 
     for what, declared, other, actual in agreed:
         if declared != actual:
             raise BundleError(f"{path}: {what}: says {declared}, the {other} says {actual}; export the bundle again")
+
+
+def _seen_as(shape: tuple[int, ...], code_shape: tuple[int, ...]) -> tuple[int, ...]:
+    """A flat network input as an image where its order is beyond doubt: with one band or one pixel."""
+    unambiguous = code_shape[2] == 1 or code_shape[:2] == (1, 1)
+    return code_shape if unambiguous and shape == (math.prod(code_shape),) else shape
 
 
 def _class_count(network: Network) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,7 +46,7 @@ def stream(
     chunk: int,
     output_shape: tuple[int, ...],
     timeout_s: float | None = None,
-) -> Iterator[Values]:
+) -> Generator[Values, None, None]:
     """The backend's integers, (n, *output_shape), for each batch of n items, in order.
 
     `prepare` turns at most `chunk` items into frames, uint8 (n, frame_bytes); it runs, as does whatever

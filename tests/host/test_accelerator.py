@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from bitswath.accelerator import Accelerator, open
 from bitswath.bundle import Bundle, save_bundle
-from bitswath.codecs import UniformCodec
+from bitswath.codecs import PaletteCodec, UniformCodec
 from bitswath.errors import BackendError, BackendTimeoutError, BundleError, InputError, PackingError
-from bitswath.network import INPUT, ArgMax, Dense, Head, Network, SumPool, TensorSpec
+from bitswath.network import INPUT, ArgMax, Dense, Head, Lookup, Network, SumPool, TensorSpec
 from bitswath.packing import pack
 
 from .fake_backend import FakeBackend
@@ -114,6 +114,17 @@ def test_a_stream_that_is_left_early_leaves_the_accelerator_usable(accel: Accele
     for _ in accel.stream(patches(2, seed) for seed in range(100)):
         break
     np.testing.assert_array_equal(accel.classify(patches(5)).labels, logits_of(patches(5)).argmax(axis=1))
+
+
+def test_a_stream_that_is_closed_clears_the_device_at_once(tmp_path: Path) -> None:
+    made = bundle(tmp_path)
+    device = FakeBackend(made.network, 4)
+    running = Accelerator(made, device, timeout_s=1).stream(patches(2, seed) for seed in range(100))
+    next(running)
+    assert device.waiting
+    running.close()
+    assert not device.waiting
+    assert not device.closed
 
 
 @pytest.mark.parametrize(
@@ -224,6 +235,20 @@ def test_a_network_that_ends_in_argmax_gives_labels_only(tmp_path: Path) -> None
         result = opened.classify(patches(20))
     assert result.logits is None
     np.testing.assert_array_equal(result.labels, logits_of(patches(20)).argmax(axis=1))
+
+
+def test_a_palettes_colours_are_looked_up_in_the_network(tmp_path: Path) -> None:
+    """One 2-bit code a pixel crosses the link; the network sees the two bands it stands for."""
+    colours = ((0, 9), (40, 80), (90, 20), (255, 200))
+    codec = PaletteCodec(2, colours=colours)
+    assert codec.values is not None
+    stages = (Lookup("colours", (INPUT,), codec.values), Dense("logits", ("colours",), WEIGHTS))
+    made = bundle(tmp_path, Network(TensorSpec((4, 5, 1), 0, 3), stages), codec=codec)
+    assert made.manifest.input.frame_bytes == 5
+    painted = np.array(colours, np.uint8)[np.random.default_rng(1).integers(0, 4, (9, 4, 5))]
+    with open(made) as opened:
+        result = opened.classify(painted)
+    np.testing.assert_array_equal(result.logits, painted.reshape(9, 40).astype(np.int64) @ WEIGHTS.T)
 
 
 def test_uint16_patches_go_through_a_uint16_codec(tmp_path: Path) -> None:

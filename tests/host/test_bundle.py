@@ -122,6 +122,20 @@ def test_a_network_that_ends_in_argmax_has_its_inputs_as_classes(tmp_path: Path)
     assert save(tmp_path / "x.bsw", network=network).classes == CLASSES
 
 
+@pytest.mark.parametrize("shape", [(4, 10, 1), (1, 1, 40)])
+def test_a_flat_network_takes_images_of_one_band_or_one_pixel(tmp_path: Path, shape: tuple[int, int, int]) -> None:
+    flat = Network(TensorSpec((40,), 0, 15), (Dense("logits", (INPUT,), weights()),))
+    assert save(tmp_path / "x.bsw", network=flat, patch_shape=shape).manifest.input.code_shape == shape
+    with pytest.raises(BundleError, match=r"\(4, 5, 2\), the network says \(40,\)"):
+        save(tmp_path / "y.bsw", network=flat)
+
+
+def test_the_path_does_not_depend_on_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save(tmp_path / "x.bsw")
+    monkeypatch.chdir(tmp_path)
+    assert load_bundle("x.bsw").path == tmp_path / "x.bsw"
+
+
 class TestSaving:
     @pytest.mark.parametrize(
         ("changes", "named"),

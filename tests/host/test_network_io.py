@@ -53,7 +53,7 @@ def test_the_sample_has_every_kind_of_stage_there_is() -> None:
     assert {type(stage) for stage in every_stage().stages} == kinds
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     weights=hnp.arrays(np.int64, st.tuples(st.integers(1, 4), st.just(12)), elements=st.integers(-(2**31), 2**31 - 1)),
     thresholds=hnp.arrays(np.int64, st.tuples(st.just(1), st.integers(0, 5)), elements=st.integers(-(2**61), 2**61)),
@@ -207,7 +207,7 @@ def test_files_that_are_no_network_are_refused(tmp_path: Path) -> None:
             load_network(path)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(data=st.data())
 def test_damaged_bytes_raise_a_network_error_or_load(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

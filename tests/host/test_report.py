@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.axes import Axes
 from PIL import Image
@@ -30,6 +30,7 @@ LABELS = np.array([0, 0, 0, 1, 1, 2, 2, 2, 2, 2])
 GUESSES = np.array([0, 1, 0, 1, 1, 2, 2, 2, 0, 2])
 
 
+@settings(deadline=None)
 @given(data=st.data(), total=st.integers(1, 100_000))
 def test_the_interval_ends_where_the_score_test_at_5_percent_does(data: st.DataObject, total: int) -> None:
     correct = data.draw(st.integers(0, total))
@@ -54,6 +55,7 @@ def test_an_impossible_count_has_no_interval(correct: int, total: int) -> None:
         wilson_interval(correct, total)
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), size=st.integers(0, 200), classes=st.integers(1, 12))
 def test_the_matrix_is_scikit_learns(seed: int, size: int, classes: int) -> None:
     labels, guesses = np.random.default_rng(seed).integers(0, classes, (2, size))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -34,10 +34,13 @@ def expected(batch: Codes) -> NDArray[np.int64]:
     return np.asarray(batch.reshape(len(batch), 4).astype(np.int64) @ WEIGHTS.T)
 
 
-def run(device: FakeBackend, batches: Iterator[Codes], chunk: int = 3, timeout_s: float | None = 7) -> Iterator[Values]:
+def run(
+    device: FakeBackend, batches: Iterator[Codes], chunk: int = 3, timeout_s: float | None = 7
+) -> Generator[Values, None, None]:
     return stream(device, batches, lambda c: pack(c, 4), chunk=chunk, output_shape=(2,), timeout_s=timeout_s)
 
 
+@settings(deadline=None)
 @given(sizes=st.lists(st.integers(0, 9), max_size=8), chunk=st.integers(1, 5))
 def test_each_batch_gets_its_own_answer_in_order(sizes: list[int], chunk: int) -> None:
     batches, device = codes(sizes), backend()
@@ -82,7 +85,7 @@ def test_an_endless_source_is_drawn_as_needed() -> None:
     answers = run(device, batches())
     next(answers)
     assert len(drawn) == 3
-    answers.close()  # type: ignore[attr-defined]
+    answers.close()
     assert not device.waiting
 
 
