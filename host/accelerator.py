@@ -1,0 +1,264 @@
+"""The object users hold: patches in, classes out, on whatever backend runs the bundle."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Generator, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from bitswath.backends.base import Backend
+from bitswath.bundle import Bundle, load_bundle
+from bitswath.errors import BackendError, InputError
+from bitswath.network import ArgMax
+from bitswath.packing import pack, pack_folded, unpack
+from bitswath.stream import stream
+
+__all__ = ["BACKENDS", "Accelerator", "Result", "open"]
+
+_CHUNK_BYTES = 32 << 20
+_MAX_CHUNK = 1024
+_DEFAULT_TIMEOUT_S = 120.0
+
+_Self = TypeVar("_Self", bound="Accelerator")
+_Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """Predictions for N patches.
+
+    `labels`: int64 (N,), indices into `classes`; of equal logits the lowest index wins. `logits`:
+    float32 (N, classes), probabilities if the network ends in a softmax, None if it ends in ArgMax.
+    """
+
+    labels: NDArray[np.int64]
+    logits: NDArray[np.float32] | None
+    classes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def names(self) -> list[str]:
+        """The class names of the labels."""
+        return [self.classes[label] for label in self.labels]
+
+
+class Accelerator:
+    """A bundle on a backend; made by `open`, to be closed, best by ``with``.
+
+    Large inputs are cut into chunks of `chunk` patches, so that memory stays bounded, and chunks
+    overlap: the host encodes and packs one while the device works on another.
+    """
+
+    def __init__(self, bundle: Bundle, backend: Backend, *, chunk: int | None = None, timeout_s: float | None) -> None:
+        entry = bundle.manifest.input
+        patch_bytes = int(np.prod(entry.patch_shape)) * np.dtype(entry.patch_dtype).itemsize
+        self.bundle = bundle
+        self.chunk = chunk or max(1, min(_MAX_CHUNK, _CHUNK_BYTES // patch_bytes, backend.frames_in_flight // 2))
+        self.timeout_s = timeout_s
+        self._backend: Backend | None = backend
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.bundle.classes
+
+    def classify(self, patches: ArrayLike) -> Result:
+        """Classes of raw patches, uint8 or uint16 (N, H, W, C), or of one patch (H, W, C).
+
+        Raises `InputError` if they do not fit the bundle's input, `CodecError`, `BackendError`.
+        """
+        return next(self.stream([patches]))
+
+    def stream(self, batches: Iterable[ArrayLike]) -> Generator[Result, None, None]:
+        """A `Result` for each batch of patches, in order; batches may have any size.
+
+        Batches are drawn, encoded and packed while the device works on the ones before. Closing the
+        iterator, or an error in it, leaves the accelerator ready for the next call.
+        """
+        return self._results(self._run(map(self._patches, batches), self._encode))
+
+    def classify_frames(self, frames: ArrayLike) -> Result:
+        """Classes of densely packed frames, uint8 (N, frame_bytes), such as an archive holds."""
+        return self._result(next(self._run([self._frames(frames)], self._repack)))
+
+    def infer(self, codes: ArrayLike) -> NDArray[np.float32]:
+        """The network's dequantized output, float32 (N, ...), for codes, uint8 (N, H, W, C').
+
+        Equal to what the bundle's QONNX model gives for the same codes. Raises `InputError` for
+        another shape or dtype, `PackingError` for codes wider than the input.
+        """
+        values = next(self._run([self._codes(codes)], self._pack))
+        return self.bundle.network.head.dequantize(values)
+
+    def close(self) -> None:
+        """Release the backend; the accelerator cannot be used afterwards."""
+        backend, self._backend = self._backend, None
+        if backend is not None:
+            backend.close()
+
+    def __enter__(self: _Self) -> _Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = type(self._backend).__name__ if self._backend else "closed"
+        return f"<Accelerator {self.bundle.name!r} on {state}>"
+
+    def _results(self, values: Generator[_Array, None, None]) -> Generator[Result, None, None]:
+        with contextlib.closing(values):
+            for integers in values:
+                yield self._result(integers)
+
+    def _run(
+        self, batches: Iterable[_Array], prepare: Callable[[_Array], NDArray[np.uint8]]
+    ) -> Generator[_Array, None, None]:
+        shape = self.bundle.network.output.shape
+        return stream(self._opened(), batches, prepare, chunk=self.chunk, output_shape=shape, timeout_s=self.timeout_s)
+
+    def _opened(self) -> Backend:
+        if self._backend is None:
+            raise BackendError(f"accelerator {self.bundle.name!r} is closed; open the bundle again")
+        return self._backend
+
+    def _encode(self, patches: _Array) -> NDArray[np.uint8]:
+        return self._pack(self.bundle.codec.encode(patches))
+
+    def _pack(self, codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        packing = self._opened().packing
+        if packing.group is None:
+            return pack(codes, packing.bits)
+        return pack_folded(codes, packing.bits, packing.signed, packing.group)
+
+    def _repack(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Dense frames as the backend takes them."""
+        if self._opened().packing.group is None:
+            return frames
+        return self._pack(unpack(frames, self.bundle.manifest.input.code_shape, self.bundle.codec.bits))
+
+    def _patches(self, patches: ArrayLike) -> _Array:
+        self._opened()
+        entry = self.bundle.manifest.input
+        array = _array(patches, "patches")
+        wanted = f"{entry.patch_dtype} patches {_batched(entry.patch_shape)} or one of {entry.patch_shape}"
+        if array.dtype != np.dtype(entry.patch_dtype):
+            raise InputError(f"expected {wanted}, got {array.dtype} {array.shape}; pass the sensor's values unscaled")
+        if array.shape == entry.patch_shape:
+            return array[np.newaxis]
+        if array.ndim == 4 and array.shape[1:3] == entry.patch_shape[:2] and array.shape[3] != entry.patch_shape[2]:
+            raise InputError(
+                f"expected {wanted}, got {array.shape[3]} bands; select the bands this bundle was made for"
+            )
+        if array.shape[1:] != entry.patch_shape:
+            raise InputError(f"expected {wanted}, got shape {array.shape}; crop or resample the patches to fit")
+        return array
+
+    def _codes(self, codes: ArrayLike) -> _Array:
+        entry = self.bundle.manifest.input
+        array = _array(codes, "codes")
+        if array.dtype != np.uint8 or array.shape[1:] != entry.code_shape:
+            wanted = f"uint8 codes {_batched(entry.code_shape)}"
+            raise InputError(
+                f"expected {wanted}, got {array.dtype} {array.shape}; encode patches with the bundle's codec"
+            )
+        return array
+
+    def _frames(self, frames: ArrayLike) -> _Array:
+        entry = self.bundle.manifest.input
+        array = _array(frames, "frames")
+        if array.dtype != np.uint8 or array.ndim != 2 or array.shape[1] != entry.frame_bytes:
+            wanted = f"uint8 frames (N, {entry.frame_bytes})"
+            raise InputError(
+                f"expected {wanted}, got {array.dtype} {array.shape}; pack with the bundle's codec and bits"
+            )
+        return array
+
+    def _result(self, values: _Array) -> Result:
+        network = self.bundle.network
+        if isinstance(network.stages[-1], ArgMax):
+            return Result(values.reshape(-1).astype(np.int64), None, self.classes)
+        logits = network.head.dequantize(values).reshape(len(values), len(self.classes))
+        return Result(self._winners(values), logits, self.classes)
+
+    def _winners(self, values: _Array) -> NDArray[np.int64]:
+        """Largest value's index, compared before a softmax, and as integers where one positive scale
+        keeps their order: floats may round two unequal integers to one."""
+        head = self.bundle.network.head
+        ordered = head.scale.size == head.offset.size == 1 and bool(head.scale[0] > 0)
+        scores = values if ordered else replace(head, softmax=False).dequantize(values)
+        winners: NDArray[np.intp] = scores.reshape(len(values), len(self.classes)).argmax(axis=1)
+        return winners.astype(np.int64)
+
+
+def open(  # the name under which users find it: bs.open
+    path: str | Path | Bundle,
+    backend: str = "auto",
+    *,
+    chunk: int | None = None,
+    timeout_s: float | None = _DEFAULT_TIMEOUT_S,
+    **options: Any,
+) -> Accelerator:
+    """A bundle, or the folder of one, on a backend: "emulator", or "auto" for the best there is.
+
+    `chunk`: most patches at the device in one piece; `timeout_s`: longest wait for one piece, None for
+    ever; `options`: the backend's own (emulator: `threads`). Raises `BundleError`, `BackendError`.
+    """
+    if chunk is not None and chunk < 1:
+        raise InputError(f"expected a chunk of at least 1 patch, got {chunk}")
+    if timeout_s is not None and not timeout_s > 0:
+        raise InputError(f"expected timeout_s above 0 or None, got {timeout_s}")
+    make = BACKENDS.get("emulator" if backend == "auto" else backend)
+    if make is None:
+        raise BackendError(f"expected a backend of auto, {', '.join(BACKENDS)}, got {backend!r}")
+    bundle = path if isinstance(path, Bundle) else load_bundle(path)
+    return Accelerator(bundle, make(bundle, options), chunk=chunk, timeout_s=timeout_s)
+
+
+def _emulator(bundle: Bundle, options: dict[str, Any]) -> Backend:
+    _check_options("emulator", options, ("threads",))
+    from bitswath.backends.emulator import EmulatorBackend
+
+    return EmulatorBackend(bundle.network, bundle.codec.bits, **options)
+
+
+def _rtl(bundle: Bundle, options: dict[str, Any]) -> Backend:
+    raise BackendError(f"{bundle.path}: this version has no backend 'rtl', which simulates built RTL; use 'emulator'")
+
+
+def _pynq(bundle: Bundle, options: dict[str, Any]) -> Backend:
+    raise BackendError(f"{bundle.path}: this version has no backend 'pynq', which drives a board; use 'emulator'")
+
+
+BACKENDS: dict[str, Callable[[Bundle, dict[str, Any]], Backend]] = {
+    "emulator": _emulator,
+    "rtl": _rtl,
+    "pynq": _pynq,
+}
+"""What `open` takes by name: each makes a backend for a bundle from the options left over."""
+
+
+def _check_options(backend: str, options: dict[str, Any], known: tuple[str, ...]) -> None:
+    for name in options:
+        if name not in known:
+            raise BackendError(f"backend {backend!r} has no option {name!r}; it takes {', '.join(known)}")
+
+
+def _array(values: ArrayLike, what: str) -> _Array:
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise InputError(f"expected {what} of one shape in one array, got {type(values).__name__} ({error})") from error
+
+
+def _batched(shape: tuple[int, ...]) -> str:
+    return f"(N, {', '.join(map(str, shape))})"

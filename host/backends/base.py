@@ -1,0 +1,66 @@
+"""What every backend does, so that streaming and accelerators need not know which one they drive."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Backend", "Packing", "Ticket"]
+
+
+@dataclass(frozen=True)
+class Packing:
+    """How a backend takes its frames.
+
+    `group` None: dense, `bits` a code, little-endian, back to back. Otherwise FINN's folded layout:
+    groups of `group` codes, each padded to whole bytes.
+    """
+
+    bits: int
+    group: int | None = None
+    signed: bool = False
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """A batch under way; it is collected once."""
+
+    number: int
+    frames: int
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """Something that runs packed frames and gives integers."""
+
+    @property
+    def packing(self) -> Packing:
+        """The layout of the frames it takes."""
+
+    @property
+    def frames_in_flight(self) -> int:
+        """Frames it holds at once; `submit` waits for room beyond that."""
+
+    @property
+    def clock_hz(self) -> float | None:
+        """The clock it computes at, or None where there is none to speak of."""
+
+    def submit(self, frames: NDArray[np.uint8]) -> Ticket:
+        """Start on frames (N, frame_bytes) and return at once; the array may be reused afterwards.
+
+        Raises `InputError` if they do not fit, `BackendTimeoutError` if there is no room in time,
+        `BackendError` if the backend is closed.
+        """
+
+    def collect(self, ticket: Ticket, timeout_s: float | None = None) -> NDArray[np.signedinteger]:
+        """The batch's outputs, int32 or int64 (N, *output shape); None waits as long as the backend's own limit.
+
+        Raises `BackendTimeoutError` if they are late (the ticket stays good), `InputError` if a frame
+        holds codes that the network does not take, `BackendError` for anything else.
+        """
+
+    def close(self) -> None:
+        """Give up what is under way and free everything; more than once is fine."""

@@ -1,0 +1,212 @@
+"""The emulator: runs the integer network in native code, bit-exactly, on every core.
+
+The native side proves shapes and value ranges anew from the stages, so nothing in a bundle can make
+it read out of bounds or overflow. Accumulators are 32 bits wide where every partial sum provably
+fits, else 64.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import fields
+from types import TracebackType
+from typing import Any, Literal, overload
+
+import numpy as np
+from bitswath._native import Emulator, emulator_kernels
+from bitswath.backends.base import Packing, Ticket
+from bitswath.errors import BackendError, BackendTimeoutError, InputError, NetworkError
+from bitswath.network import Network, Stage
+from numpy.typing import NDArray
+
+__all__ = ["EmulatorBackend", "Kernel", "Outputs", "available_kernels", "run"]
+
+Kernel = Literal["auto", "scalar", "avx2", "avx512vnni"]
+Outputs = NDArray[np.signedinteger]
+
+
+def available_kernels() -> tuple[Kernel, ...]:
+    """The kernel sets this CPU can run, slowest first; "auto" takes the last."""
+    names: Sequence[Kernel] = emulator_kernels()
+    return tuple(names)
+
+
+@overload
+def run(
+    network: Network,
+    codes: NDArray[np.integer],
+    *,
+    taps: Literal[False] = False,
+    threads: int | None = None,
+    kernel: Kernel = "auto",
+) -> Outputs: ...
+
+
+@overload
+def run(
+    network: Network,
+    codes: NDArray[np.integer],
+    *,
+    taps: Literal[True],
+    threads: int | None = None,
+    kernel: Kernel = "auto",
+) -> dict[str, Outputs]: ...
+
+
+def run(
+    network: Network,
+    codes: NDArray[np.integer],
+    *,
+    taps: bool = False,
+    threads: int | None = None,
+    kernel: Kernel = "auto",
+) -> Outputs | dict[str, Outputs]:
+    """Outputs (N, *output shape) for codes (N, *input shape); with `taps` every tensor by name.
+
+    Results are int32, or int64 where a tensor's range needs it. `threads`: None for every core.
+    With `taps` no stages are fused, so that each stage's tensor is there.
+    Raises `InputError` for codes of another shape, dtype or range, `NetworkError` for a network that
+    cannot be emulated, `BackendError` for a kernel set this CPU does not have.
+    """
+    native = _compile(network, threads, kernel, fuse=not taps)
+    result: Outputs | dict[str, Outputs] = native.run_codes(_input_codes(network, codes), taps)
+    return result
+
+
+class EmulatorBackend:
+    """The emulator behind the `Backend` interface: batches of dense frames, worked off in order.
+
+    `bits`: width of a code in a frame, 1..8. `threads`: None for every core. `timeout_s`: the longest
+    that `submit` waits for room, and `collect` for results unless told otherwise.
+    Raises `NetworkError` if the network cannot be emulated, `InputError` if its input does not fit `bits`.
+    """
+
+    clock_hz: float | None = None
+
+    def __init__(
+        self,
+        network: Network,
+        bits: int,
+        *,
+        threads: int | None = None,
+        kernel: Kernel = "auto",
+        frames_in_flight: int = 4096,
+        timeout_s: float = 600.0,
+    ) -> None:
+        if network.input.hi >= 1 << max(bits, 0) or network.input.lo < 0:
+            raise InputError(
+                f"expected a network input that fits {bits} unsigned bits, got {network.input.lo}..{network.input.hi}"
+            )
+        self._native = _compile(network, threads, kernel, fuse=True)
+        self._frame_bytes: int = self._native.frame_bytes(bits)
+        self.packing = Packing(bits)
+        self.frames_in_flight = frames_in_flight
+        self._timeout_s = timeout_s
+        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="bitswath-emulator")
+        self._room = threading.Condition()
+        self._pending_frames = 0
+        self._batches: dict[int, Future[Outputs]] = {}
+        self._submitted = 0
+        self._closed = False
+
+    def submit(self, frames: NDArray[np.uint8]) -> Ticket:
+        """Start on packed frames uint8 (N, frame_bytes); they are copied. See `Backend.submit`."""
+        self._check_frames(frames)
+        count = len(frames)
+        with self._room:
+            if not self._room.wait_for(lambda: self._closed or self._fits(count), self._timeout_s):
+                raise BackendTimeoutError(f"no room for {count} frames within {self._timeout_s} s")
+            if self._closed:
+                raise BackendError("the emulator is closed; open it again")
+            ticket = Ticket(self._submitted, count)
+            self._submitted += 1
+            self._pending_frames += count
+            batch = self._worker.submit(self._native.run_packed, frames.copy(order="C"), self.packing.bits)
+            self._batches[ticket.number] = batch
+        batch.add_done_callback(lambda _: self._release(count))
+        return ticket
+
+    def collect(self, ticket: Ticket, timeout_s: float | None = None) -> Outputs:
+        """int32 or int64 (N, *output shape). See `Backend.collect`."""
+        batch = self._batches.get(ticket.number)
+        if batch is None:
+            raise BackendError(f"ticket {ticket.number} was collected before, or is not of this emulator")
+        limit_s = self._timeout_s if timeout_s is None else timeout_s
+        try:
+            outputs = batch.result(limit_s)
+        except FutureTimeoutError as late:
+            raise BackendTimeoutError(f"{ticket.frames} frames were not done within {limit_s} s") from late
+        except CancelledError as cancelled:
+            raise BackendError("the emulator was closed before this batch ran") from cancelled
+        finally:
+            if batch.done():
+                self._batches.pop(ticket.number, None)
+        return outputs
+
+    def close(self) -> None:
+        """Drop queued batches, stop the running one after its current frames, join the worker."""
+        with self._room:
+            self._closed = True
+            self._room.notify_all()
+        self._native.cancel()
+        self._worker.shutdown(wait=True, cancel_futures=True)
+
+    def __enter__(self) -> EmulatorBackend:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _check_frames(self, frames: NDArray[np.uint8]) -> None:
+        if not isinstance(frames, np.ndarray) or frames.dtype != np.uint8:
+            raise InputError(f"expected frames as a uint8 array, got {getattr(frames, 'dtype', type(frames).__name__)}")
+        if frames.ndim != 2 or frames.shape[1] != self._frame_bytes:
+            raise InputError(
+                f"expected frames of shape (N, {self._frame_bytes}) at {self.packing.bits} bits, got {frames.shape}"
+            )
+
+    def _fits(self, count: int) -> bool:
+        return self._pending_frames == 0 or self._pending_frames + count <= self.frames_in_flight
+
+    def _release(self, count: int) -> None:
+        with self._room:
+            self._pending_frames -= count
+            self._room.notify_all()
+
+
+def _compile(network: Network, threads: int | None, kernel: Kernel, *, fuse: bool) -> Emulator:
+    if threads is None:
+        threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    spec = network.input
+    stages = [_parameters(stage) for stage in network.stages]
+    return Emulator((spec.shape, spec.lo, spec.hi), stages, threads, kernel, fuse)
+
+
+def _parameters(stage: Stage) -> dict[str, object]:
+    values = {field.name: getattr(stage, field.name) for field in fields(stage)}
+    arrays = {name: _int64(stage, value) for name, value in values.items() if isinstance(value, np.ndarray)}
+    return {**values, **arrays, "op": type(stage).__name__}
+
+
+def _int64(stage: Stage, values: NDArray[Any]) -> NDArray[np.int64]:
+    exact = values.astype(np.int64, order="C")
+    if values.dtype.kind not in "iu" or (values.dtype == np.uint64 and not np.array_equal(exact, values)):
+        raise NetworkError(f"stage {stage.name!r}: expected integers that fit int64, got {values.dtype}")
+    return exact
+
+
+def _input_codes(network: Network, codes: NDArray[np.integer]) -> NDArray[np.uint8] | NDArray[np.int64]:
+    shape = network.input.shape
+    if not isinstance(codes, np.ndarray) or codes.dtype.kind not in "iu":
+        raise InputError(f"expected codes as an integer array, got {getattr(codes, 'dtype', type(codes).__name__)}")
+    if codes.shape[1:] != shape or codes.ndim != len(shape) + 1:
+        raise InputError(f"expected codes of shape (N, {', '.join(map(str, shape))}), got {codes.shape}")
+    if codes.dtype == np.uint64 and codes.size and int(codes.max()) > network.input.hi:
+        raise InputError(f"expected codes up to {network.input.hi}, got {codes.max()}")
+    return np.ascontiguousarray(codes if codes.dtype == np.uint8 else codes.astype(np.int64))

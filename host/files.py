@@ -1,0 +1,58 @@
+"""Writing files so that a reader sees the old content or the new, never half of either."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import secrets
+from pathlib import Path
+
+__all__ = ["scratch_path", "sha256_of", "sync_folder", "write_atomic", "write_synced"]
+
+_BLOCK_BYTES = 1 << 20
+
+
+def write_atomic(path: Path, content: bytes) -> None:
+    """Replace `path` by `content` in one step; on failure the old file stays. Raises `OSError`."""
+    scratch = scratch_path(path)
+    try:
+        write_synced(scratch, content)
+        scratch.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            scratch.unlink()
+        raise
+    sync_folder(path.parent)
+
+
+def write_synced(path: Path, content: bytes) -> None:
+    """Create `path`, which must not exist, and have `content` on the disk before returning."""
+    with path.open("xb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def scratch_path(path: Path) -> Path:
+    """A free hidden name beside `path`, on the same file system."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the names in `folder` on the disk, where the system can."""
+    with contextlib.suppress(OSError):  # not every file system opens folders
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def sha256_of(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file's content."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,178 @@
+#include "plan.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+namespace bitswath::emulator {
+namespace {
+
+constexpr int64_t kMostArenaBytes = int64_t{1} << 30;
+
+int64_t rounded(int64_t bytes) { return (bytes + 63) / 64 * 64; }
+
+bool accumulates(Op op) { return op == Op::conv || op == Op::dense || op == Op::add || op == Op::sum_pool; }
+
+// For each stage the Threshold stage that is its only reader, or null.
+std::vector<const Stage*> fused_thresholds(const Graph& graph) {
+    const auto& stages = graph.stages();
+    std::vector<int> readers(stages.size() + 1, 0);
+    for (const Stage& stage : stages)
+        for (int index : stage.inputs) ++readers[index];
+    std::vector<const Stage*> fused(stages.size(), nullptr);
+    for (const Stage& stage : stages) {
+        const int source = stage.inputs[0] - 1;
+        if (stage.op == Op::threshold && source >= 0 && readers[source + 1] == 1 && accumulates(stages[source].op))
+            fused[source] = &stage;
+    }
+    return fused;
+}
+
+template <int Bits>
+void unpack(const uint8_t* bytes, int64_t count, uint8_t* codes) {
+    constexpr uint64_t mask = (1u << Bits) - 1;
+    const int64_t full = count / 8;
+    for (int64_t i = 0; i < full; ++i, bytes += Bits, codes += 8) {
+        uint64_t word = 0;
+        for (int b = 0; b < Bits; ++b) word |= uint64_t{bytes[b]} << (8 * b);
+        for (int j = 0; j < 8; ++j) codes[j] = static_cast<uint8_t>(word >> (j * Bits) & mask);
+    }
+    uint64_t word = 0;
+    for (int64_t b = 0; b < (count % 8 * Bits + 7) / 8; ++b) word |= uint64_t{bytes[b]} << (8 * b);
+    for (int64_t j = 0; j < count % 8; ++j) codes[j] = static_cast<uint8_t>(word >> (j * Bits) & mask);
+}
+
+void unpack(const uint8_t* bytes, int bits, int64_t count, uint8_t* codes) {
+    switch (bits) {
+        case 1: return unpack<1>(bytes, count, codes);
+        case 2: return unpack<2>(bytes, count, codes);
+        case 3: return unpack<3>(bytes, count, codes);
+        case 4: return unpack<4>(bytes, count, codes);
+        case 5: return unpack<5>(bytes, count, codes);
+        case 6: return unpack<6>(bytes, count, codes);
+        case 7: return unpack<7>(bytes, count, codes);
+        default: std::memcpy(codes, bytes, count);
+    }
+}
+
+}  // namespace
+
+Buffer::Buffer(int64_t bytes) {
+    const auto size = static_cast<size_t>(rounded(std::max<int64_t>(bytes, 1)));
+    data_.reset(static_cast<uint8_t*>(::operator new[](size, std::align_val_t{64})));
+    std::memset(data_.get(), 0, size);
+}
+
+Type narrowest(const Tensor& tensor) {
+    const int64_t lo = tensor.min(), hi = tensor.max();
+    if (lo >= 0 && hi <= 255) return u8;
+    if (lo >= -128 && hi <= 127) return s8;
+    if (lo >= -32768 && hi <= 32767) return s16;
+    return needs_s64(tensor.magnitude()) ? s64 : s32;
+}
+
+// One less than int32 holds, so that a threshold just beyond the range is still an int32.
+bool needs_s64(int64_t bound) { return bound > (int64_t{1} << 31) - 2; }
+
+Plan::Plan(const Graph& graph, const Kernels& kernels, bool fuse) : kernels_(kernels) {
+    const auto& stages = graph.stages();
+    if (stages.empty()) throw NetworkFault("expected at least one stage");
+    lo_ = graph.tensors()[0].min();
+    hi_ = graph.tensors()[0].max();
+    auto fused = fused_thresholds(graph);
+    if (!fuse) std::fill(fused.begin(), fused.end(), nullptr);
+    std::vector<bool> kept(stages.size() + 1, true);
+    for (size_t i = 0; i < stages.size(); ++i)
+        if (fused[i]) kept[i + 1] = false;
+    place(graph, kept);
+    for (size_t i = 0; i < stages.size(); ++i) {
+        const Stage& stage = stages[i];
+        if (stage.op == Op::threshold && !kept[stage.inputs[0]]) continue;
+        const int output = graph.tensor(fused[i] ? fused[i]->name : stage.name);
+        steps_.push_back(make_step({kernels_, stage, fused[i], graph, layouts_, output, scratch_}));
+        steps_.back()->name = graph.tensors()[output].name;
+    }
+    for (size_t i = 0; i < kept.size(); ++i) {
+        const Tensor& tensor = graph.tensors()[i];
+        if (kept[i]) taps_.push_back({tensor.name, tensor.dims, layouts_[i], needs_s64(tensor.magnitude())});
+    }
+}
+
+// Chooses every tensor's stored type, border and place.
+void Plan::place(const Graph& graph, const std::vector<bool>& kept) {
+    const auto& tensors = graph.tensors();
+    std::vector<std::array<int64_t, 4>> borders(tensors.size(), {0, 0, 0, 0});
+    int64_t scratch = 0;
+    for (const Tensor& tensor : tensors) {
+        layouts_.emplace_back();
+        layouts_.back().shape = tensor.shape;
+        layouts_.back().type = narrowest(tensor);
+    }
+    for (const Stage& stage : graph.stages()) {
+        scratch = std::max(scratch, scratch_bytes(stage, graph));
+        if (stage.op != Op::conv && stage.op != Op::dense) continue;
+        const int in = stage.inputs[0];
+        for (int side = 0; side < 4; ++side) borders[in][side] = std::max(borders[in][side], stage.pads[side]);
+        Type wanted;
+        if (packed_input(stage, tensors[in], kernels_, wanted) && wanted == s16) layouts_[in].type = s16;
+    }
+    int64_t top = 0;
+    for (size_t i = 0; i < tensors.size(); ++i) {
+        if (!kept[i]) continue;
+        Layout& layout = layouts_[i];
+        const auto& border = borders[i];
+        const auto bytes = static_cast<int64_t>(kTypeBytes[layout.type]);
+        const int64_t rows = layout.shape.h + border[0] + border[2];
+        layout.row = (layout.shape.w + border[1] + border[3]) * layout.shape.c;
+        if (rows > kMostElements / layout.row) throw NetworkFault("tensor '" + tensors[i].name + "': too large padded");
+        layout.offset = top + rounded((border[0] * layout.row + border[1] * layout.shape.c) * bytes);
+        top = rounded(layout.offset + rows * layout.row * bytes + static_cast<int64_t>(kOverread));
+        if (top > kMostArenaBytes) throw NetworkFault("expected a network whose tensors fit 1 GiB a frame");
+    }
+    unpacked_ = top;
+    scratch_ = rounded(unpacked_ + tensors[0].shape.size());
+    arena_bytes_ = scratch_ + scratch;
+    if (arena_bytes_ > kMostArenaBytes) throw NetworkFault("expected a network whose tensors fit 1 GiB a frame");
+}
+
+template <typename T>
+bool Plan::load_rows(uint8_t* arena, const T* codes, Type from, int64_t& bad) const {
+    const Layout& in = layouts_[0];
+    const int64_t width = in.width();
+    const ConvertKernel convert = kernels_.convert[from][in.type];
+    for (int64_t y = 0; y < in.shape.h; ++y, codes += width) {
+        T lo = codes[0], hi = codes[0];
+        for (int64_t i = 0; i < width; ++i) {
+            lo = codes[i] < lo ? codes[i] : lo;
+            hi = codes[i] > hi ? codes[i] : hi;
+        }
+        if (lo < lo_ || hi > hi_) {
+            bad = lo < lo_ ? lo : hi;
+            return false;
+        }
+        convert(codes, in.at(arena, y), width);
+    }
+    return true;
+}
+
+bool Plan::load(uint8_t* arena, const uint8_t* codes, int64_t& bad) const { return load_rows(arena, codes, u8, bad); }
+
+bool Plan::load(uint8_t* arena, const int64_t* codes, int64_t& bad) const { return load_rows(arena, codes, s64, bad); }
+
+bool Plan::load_packed(uint8_t* arena, const uint8_t* frame, int bits, int64_t& bad) const {
+    unpack(frame, bits, layouts_[0].shape.size(), arena + unpacked_);
+    return load(arena, arena + unpacked_, bad);
+}
+
+void Plan::run(uint8_t* arena) const {
+    for (const auto& step : steps_) step->run(arena);
+}
+
+void Plan::read(const Tap& tap, const uint8_t* arena, void* out) const {
+    const Layout& layout = tap.layout;
+    const Type to = tap.wide ? s64 : s32;
+    auto* row = static_cast<uint8_t*>(out);
+    for (int64_t y = 0; y < layout.shape.h; ++y, row += layout.width() * static_cast<int64_t>(kTypeBytes[to]))
+        kernels_.convert[layout.type][to](layout.at(const_cast<uint8_t*>(arena), y), row, layout.width());
+}
+
+}  // namespace bitswath::emulator
