@@ -10,8 +10,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Sequence
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as FutureTimeoutError
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import fields
 from types import TracebackType
 from typing import Any, Literal, overload
@@ -136,16 +135,12 @@ class EmulatorBackend:
         if batch is None:
             raise BackendError(f"ticket {ticket.number} was collected before, or is not of this emulator")
         limit_s = self._timeout_s if timeout_s is None else timeout_s
-        try:
-            outputs = batch.result(limit_s)
-        except FutureTimeoutError as late:
-            raise BackendTimeoutError(f"{ticket.frames} frames were not done within {limit_s} s") from late
-        except CancelledError as cancelled:
-            raise BackendError("the emulator was closed before this batch ran") from cancelled
-        finally:
-            if batch.done():
-                self._batches.pop(ticket.number, None)
-        return outputs
+        if not wait([batch], limit_s).done:
+            raise BackendTimeoutError(f"{ticket.frames} frames were not done within {limit_s} s; collect them later")
+        self._batches.pop(ticket.number, None)
+        if batch.cancelled():
+            raise BackendError("the emulator was closed before this batch ran")
+        return batch.result()
 
     def close(self) -> None:
         """Drop queued batches, stop the running one after its current frames, join the worker."""
@@ -183,6 +178,8 @@ class EmulatorBackend:
 def _compile(network: Network, threads: int | None, kernel: Kernel, *, fuse: bool) -> Emulator:
     if threads is None:
         threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if threads < 1:
+        raise InputError(f"expected 1 or more threads, got {threads}")
     spec = network.input
     stages = [_parameters(stage) for stage in network.stages]
     return Emulator((spec.shape, spec.lo, spec.hi), stages, threads, kernel, fuse)
