@@ -1,0 +1,129 @@
+"""One image file's bytes to a patch, uint8 or uint16 (H, W, C).
+
+TIFF goes through tifffile (any number of bands), everything else through Pillow. Nothing is
+converted: what is not plain samples of 8 or 16 bits (palettes, bilevel, floats, CMYK, 4-bit TIFF) is
+refused with its reason, since a silent conversion would feed a network other numbers than it saw.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import struct
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitswath.errors import ImageError
+from bitswath.formats import DECODE_ERRORS, one_line
+
+__all__ = ["MAX_SAMPLES", "SUFFIXES", "decode_image"]
+
+SUFFIXES = frozenset(
+    (".bmp", ".j2k", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp")
+)
+"""Suffixes of image files, lower case."""
+
+MAX_SAMPLES = 1 << 26
+"""Largest H * W * C that is decoded: a guard against decompression bombs."""
+
+_FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "JPEG2000", "PPM")
+_TIFF_MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_KINDS = {
+    "1": "a bilevel image",
+    "P": "a palette image",
+    "PALETTE": "a palette image",
+    "PA": "a palette image",
+    "CMYK": "a CMYK image",
+    "LA": "a grey image with alpha",
+    "I": "a 32-bit grey image",
+    "F": "a float image",
+}
+
+
+def decode_image(data: bytes) -> NDArray[Any]:
+    """The samples, uint8 or uint16 (H, W, C), of an image file's bytes.
+
+    Raises `ImageError` with the reason (without a file name, which it does not know).
+    """
+    if not data:
+        raise ImageError("is empty (zero bytes)")
+    try:
+        samples = _decode_tiff(data) if data[:4] in _TIFF_MAGICS else _decode_pillow(data)
+    except ImageError:
+        raise
+    except DECODE_ERRORS as error:
+        raise ImageError(f"cannot be decoded: {_reason(error)}") from error
+    if samples.dtype not in (np.uint8, np.uint16):
+        nan = ", with NaN" if samples.dtype.kind == "f" and np.isnan(samples).any() else ""
+        raise ImageError(f"holds {samples.dtype} samples{nan}; expected uint8 or uint16")
+    return np.ascontiguousarray(samples if samples.ndim == 3 else samples[..., None])
+
+
+def _decode_pillow(data: bytes) -> NDArray[Any]:
+    from PIL import Image
+
+    try:
+        opened = Image.open(io.BytesIO(data), formats=_FORMATS)
+    except Image.DecompressionBombError:
+        raise ImageError(f"declares more pixels than the {MAX_SAMPLES} samples that are decoded") from None
+    with opened as image:
+        _check_size(image.width * image.height * len(image.getbands()))
+        if image.mode not in ("L", "RGB", "RGBA") and not image.mode.startswith("I;16"):
+            raise ImageError(f"is {_KINDS.get(image.mode, f'of mode {image.mode}')}; expected grey, RGB or multi-band")
+        if _depth(data, image.format) > 8 and not image.mode.startswith("I;16"):
+            raise ImageError(f"is a {image.format} of more than 8 bits a sample, which would be cut; store it as TIFF")
+        samples = np.asarray(image)
+    return samples.astype(np.uint16) if samples.dtype.kind in "iu" and samples.dtype.itemsize == 2 else samples
+
+
+def _depth(data: bytes, name: str | None) -> int:
+    """Declared bits a sample where Pillow reduces them to 8 without a word; else 8."""
+    if name == "PNG":
+        return data[24]
+    if name == "JPEG2000":
+        return (data[data.index(b"\xff\x4f\xff\x51") + 42] & 0x7F) + 1
+    maxval = re.match(rb"P[2356](?:\s+|#[^\n]*\n)+\d+(?:\s+|#[^\n]*\n)+\d+(?:\s+|#[^\n]*\n)+(\d{1,9})", data)
+    return int(maxval[1]).bit_length() if name == "PPM" and maxval else 8
+
+
+def _decode_tiff(data: bytes) -> NDArray[Any]:
+    import tifffile
+
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        page = file.pages.first
+        _check_size(page.size)
+        if sum(not other.aspage().is_reduced for other in file.pages) != 1:
+            raise ImageError(f"holds {len(file.pages)} pages; expected one image with interleaved or planar bands")
+        photometric = tifffile.PHOTOMETRIC(page.photometric).name
+        if photometric not in ("MINISBLACK", "RGB", "YCBCR"):
+            raise ImageError(
+                f"is {_KINDS.get(photometric, f'a TIFF of kind {photometric}')}; expected MINISBLACK or RGB"
+            )
+        if page.bitspersample % 8:
+            raise ImageError(f"holds {page.bitspersample}-bit samples; expected 8 or 16")
+        ends = [start + count for start, count in zip(page.dataoffsets, page.databytecounts)]
+        if not ends or max(ends) > len(data) or min(page.databytecounts) == 0:
+            raise ImageError("is truncated: its samples reach beyond the end")
+        samples = np.asarray(page.asarray())
+        if page.axes == "SYX":
+            return samples.transpose(1, 2, 0)
+        if page.axes not in ("YX", "YXS"):
+            raise ImageError(f"has axes {page.axes}; expected (H, W), (H, W, C) or (C, H, W)")
+        return samples
+
+
+def _check_size(samples: int) -> None:
+    if not 0 < samples <= MAX_SAMPLES:
+        raise ImageError(f"declares {samples} samples; expected 1 to {MAX_SAMPLES}")
+
+
+def _reason(error: BaseException) -> str:
+    from PIL import UnidentifiedImageError
+
+    if isinstance(error, UnidentifiedImageError):
+        return "not an image, or damaged at its beginning"
+    if isinstance(error, struct.error | IndexError):
+        return "truncated"
+    return one_line(error)
