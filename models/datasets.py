@@ -84,22 +84,20 @@ def load_dataset(
     (module docstring), or the set itself. `download` fetches what is missing, if its publisher lets
     programs do so. `limit` keeps at most so many patches, as evenly over the classes as they last; a
     smaller limit keeps a subset of a larger one. `size` resizes to (size, size). `bands` and `depth`
-    (bits) are what files are required to have, and what `synthetic` patches get (3 and 8 by default; 64
-    pixels, drawn from `seed`).
+    (bits) are what files are required to have. Patches of `synthetic` are drawn: `limit` of them (by
+    default `synthetic.SPLIT_SIZES`), of 64 pixels, 3 bands and 8 bits unless said otherwise, from `seed`.
 
     Raises `DatasetError`, in one line with what is missing or wrong and what to do.
     """
     if split not in SPLITS:
         raise DatasetError(f"split: expected one of {', '.join(SPLITS)}, not {split!r}")
-    for option, value in (("limit", limit), ("size", size)):
+    for option, value in (("limit", limit), ("size", size), ("bands", bands), ("depth", depth)):
         if value is not None and value < 1:
             raise DatasetError(f"{option}: expected a number >= 1, not {value}")
-    if name == "synthetic":
-        count = limit or synthetic.SPLIT_SIZES[split]
-        patches, labels = synthetic.synthetic_patches(
-            range(count), split, size=size or 64, bands=bands or 3, depth=depth or 8, seed=seed
-        )
-        return Dataset("synthetic", split, patches, labels, synthetic.CLASSES)
+    if str(name) == "synthetic":
+        indices = range(limit or synthetic.SPLIT_SIZES[split])
+        options = {"size": size or 64, "bands": bands or 3, "depth": depth or 8, "seed": seed}
+        return Dataset("synthetic", split, *synthetic.synthetic_patches(indices, split, **options), synthetic.CLASSES)
     published = CATALOGUE.get(str(name))
     path = _known_path(str(name)) if published is None else _find(str(name), published, data, download, progress)
     try:
@@ -142,7 +140,10 @@ def _find(name: str, published: Published, data: str | Path | None, download: bo
     folder = data_folder(data)
     if folder.is_file():
         return folder
-    found = _search(folder, published.names) if folder.is_dir() else None
+    try:
+        found = _search(folder, published.names) if folder.is_dir() else None
+    except OSError as error:
+        raise DatasetError(f"{error.filename or folder}: cannot be read: {error.strerror}") from error
     if found is not None:
         return found
     offer = published.download

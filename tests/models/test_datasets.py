@@ -297,6 +297,7 @@ def test_an_unknown_name_lists_the_known_ones() -> None:
 def test_an_unknown_split_and_a_wrong_number_are_named() -> None:
     assert "expected one of train, val, test, not 'dev'" in message("synthetic", "dev")
     assert "limit: expected a number >= 1, not 0" in message("synthetic", limit=0)
+    assert "bands: expected a number >= 1, not 0" in message("synthetic", bands=0)
     assert "depth: expected 8 or 16 bits, not 7" in message("synthetic", depth=7)
 
 
