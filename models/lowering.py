@@ -128,7 +128,7 @@ def lower(
     graph = wrapper.graph
     symbols: dict[str, Symbol] = {i.name: Constant(numpy_helper.to_array(i)) for i in graph.initializer}
     build = Builder({o.domain: o.version for o in wrapper.model.opset_import}, exhaustive_limit)
-    name, symbol, spec = find_input(wrapper, input_datatype)
+    name, symbol, spec, build.batch = find_input(wrapper, input_datatype)
     if spec is not None:
         build.specs[INPUT] = spec
     symbols[name] = symbol
@@ -141,8 +141,9 @@ def lower(
         if isinstance(inputs[0] if inputs else None, FloatInput) and isinstance(outputs[0], Value):
             _record(tensors, name, replace(outputs[0], index=symbol.index))
         for output, result in zip(proto.output, outputs):
-            symbols[output] = result
-            _record(tensors, output, result)
+            if result is not None:
+                symbols[output] = result
+                _record(tensors, output, result)
     return _finish(build, wrapper, symbols, tensors, name)
 
 
@@ -170,7 +171,7 @@ def _lookup(node: Node, symbols: Mapping[str, Symbol], name: str) -> Symbol | No
     if not name:
         return None
     if name not in symbols:
-        raise node.error(f"input {name!r} is not computed before it")
+        raise node.error(f"input {name!r} is not computed before it, or has no integer form")
     return symbols[name]
 
 

@@ -35,7 +35,7 @@ class Builder:
     """Stages so far, with the spec of every network tensor.
 
     `opsets`: operator-set version by domain. `limit`: evaluations up to which thresholds are searched
-    exhaustively.
+    exhaustively. `batch`: frames that the graph was exported for, which its reshapes may name.
     """
 
     def __init__(self, opsets: Mapping[str, int], limit: int = EXHAUSTIVE_LIMIT) -> None:
@@ -44,6 +44,7 @@ class Builder:
         self.stages: list[Stage] = []
         self.specs: dict[str, TensorSpec] = {}
         self.input_grid: Grid | None = None
+        self.batch = 1
 
     def emit(self, node: Node, kind: type[Stage], inputs: Sequence[str], suffix: str = "", **fields: Any) -> str:
         """Adds a stage that computes the node (or a part of it, told by `suffix`); returns its name."""

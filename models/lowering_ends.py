@@ -40,8 +40,8 @@ def softmax(build: Builder, node: Node, inputs: Sequence[Symbol | None]) -> Valu
     return replace(value, softmax=True)
 
 
-def arg_max(build: Builder, node: Node, inputs: Sequence[Symbol | None]) -> list[Symbol]:
-    """ArgMax, or TopK with k = 1, whose second output is the index."""
+def arg_max(build: Builder, node: Node, inputs: Sequence[Symbol | None]) -> list[Symbol | None]:
+    """ArgMax, or TopK with k = 1, of whose outputs only the second, the index, has a form."""
     value = inputs[0]
     if isinstance(value, Value):  # the largest logit has the largest probability
         value = replace(value, softmax=False)
@@ -63,7 +63,7 @@ def arg_max(build: Builder, node: Node, inputs: Sequence[Symbol | None]) -> list
     name = build.emit(node, ArgMax, [value.tensor])
     keep = node.op == "TopK" or node.get("keepdims", 1)
     index = Value(name, (1,), np.zeros(value.index.shape[:-1] + ((1,) if keep else ()), np.int32))
-    return [value, index] if node.op == "TopK" else [index]
+    return [None, index] if node.op == "TopK" else [index]
 
 
 def _logits(build: Builder, node: Node, symbol: Symbol | None) -> Value:

@@ -24,8 +24,10 @@ INTEGER_ELEMENTS = {
 NHWC_OPERATORS = ("MaxPoolNHWC", "MatMul")
 
 
-def find_input(wrapper: ModelWrapper, input_datatype: str | None) -> tuple[str, Value | FloatInput, TensorSpec | None]:
-    """Name and symbol of the one graph input; its spec too if its integers are declared."""
+def find_input(
+    wrapper: ModelWrapper, input_datatype: str | None
+) -> tuple[str, Value | FloatInput, TensorSpec | None, int]:
+    """Name, symbol and batch of the one graph input; its spec too if its integers are declared."""
     graph = wrapper.graph
     known = {i.name for i in graph.initializer}
     inputs = [i for i in graph.input if i.name not in known]
@@ -39,8 +41,9 @@ def find_input(wrapper: ModelWrapper, input_datatype: str | None) -> tuple[str, 
     shape, index = _layout(wrapper, name, dims[1:])
     datatype = _datatype(wrapper, name, tensor.elem_type, input_datatype)
     if datatype is None:
-        return name, FloatInput(shape, index), None
-    return name, Value(INPUT, shape, index), TensorSpec(shape, int(datatype.min()), int(datatype.max()))
+        return name, FloatInput(shape, index), None, dims[0]
+    spec = TensorSpec(shape, int(datatype.min()), int(datatype.max()))
+    return name, Value(INPUT, shape, index), spec, dims[0]
 
 
 def _datatype(wrapper: ModelWrapper, name: str, element: int, declared: str | None) -> Any:

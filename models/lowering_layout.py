@@ -32,6 +32,8 @@ def move(build: Builder, node: Node, inputs: Sequence[Symbol | None]) -> Symbol:
     if argument is not None and not isinstance(argument, Constant):
         raise node.error("expected a constant shape or constant axes")
     given = None if argument is None else [int(v) for v in argument.real.reshape(-1)]
+    if given and node.op == "Reshape" and build.batch > 1 and given[0] == build.batch:
+        given[0] = 1 if not isinstance(symbol, Constant) else given[0]
     try:
         if isinstance(symbol, Constant):
             integers, scale = (None if a is None else _moved(node, a, given) for a in (symbol.integers, symbol.scale))

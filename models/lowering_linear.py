@@ -20,8 +20,9 @@ __all__ = ["concat", "convolution", "global_pool", "join", "matrix_product", "po
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Pads = tuple[int, int, int, int]
-RATIO_TOLERANCE = 2.0**-20
-MAX_MULTIPLIER = 1 << 12
+MAX_MULTIPLIER = 1 << 16
+RATIO_TOLERANCE = 2.0**-22
+MAX_ROUNDED_MULTIPLIER = 256
 
 
 def convolution(build: Builder, node: Node, inputs: Sequence[Symbol | None]) -> Value:
@@ -191,9 +192,8 @@ def join(build: Builder, node: Node, inputs: Sequence[Symbol | None]) -> Value:
     sign = -1.0 if node.op == "Sub" else 1.0
     first, second = values[0].scale, sign * values[1].scale
     ratio = compress(second / first)
-    fraction = Fraction(float(ratio[0])).limit_denominator(MAX_MULTIPLIER)
-    exact = abs(float(fraction) - ratio[0]) <= RATIO_TOLERANCE * abs(ratio[0])
-    if ratio.size > 1 or not exact or abs(fraction.numerator) > MAX_MULTIPLIER or not fraction.numerator:
+    fraction = _small_fraction(float(ratio[0])) if ratio.size == 1 else None
+    if fraction is None:
         raise node.error(
             f"adds tensors whose scales {_brief(first)} and {_brief(second)} are in no small integer ratio; "
             "quantize both with one scale"
@@ -202,6 +202,16 @@ def join(build: Builder, node: Node, inputs: Sequence[Symbol | None]) -> Value:
     name = build.emit(node, Add, [v.tensor for v in values], multipliers=multipliers)
     offset = compress(values[0].offset + sign * values[1].offset)
     return replace(values[0], tensor=name, scale=compress(first / multipliers[0]), offset=offset)
+
+
+def _small_fraction(ratio: float) -> Fraction | None:
+    """The ratio of two small integers: exactly, or of smaller ones but for the rounding of scales to float32."""
+    for limit, tolerance in ((MAX_MULTIPLIER, 0.0), (MAX_ROUNDED_MULTIPLIER, RATIO_TOLERANCE)):
+        fraction = Fraction(ratio).limit_denominator(limit)
+        near = abs(float(fraction) - ratio) <= tolerance * abs(ratio)
+        if near and 0 < abs(fraction.numerator) <= limit:
+            return fraction
+    return None
 
 
 def concat(build: Builder, node: Node, inputs: Sequence[Symbol | None]) -> Value:
@@ -294,8 +304,9 @@ def _common_rows(
     unit = np.where(np.isfinite(unit), unit, np.abs(product.reshape(len(integers), -1)[:, 0]))
     ratio = product / unit.reshape(-1, *[1] * (integers.ndim - 1))
     multiple = np.where(integers == 0, 0, np.rint(ratio))
+    limit = np.where(ratio == multiple, MAX_MULTIPLIER, MAX_ROUNDED_MULTIPLIER)
     off = np.where(integers == 0, 0, np.abs(ratio - multiple)) > RATIO_TOLERANCE * np.abs(multiple)
-    if off.any() or np.abs(multiple).max(initial=0) > MAX_MULTIPLIER:
+    if off.any() or (np.abs(multiple) > limit).any():
         raise node.error("scales within one output are no integer multiples of each other; use one scale per output")
     return integers * multiple.astype(np.int64), compress(unit)
 

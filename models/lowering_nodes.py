@@ -25,8 +25,8 @@ Inputs = Sequence[Symbol | None]
 Handler = Callable[[Builder, Node, Inputs], Symbol]
 
 
-def lower_node(build: Builder, node: Node, inputs: Inputs) -> list[Symbol]:
-    """Symbols of the node's outputs; raises `LoweringError` if it has no integer form."""
+def lower_node(build: Builder, node: Node, inputs: Inputs) -> Sequence[Symbol | None]:
+    """Symbols of the node's outputs (None: no integer form); raises `LoweringError` if it cannot be lowered."""
     constant = all(i is None or isinstance(i, Constant) for i in inputs)
     if constant and (node.proto.domain in ("", "ai.onnx") or node.op in QUANTIZERS):
         return _fold(build, node, inputs)
