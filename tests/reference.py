@@ -10,6 +10,8 @@ import itertools
 from functools import singledispatch
 
 import numpy as np
+from numpy.typing import NDArray
+
 from bitswath.network import (
     INPUT,
     Add,
@@ -24,7 +26,6 @@ from bitswath.network import (
     SumPool,
     Threshold,
 )
-from numpy.typing import NDArray
 
 Integers = NDArray[np.int64]
 

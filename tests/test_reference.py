@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from bitswath.network import Conv, Lookup, MaxPool, SumPool, Threshold
 
 sys.path.insert(0, str(Path(__file__).parent))

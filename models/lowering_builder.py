@@ -1,0 +1,197 @@
+"""Emits network stages while the graph is walked, and turns pending chains into integers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitswath.errors import LoweringError, NetworkError
+from bitswath.models.lowering_chain import Grid, Link, Pooling, direction_of, evaluate, fold_affine
+from bitswath.models.lowering_thresholds import EXHAUSTIVE_LIMIT, Steps, StepsError, find_steps
+from bitswath.models.lowering_values import Node, Value, canonical_index, compress
+from bitswath.network import (
+    Add,
+    Conv,
+    Dense,
+    MaxPool,
+    Stage,
+    SumPool,
+    TensorSpec,
+    Threshold,
+)
+
+__all__ = ["Builder"]
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+OFF_GRID = 1e-3
+
+
+class Builder:
+    """Stages so far, with the spec of every network tensor.
+
+    `opsets`: operator-set version by domain. `limit`: evaluations up to which thresholds are searched
+    exhaustively. `batch`: frames that the graph was exported for, which its reshapes may name.
+    """
+
+    def __init__(self, opsets: Mapping[str, int], limit: int = EXHAUSTIVE_LIMIT) -> None:
+        self.opsets = opsets
+        self.limit = limit
+        self.stages: list[Stage] = []
+        self.specs: dict[str, TensorSpec] = {}
+        self.input_grid: Grid | None = None
+        self.batch = 1
+
+    def emit(self, node: Node, kind: type[Stage], inputs: Sequence[str], suffix: str = "", **fields: Any) -> str:
+        """Adds a stage that computes the node (or a part of it, told by `suffix`); returns its name."""
+        wanted, number = node.output + suffix, 1
+        name = wanted
+        while name in self.specs:
+            name, number = f"{wanted}_{number}", number + 1
+        stage = kind(name, tuple(inputs), **fields)
+        try:
+            self.specs[name] = stage.infer(*(self.specs[i] for i in inputs))
+        except NetworkError as error:
+            raise node.error(str(error)) from error
+        self.stages.append(stage)
+        return name
+
+    def same_input_grid(self, grid: Grid) -> bool:
+        """Whether the graph input's integers are on this grid; the first grid settles it."""
+        first = self.input_grid = self.input_grid or grid
+        return np.array_equal(first.scale, grid.scale) and np.array_equal(first.offset, grid.offset)
+
+    def infer(self, node: Node, stage: Stage, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Output shape of a stage that is yet to be emitted."""
+        try:
+            return stage.infer(TensorSpec(shape, 0, 0)).shape
+        except NetworkError as error:
+            raise node.error(str(error)) from error
+
+    def stage(self, name: str) -> Stage | None:
+        """The stage that computes a tensor, None for the input."""
+        return next((s for s in self.stages if s.name == name), None)
+
+    def is_accumulator(self, name: str) -> bool:
+        return isinstance(self.stage(name), Conv | Dense | Add | SumPool)
+
+    def ranges(self, name: str) -> tuple[Integers, Integers]:
+        """Reachable range of each channel of a network tensor: int64 (C,), (C,)."""
+        spec, stage = self.specs[name], self.stage(name)
+        if isinstance(stage, Conv | Dense):
+            return stage.channel_ranges(self.specs[stage.inputs[0]])
+        channels = spec.shape[-1]
+        return np.full(channels, spec.lo), np.full(channels, spec.hi)
+
+    def settle_pads(self, node: Node, value: Value) -> Value:
+        """Pending zero padding as a stage of its own: a sum over 1x1 windows."""
+        if not any(value.pads):
+            return value
+        pool = {"kernel": (1, 1), "strides": (1, 1), "pads": value.pads}
+        name = self.emit(node, SumPool, [value.tensor], ".padded", **pool)
+        layout = "NCHW" if np.array_equal(value.index, canonical_index(value.shape)) else "NHWC"
+        shape = self.specs[name].shape
+        return replace(value, tensor=name, shape=shape, index=canonical_index(shape, layout), pads=(0, 0, 0, 0))
+
+    def plain(self, node: Node, value: Value) -> Value:
+        """The value as ``scale * q + offset`` of a network tensor, with nothing pending."""
+        if value.softmax:
+            raise node.error("takes a Softmax, which can only end the graph")
+        value = self._settle_pools(node, self.settle_pads(node, value))
+        links = _links(value.chain)
+        folded = fold_affine(links, value.scale, value.offset)
+        if folded is not None:
+            return replace(value, scale=compress(folded[0]), offset=compress(folded[1]), chain=())
+        try:
+            return self.quantize(node, value, Grid(value.scale, np.zeros(1)), ".settled")
+        except LoweringError as error:
+            pending = next(link for link in links if link.affine is None)
+            raise node.error(
+                f"needs integers, but {pending.node.op_type} {pending.label!r} before it is not quantized; "
+                "put a Quant between them"
+            ) from error
+
+    def quantize(self, node: Node, value: Value, grid: Grid, suffix: str = "") -> Value:
+        """The integers on `grid` of the value's chain, whose last link is the quantizer."""
+        value = self.settle_pads(node, value)
+        first = next((i for i, link in enumerate(value.chain) if isinstance(link, Pooling)), None)
+        if first is not None and not _rises(_links(value.chain[first:]), np.ones(1)):
+            value, first = self._settle_pools(node, value), None
+        poolings = [link for link in value.chain if isinstance(link, Pooling)]
+        name = self._threshold(node, value, grid, suffix + (".threshold" if poolings else ""))
+        for i, pooling in enumerate(poolings, start=1):
+            name = self.pool(node, name, pooling, suffix if i == len(poolings) else f"{suffix}.pool")
+        return replace(value, tensor=name, scale=grid.scale, offset=grid.offset, chain=())
+
+    def _settle_pools(self, node: Node, value: Value) -> Value:
+        """Pending poolings on the integers themselves, which needs a rising chain before each."""
+        while any(isinstance(link, Pooling) for link in value.chain):
+            first = next(i for i, link in enumerate(value.chain) if isinstance(link, Pooling))
+            pooling = value.chain[first]
+            before = _links(value.chain[:first])
+            if not isinstance(pooling, Pooling) or not _rises(before, value.scale):
+                raise node.error(f"MaxPool {pooling.label!r} before it pools values that fall as their integers rise")
+            name = self.pool(node, value.tensor, pooling, ".pool")
+            value = replace(value, tensor=name, chain=(*before, *value.chain[first + 1 :]))
+        return value
+
+    def pool(self, node: Node, name: str, pooling: Pooling, suffix: str = "") -> str:
+        fields: dict[str, Any] = {"kernel": pooling.kernel, "strides": pooling.strides, "pads": pooling.pads}
+        return self.emit(node, MaxPool, [name], suffix, **fields)
+
+    def _threshold(self, node: Node, value: Value, grid: Grid, suffix: str) -> str:
+        links = _links(value.chain)
+        lo, hi = self.ranges(value.tensor)
+        width = max(
+            value.scale.size, value.offset.size, grid.scale.size, grid.offset.size, *(k.width for k in links), 1
+        )
+        if width == 1:
+            lo, hi = lo.min(keepdims=True), hi.max(keepdims=True)
+        try:
+            steps = find_steps(
+                lambda q: self._levels(node, value, links, grid, q),
+                lo,
+                hi,
+                exact=all(link.exact for link in links),
+                limit=self.limit,
+            )
+        except StepsError as error:
+            names = " -> ".join(link.node.op_type for link in links)
+            raise node.error(f"no thresholds for {names}: {error}") from error
+        if _is_identity(steps, grid, self.specs[value.tensor]):
+            return value.tensor
+        thresholds = steps.thresholds
+        if not thresholds.shape[1]:  # a constant: one threshold that is never reached
+            thresholds = np.where(steps.directions > 0, hi + 1, 1 - lo)[:, None]
+        base = grid.origin + grid.step * steps.base
+        fields = {"thresholds": thresholds, "directions": steps.directions, "base": base, "step": grid.step}
+        return self.emit(node, Threshold, [value.tensor], suffix, **fields)
+
+    def _levels(self, node: Node, value: Value, links: Sequence[Link], grid: Grid, q: Integers) -> Integers:
+        real = evaluate(links, value.scale, value.offset, q)
+        if not np.isfinite(real).all():
+            raise node.error("the chain before it gives infinite or undefined values")
+        levels, distance = grid.levels(real)
+        if distance > OFF_GRID:
+            raise node.error(f"the chain gives values {distance:.3g} of a step off the grid of its quantizer")
+        return levels
+
+
+def _links(chain: Sequence[Link | Pooling]) -> list[Link]:
+    return [link for link in chain if isinstance(link, Link)]
+
+
+def _rises(links: Sequence[Link], scale: Floats) -> bool:
+    direction = direction_of(links, scale)
+    return direction is not None and bool((direction >= 0).all())
+
+
+def _is_identity(steps: Steps, grid: Grid, spec: TensorSpec) -> bool:
+    """Whether the steps give back the integers of the tensor as they are."""
+    steady = grid.step == 1 and grid.origin == 0 and steps.base == spec.lo and bool((steps.directions > 0).all())
+    wanted = np.arange(spec.lo + 1, spec.hi + 1)
+    return steady and steps.thresholds.shape[1] == len(wanted) and bool((steps.thresholds == wanted).all())

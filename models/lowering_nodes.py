@@ -1,0 +1,153 @@
+"""One QONNX node at a time: which lowering each operator takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import TensorProto
+
+from bitswath.models.lowering_builder import Builder
+from bitswath.models.lowering_chain import execute, opset_of
+from bitswath.models.lowering_ends import arg_max, softmax
+from bitswath.models.lowering_layout import MOVES, gather, move, pad
+from bitswath.models.lowering_linear import concat, convolution, global_pool, join, matrix_product, pool, reduce
+from bitswath.models.lowering_links import ELEMENTWISE, QUANTIZERS, elementwise_link, quantizer_link, quantizer_range
+from bitswath.models.lowering_values import Constant, FloatInput, Node, Symbol, Value
+from bitswath.network import INPUT, TensorSpec
+
+__all__ = ["lower_node"]
+
+Inputs = Sequence[Symbol | None]
+Handler = Callable[[Builder, Node, Inputs], Symbol]
+
+
+def lower_node(build: Builder, node: Node, inputs: Inputs) -> Sequence[Symbol | None]:
+    """Symbols of the node's outputs (None: no integer form); raises `LoweringError` if it cannot be lowered."""
+    constant = all(i is None or isinstance(i, Constant) for i in inputs)
+    if constant and (node.proto.domain in ("", "ai.onnx") or node.op in QUANTIZERS):
+        return _fold(build, node, inputs)
+    if isinstance(inputs[0], FloatInput) and node.op not in FLOAT_OPERATORS:
+        raise node.error(
+            "works on the graph input before it is quantized; annotate the input with its integer datatype, "
+            "or quantize it first"
+        )
+    if node.op in ("TopK", "ArgMax"):
+        return arg_max(build, node, inputs)
+    if node.op not in HANDLERS:
+        raise node.error("this operator has no integer form")
+    return [HANDLERS[node.op](build, node, inputs)]
+
+
+def _fold(build: Builder, node: Node, inputs: Inputs) -> list[Symbol]:
+    """A node on constants, executed by qonnx; integers and scale of quantized ones are kept."""
+    constants = [i for i in inputs if isinstance(i, Constant)]
+    if constants and node.op in MOVES:
+        return [move(build, node, inputs)]
+    if len(constants) != len(inputs):
+        raise node.error("optional inputs of constant nodes are not supported")
+    arrays = [c.real for c in constants]
+    reals = execute(node.proto, arrays, opset_of(node.proto, build.opsets))
+    if node.op in QUANTIZERS and node.op != "MultiThreshold":
+        return [_quantized(node, reals[0], arrays)]
+    if node.op == "Identity":
+        return [constants[0]]
+    if node.op in ("Mul", "Div") and constants[0].scale is not None and constants[0].integers is not None:
+        factor = np.asarray(arrays[1], np.float64)
+        if constants[1].integers is None and reals[0].shape == arrays[0].shape and np.all(factor):
+            scale = constants[0].scale * factor if node.op == "Mul" else constants[0].scale / factor
+            return [Constant(reals[0], constants[0].integers, scale)]
+    return [Constant(real) for real in reals]
+
+
+def _quantized(node: Node, real: NDArray[Any], arrays: Sequence[NDArray[Any]]) -> Constant:
+    """A quantized constant; its zero point goes into the integers."""
+    scale = np.asarray(arrays[4] if len(arrays) == 6 else arrays[1], np.float64)
+    if not (scale > 0).all():
+        raise node.error("expected a positive scale")
+    scale = np.broadcast_to(scale, real.shape)
+    integers = np.rint(real / scale)
+    if not np.allclose(real / scale, integers, rtol=0, atol=1e-3):
+        raise node.error("a fractional zero point of a constant has no integer form")
+    return Constant(real, integers.astype(np.int64), scale)
+
+
+def _quantizer(build: Builder, node: Node, inputs: Inputs) -> Symbol:
+    data = inputs[0]
+    if isinstance(data, FloatInput):
+        return _input_quantizer(build, node, inputs, data)
+    if not isinstance(data, Value):
+        raise node.error("expected a tensor")
+    value = build.settle_pads(node, data)
+    link, grid = quantizer_link(node, [value, *inputs[1:]], value, build.opsets)
+    return build.quantize(node, replace(value, chain=(*value.chain, link)), grid)
+
+
+def _input_quantizer(build: Builder, node: Node, inputs: Inputs, data: FloatInput) -> Value:
+    """The graph input's quantizer: the network takes its integers."""
+    _, grid = quantizer_link(node, inputs, data, build.opsets)
+    spec = TensorSpec(data.shape, *quantizer_range(node, inputs))
+    if build.specs.setdefault(INPUT, spec) != spec or not build.same_input_grid(grid):
+        raise node.error("quantizes the graph input differently from another node; quantize it once")
+    return Value(INPUT, data.shape, data.index, grid.scale, grid.offset)
+
+
+def _elementwise(build: Builder, node: Node, inputs: Inputs) -> Symbol:
+    values = [i for i in inputs if isinstance(i, Value)]
+    if len(values) == 2 and node.op in ("Add", "Sub"):
+        return join(build, node, inputs)
+    if any(v.softmax for v in values):
+        raise node.error("takes a Softmax, which can only end the graph")
+    settled = [build.settle_pads(node, i) if isinstance(i, Value) else i for i in inputs]
+    value = next(i for i in settled if isinstance(i, Value))
+    return replace(value, chain=(*value.chain, elementwise_link(node, settled, value, build.opsets)))
+
+
+def _unchanged(build: Builder, node: Node, inputs: Inputs) -> Symbol:
+    if inputs[0] is None:
+        raise node.error("expected an input")
+    return inputs[0]
+
+
+def _cast(build: Builder, node: Node, inputs: Inputs) -> Symbol:
+    data = inputs[0]
+    if node.get("to", TensorProto.FLOAT) in (TensorProto.FLOAT, TensorProto.DOUBLE):
+        return _unchanged(build, node, inputs)
+    if not isinstance(data, Value):
+        raise node.error("casts the graph input before its integers are known; annotate it with its integer datatype")
+    value = build.plain(node, data)
+    if any((v != np.rint(v)).any() for v in (value.scale, value.offset)):
+        raise node.error("casts values that are no integers")
+    return value
+
+
+def _shape(build: Builder, node: Node, inputs: Inputs) -> Symbol:
+    data = inputs[0]
+    if isinstance(data, Value):
+        data = build.settle_pads(node, data)
+    if not isinstance(data, Value | FloatInput):
+        raise node.error("expected a tensor")
+    return Constant(np.array(data.index.shape, np.int64))
+
+
+HANDLERS: dict[str, Handler] = {
+    **dict.fromkeys(ELEMENTWISE, _elementwise),
+    **dict.fromkeys(QUANTIZERS, _quantizer),
+    **dict.fromkeys(MOVES, move),
+    **dict.fromkeys(("Identity", "Dropout"), _unchanged),
+    **dict.fromkeys(("MatMul", "Gemm"), matrix_product),
+    **dict.fromkeys(("MaxPool", "MaxPoolNHWC", "AveragePool"), pool),
+    **dict.fromkeys(("GlobalAveragePool", "GlobalMaxPool"), global_pool),
+    **dict.fromkeys(("ReduceMean", "ReduceSum"), reduce),
+    "Conv": convolution,
+    "Concat": concat,
+    "Pad": pad,
+    "Gather": gather,
+    "Cast": _cast,
+    "Shape": _shape,
+    "Softmax": softmax,
+}
+FLOAT_OPERATORS = (*MOVES, "Quant", "IntQuant", "BipolarQuant", "Identity", "Dropout", "Cast", "Shape")

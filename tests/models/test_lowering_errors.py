@@ -1,0 +1,249 @@
+"""What has no integer form is refused in one line that names node, operator and reason."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from onnx import TensorProto
+
+from bitswath.errors import LoweringError
+from bitswath.models.lowering import lower
+
+sys.path.insert(0, str(Path(__file__).parent))
+from graphs import QONNX, Graph
+
+CASES: dict[str, tuple[str, Callable[[Graph], str]]] = {}
+
+
+def refused(reason: str) -> Callable[[Callable[[Graph], str]], Callable[[Graph], str]]:
+    def register(build: Callable[[Graph], str]) -> Callable[[Graph], str]:
+        CASES[build.__name__.strip("_")] = (reason, build)
+        return build
+
+    return register
+
+
+def conv(graph: Graph, x: str = "global_in", channels: int = 4, **attributes) -> str:
+    weights = graph.weights(np.ones((4, channels, 3, 3)))
+    return graph.node("Conv", x, weights, kernel_shape=(3, 3), pads=(1, 1, 1, 1), **attributes)
+
+
+@refused(r"'ConvTranspose_0' \(ConvTranspose\): this operator has no integer form")
+def _unknown_operator(graph: Graph) -> str:
+    return graph.node("ConvTranspose", "global_in", np.ones((4, 2, 3, 3)), kernel_shape=(3, 3))
+
+
+@refused("expected integer or quantized weights, got floats")
+def _float_weights(graph: Graph) -> str:
+    return graph.node("Conv", "global_in", np.full((4, 4, 3, 3), 0.3), kernel_shape=(3, 3))
+
+
+@refused(r"\(Conv\): needs integers, but Sigmoid 'Sigmoid_2' before it is not quantized")
+def _no_quantizer(graph: Graph) -> str:
+    return conv(graph, graph.node("Sigmoid", conv(graph)))
+
+
+@refused("in no small integer ratio")
+def _unequal_scales_in_a_sum(graph: Graph) -> str:
+    return graph.node("Add", graph.quant(conv(graph), 1.0, 4), graph.quant(conv(graph), 0.7123, 4))
+
+
+@refused("needs integers, but Sigmoid")
+def _nonlinear_sum(graph: Graph) -> str:
+    return graph.node("Add", graph.node("Sigmoid", conv(graph)), "global_in")
+
+
+@refused("different shape or layout")
+def _broadcast_sum(graph: Graph) -> str:
+    return graph.node("Add", "global_in", graph.node("GlobalAveragePool", "global_in"))
+
+
+@refused("no integer multiples of each other")
+def _input_scales_within_an_output(graph: Graph) -> str:
+    x = graph.quant("global_in", np.array([0.3, 1, 0.7, 2]).reshape(1, 4, 1, 1), 3)
+    return conv(graph, x)
+
+
+@refused("both rises and falls")
+def _not_monotone(graph: Graph) -> str:
+    return graph.quant(graph.node("Abs", graph.node("Sub", conv(graph), np.float32(50))), 8.0, 4)
+
+
+@refused("differ between positions of one channel")
+def _constant_by_position(graph: Graph) -> str:
+    y = graph.node("Mul", conv(graph), np.arange(25.0).reshape(1, 1, 5, 5) + 1)
+    return graph.quant(y, 1.0, 4)
+
+
+@refused("real zero is not an integer zero")
+def _padding_after_an_offset(graph: Graph) -> str:
+    return conv(graph, graph.node("Add", "global_in", np.float32(0.5)))
+
+
+@refused("compares logits of different scales or biases")
+def _argmax_with_bias(graph: Graph) -> str:
+    weights = graph.weights(np.ones((100, 3)))
+    y = graph.node("Gemm", graph.node("Flatten", "global_in"), weights, np.arange(3.0))
+    return graph.node("ArgMax", y, axis=1)
+
+
+@refused("expected the single largest value")
+def _top_five(graph: Graph) -> str:
+    y = graph.node("Flatten", graph.node("GlobalAveragePool", "global_in"))
+    return graph.node("TopK", y, graph.constant([2], np.int64), outputs=2, axis=1)
+
+
+@refused("only count_include_pad=1 has an integer form")
+def _average_without_padding(graph: Graph) -> str:
+    return graph.node("AveragePool", "global_in", kernel_shape=(2, 2), pads=(1, 1, 1, 1))
+
+
+@refused("ceil_mode")
+def _average_with_ceil_mode(graph: Graph) -> str:
+    return graph.node("AveragePool", "global_in", kernel_shape=(2, 2), strides=(2, 2), ceil_mode=1)
+
+
+@refused("pools values that fall as their integers rise")
+def _minimum_pool(graph: Graph) -> str:
+    y = graph.node("MaxPool", graph.node("Neg", conv(graph)), kernel_shape=(2, 2))
+    return conv(graph, graph.node("Neg", y))
+
+
+@refused("unknown rounding mode 'ROUND_SOMEHOW'")
+def _rounding_mode(graph: Graph) -> str:
+    return graph.quant(conv(graph), 1.0, 4, mode="ROUND_SOMEHOW")
+
+
+@refused("expected a positive scale")
+def _zero_scale(graph: Graph) -> str:
+    return graph.quant(conv(graph), 0.0, 4)
+
+
+@refused("parameters; scale, zero point and width must be initializers")
+def _dynamic_scale(graph: Graph) -> str:
+    return graph.node("Quant", conv(graph), "global_in", 0.0, 4.0, domain=QONNX, signed=1, narrow=0)
+
+
+@refused("can only end the graph")
+def _softmax_inside(graph: Graph) -> str:
+    y = graph.node("Softmax", graph.node("Flatten", graph.node("GlobalAveragePool", "global_in")), axis=1)
+    return graph.node("MatMul", y, graph.weights(np.ones((4, 2))))
+
+
+@refused("a 1-bit signed quantizer with a zero point")
+def _bipolar_zero_point(graph: Graph) -> str:
+    return graph.quant(conv(graph), 1.0, 1, signed=1, zero_point=1)
+
+
+@refused("outside the integers 0..7 of the table")
+def _short_table(graph: Graph) -> str:
+    codes = graph.node("Cast", "global_in", to=TensorProto.INT64)
+    return graph.node("Gather", graph.constant(np.arange(8)), codes, axis=0)
+
+
+@refused("divides a constant by a tensor")
+def _reciprocal(graph: Graph) -> str:
+    return graph.node("Div", np.float32(1), conv(graph))
+
+
+@refused("needs integers, but Relu 'Relu_2' before it is not quantized")
+def _float_end(graph: Graph) -> str:
+    weights = graph.weights(np.full((4, 4, 1, 1), 3), 0.37)
+    bias = np.full(4, 0.21)
+    return graph.node("Relu", graph.node("Conv", "global_in", weights, bias, kernel_shape=(1, 1)))
+
+
+@refused("pads batch or channels")
+def _channel_padding(graph: Graph) -> str:
+    return graph.node("Pad", "global_in", graph.constant([0, 1, 0, 0, 0, 0, 0, 0], np.int64))
+
+
+@refused("expected constant zero padding")
+def _padding_with_ones(graph: Graph) -> str:
+    return graph.node("Pad", "global_in", graph.constant([0, 0, 1, 1, 0, 0, 1, 1], np.int64), np.float32(1))
+
+
+@refused("joins along the batch axis")
+def _batch_concat(graph: Graph) -> str:
+    return graph.node("Concat", "global_in", "global_in", axis=0)
+
+
+@refused("thresholds would be needed")
+def _too_many_thresholds(graph: Graph) -> str:
+    y = graph.node("MatMul", graph.node("Flatten", "global_in"), graph.weights(np.full((100, 1), 127)))
+    return graph.quant(graph.node("Mul", y, np.float32(64)), 1.0, 30)
+
+
+@refused("an NCHW image, got a tensor of shape")
+def _wrong_layout(graph: Graph) -> str:
+    return graph.node("MaxPool", graph.node("Transpose", conv(graph), perm=(0, 2, 3, 1)), kernel_shape=(2, 2))
+
+
+@refused("an input of at least the kernel's")
+def _kernel_larger_than_image(graph: Graph) -> str:
+    return graph.node("MaxPool", graph.node("MaxPool", "global_in", kernel_shape=(4, 4)), kernel_shape=(3, 3))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_refusal_names_node_operator_and_reason(case: str) -> None:
+    reason, build = CASES[case]
+    graph = Graph((1, 4, 5, 5), "UINT4")
+    model = graph.unchecked(build(graph))
+    with pytest.raises(LoweringError, match=reason) as caught:
+        lower(model)
+    assert str(caught.value).startswith("node '")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("op", ["Conv", "Relu", "Trunc"])
+def test_an_input_without_integers_is_refused(op: str) -> None:
+    graph = Graph((1, 4, 5, 5), None)
+    if op == "Conv":
+        y = conv(graph)
+    elif op == "Trunc":
+        y = graph.node("Trunc", "global_in", 0.25, 0.0, 8.0, 4.0, domain=QONNX, rounding_mode="FLOOR")
+    else:
+        y = graph.quant(graph.node("Relu", "global_in"), 1.0, 4)
+    with pytest.raises(LoweringError, match="integer datatype"):
+        lower(graph.unchecked(y))
+    if op != "Trunc":
+        assert lower(graph.unchecked(y), input_datatype="INT6").network.input.bits == 6
+
+
+def test_an_input_quantized_in_two_ways_is_refused() -> None:
+    graph = Graph((1, 4, 5, 5), None)
+    y = graph.node("Add", graph.quant("global_in", 1.0, 4), graph.quant("global_in", 0.5, 4))
+    with pytest.raises(LoweringError, match="quantize it once"):
+        lower(graph.unchecked(y))
+
+
+@pytest.mark.parametrize("datatype", ["FLOAT32", "UNIT8"])
+def test_an_input_datatype_must_be_integer(datatype: str) -> None:
+    graph = Graph((1, 4, 5, 5), None)
+    with pytest.raises(LoweringError, match="such as UINT8"):
+        lower(graph.unchecked(graph.quant("global_in", 1.0, 4)), input_datatype=datatype)
+
+
+@pytest.mark.parametrize("shape", [(1, 4, 0, 5), (1, 4, 5, 5, 5), (4,)])
+def test_an_input_shape_must_be_fixed(shape: tuple[int, ...]) -> None:
+    graph = Graph(shape, "UINT4")
+    with pytest.raises(LoweringError, match="expected a fixed shape"):
+        lower(graph.unchecked(graph.node("Relu", "global_in")))
+
+
+def test_files_that_are_no_models_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "broken.onnx").write_bytes(b"\xff\xfenot a model")
+    with pytest.raises(LoweringError, match=r"broken\.onnx: not an ONNX file"):
+        lower(tmp_path / "broken.onnx")
+    with pytest.raises(LoweringError, match=r"absent\.onnx: cannot be read"):
+        lower(tmp_path / "absent.onnx")
+
+
+def test_a_graph_needs_one_output() -> None:
+    graph = Graph((1, 4, 5, 5), "UINT4")
+    with pytest.raises(LoweringError, match="expected one graph output"):
+        lower(graph.unchecked(conv(graph), conv(graph)))
