@@ -26,6 +26,7 @@ __all__ = [
     "class_table",
     "confusion_figure",
     "confusion_matrix",
+    "confusion_table",
     "save_confusion_picture",
     "wilson_interval",
 ]
@@ -164,6 +165,20 @@ def class_table(report: Report, title: str | None = None) -> Table:
     for index, score in enumerate(report.scores):
         shares = ("-" if share is None else f"{100 * share:.1f}" for share in (score.recall, score.precision))
         table.add_row(score.name, str(score.patches), str(score.correct), *shares, _confused_with(report, index))
+    return table
+
+
+def confusion_table(report: Report) -> Table:
+    """The matrix for the terminal: a row a true class, a column a predicted one."""
+    from rich.table import Table
+
+    table = Table(title="confusion matrix: rows true, columns predicted")
+    table.add_column("class")
+    for index in range(len(report.classes)):
+        table.add_column(str(index), justify="right")
+    for index, (name, row) in enumerate(zip(report.classes, report.matrix)):
+        cells = (f"[bold]{n}[/]" if column == index else str(n) if n else "·" for column, n in enumerate(row))
+        table.add_row(f"{index} {name}", *cells)
     return table
 
 

@@ -26,10 +26,11 @@ from bitswath.images import SPLITS as FOLDERS
 from bitswath.images import ImageSource, open_images
 from bitswath.models import synthetic
 from bitswath.models.catalogue import CATALOGUE, Published
+from bitswath.models.config import DataConfig
 from bitswath.models.download import download as fetch
 from bitswath.models.resize import resize
 
-__all__ = ["FRACTIONS", "NAMES", "SPLITS", "Dataset", "data_folder", "load_dataset", "split_of"]
+__all__ = ["FRACTIONS", "NAMES", "SPLITS", "Dataset", "data_folder", "load_configured", "load_dataset", "split_of"]
 
 FRACTIONS = {"train": 0.7, "val": 0.1, "test": 0.2}
 """Share of each split where a set comes without any."""
@@ -110,6 +111,14 @@ def load_dataset(
     except ImageError as error:
         raise DatasetError(str(error)) from error
     return Dataset(path.stem if published is None else str(name), split, patches, labels, source.classes or ())
+
+
+def load_configured(
+    config: DataConfig, split: str, *, data: str | Path | None = None, download: bool = False, progress: bool = True
+) -> Dataset:
+    """`load_dataset` with the arguments that a training configuration names."""
+    arguments = config.model_dump()
+    return load_dataset(arguments.pop("name"), split, data=data, download=download, progress=progress, **arguments)
 
 
 def data_folder(data: str | Path | None = None) -> Path:
