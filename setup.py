@@ -1,6 +1,6 @@
 """The native extension; everything else stands in pyproject.toml."""
 
-from glob import glob
+from pathlib import Path
 
 from pybind11.setup_helpers import ParallelCompile, Pybind11Extension
 from setuptools import setup
@@ -11,8 +11,8 @@ setup(
     ext_modules=[
         Pybind11Extension(
             "bitswath._native",
-            sorted(glob("host/native/*.cpp")),
-            depends=sorted(glob("host/native/*.hpp")),
+            sorted(map(str, Path("host/native").glob("*.cpp"))),
+            depends=sorted(map(str, Path("host/native").glob("*.hpp"))),
             cxx_std=17,
             extra_compile_args=["-O3", "-pthread", "-Wall", "-Wextra"],
             extra_link_args=["-pthread"],
