@@ -22,9 +22,9 @@ Lossless formats keep the codes themselves as sample values. Lossy formats would
 values away, so codes are first scaled to 0..255 (``round(255 * code / (2^bits - 1))``) and scaled
 back after reading, which is why `read` then has to be told `bits`.
 
-libtiff's horizontal predictor is defined for whole-byte samples only; with it, sub-byte codes are
-stored as 8-bit samples. Deflate and LZW find repeats of whole bytes, so sub-byte codes often become
-smaller as 8-bit samples (`whole_bytes`) than as packed ones, although the raw data are larger.
+libtiff's horizontal predictor is defined for whole-byte samples only; with it, and with `whole_bytes`
+(for readers that take no sub-byte samples), codes are stored as 8-bit samples. Packed samples
+are no larger on EuroSAT (uniform codes, deflate: 2108 bytes a patch either way at 4 bits, 480 against 507 at 1).
 """
 
 from __future__ import annotations

@@ -3,15 +3,18 @@
 The writers below take uint8 samples (H, W, C); the header of what they write declares the true
 sample depth. TIFF, sub-byte PNG, BMP and Netpbm are assembled here, since Pillow and tifffile have
 no way to write compressed sub-byte samples; everything is read back through Pillow, tifffile and
-imagecodecs (Netpbm: here). `decode` tells the format by its first bytes.
+imagecodecs (Netpbm and indexed BMP: here). `decode` tells the format by its first bytes.
 """
 
 from __future__ import annotations
 
 import io
+import logging
 import re
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -31,6 +34,7 @@ __all__ = [
     "encode_tiff",
     "encode_webp",
     "one_line",
+    "open_tiff",
 ]
 
 Samples = NDArray[np.uint8]
@@ -51,6 +55,9 @@ DECODE_ERRORS = (
 _PILLOW_FORMATS = ("PNG", "BMP", "JPEG", "WEBP")
 
 
+_SILENT = logging.NullHandler()
+
+
 def one_line(error: BaseException) -> str:
     """The message of a foreign error on one line."""
     return " ".join(str(error).split()) or type(error).__name__
@@ -62,6 +69,12 @@ def pack_rows(samples: Samples, bits: int) -> Samples:
         return samples.reshape(len(samples), -1)
     planes = np.unpackbits(samples[..., None], axis=-1)[..., 8 - bits :]
     return np.packbits(planes.reshape(len(samples), -1), axis=1)
+
+
+def unpack_rows(rows: Samples, width: int, bits: int) -> Samples:
+    """Undoes `pack_rows` for one band: (H, row bytes) to (H, width)."""
+    planes = np.unpackbits(rows, axis=1, count=width * bits).reshape(len(rows), width, bits)
+    return np.packbits(planes, axis=2)[..., 0] >> np.uint8(8 - bits)
 
 
 def encode_tiff(
@@ -194,6 +207,8 @@ def decode(data: bytes) -> tuple[Samples, bool]:
         samples, lossy = _decode_ppm(data), False
     elif data[4:8] == b"jP  " or data[:4] == b"\xff\x4f\xff\x51":
         samples, lossy = _decode_jpeg2000(data)
+    elif data[:2] == b"BM" and len(data) > 34 and data[28] in (1, 4, 8) and data[30] == 0:
+        samples, lossy = _decode_indexed_bmp(data), False
     else:
         samples, lossy = _decode_pillow(data)
     if samples.dtype != np.uint8 or samples.ndim not in (2, 3):
@@ -202,9 +217,7 @@ def decode(data: bytes) -> tuple[Samples, bool]:
 
 
 def _decode_tiff(data: bytes) -> NDArray[Any]:
-    import tifffile
-
-    with tifffile.TiffFile(io.BytesIO(data)) as file:
+    with open_tiff(data) as file:
         page = file.pages.first
         _check_size(page.size)
         ends = [start + count for start, count in zip(page.dataoffsets, page.databytecounts)]
@@ -216,6 +229,19 @@ def _decode_tiff(data: bytes) -> NDArray[Any]:
             raise ContainerError(f"expected a lossless TIFF compression, got {page.compression!r}")
         samples = np.asarray(page.asarray())
         return samples.astype(np.uint8) if samples.dtype == bool else samples
+
+
+@contextmanager
+def open_tiff(data: bytes) -> Iterator[Any]:
+    """A tifffile.TiffFile whose complaints are ValueErrors (older ones derive from Exception) and stay off stderr."""
+    import tifffile
+
+    logging.getLogger("tifffile").addHandler(_SILENT)
+    try:
+        with tifffile.TiffFile(io.BytesIO(data)) as file:
+            yield file
+    except tifffile.TiffFileError as error:
+        raise ValueError(str(error)) from error
 
 
 def _decode_ppm(data: bytes) -> Samples:
@@ -232,8 +258,20 @@ def _decode_ppm(data: bytes) -> Samples:
         raise ContainerError(f"expected {height * row_bytes} bytes of samples, got {len(data) - header.end()}")
     rows = np.frombuffer(data, np.uint8, offset=header.end()).reshape(height, row_bytes)
     if magic == b"P4":
-        return 1 - np.unpackbits(rows, axis=1, count=width)
+        return 1 - unpack_rows(rows, width, 1)
     return rows.reshape(height, width, bands).copy()
+
+
+def _decode_indexed_bmp(data: bytes) -> Samples:
+    """The indices, which Pillow drops where the palette is a grey ramp."""
+    offset, _, width, height = struct.unpack_from("<IIii", data, 10)
+    depth = data[28]
+    _check_size(width * abs(height))
+    row_bytes = (width * depth + 31) // 32 * 4
+    if offset + row_bytes * abs(height) > len(data):
+        raise ContainerError("truncated: the image data reach beyond the end")
+    rows = np.frombuffer(data, np.uint8, row_bytes * abs(height), offset).reshape(abs(height), row_bytes)
+    return unpack_rows(rows[::-1] if height > 0 else rows, width, depth)
 
 
 def _decode_jpeg2000(data: bytes) -> tuple[NDArray[Any], bool]:
@@ -255,6 +293,8 @@ def _decode_pillow(data: bytes) -> tuple[Samples, bool]:
 
     with Image.open(io.BytesIO(data), formats=_PILLOW_FORMATS) as image:
         _check_size(image.width * image.height * len(image.getbands()))
+        if image.format == "PNG" and data[24] > 8:
+            raise ContainerError(f"expected samples of up to 8 bits, got {data[24]}")
         if image.mode not in ("1", "L", "P", "RGB"):
             raise ContainerError(f"expected grey, indexed or RGB samples, got {image.mode}")
         samples = np.asarray(image)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitswath.errors import ImageError
-from bitswath.formats import DECODE_ERRORS, one_line
+from bitswath.formats import DECODE_ERRORS, one_line, open_tiff
 
 __all__ = ["MAX_SAMPLES", "SUFFIXES", "decode_image"]
 
@@ -70,12 +70,14 @@ def _decode_pillow(data: bytes) -> NDArray[Any]:
         raise ImageError(f"declares more pixels than the {MAX_SAMPLES} samples that are decoded") from None
     with opened as image:
         _check_size(image.width * image.height * len(image.getbands()))
-        if image.mode not in ("L", "RGB", "RGBA") and not image.mode.startswith("I;16"):
+        depth = _depth(data, image.format)
+        deep_grey = image.mode.startswith("I;16") or (image.mode == "I" and 8 < depth <= 16)
+        if not deep_grey and image.mode not in ("L", "RGB", "RGBA"):
             raise ImageError(f"is {_KINDS.get(image.mode, f'of mode {image.mode}')}; expected grey, RGB or multi-band")
-        if _depth(data, image.format) > 8 and not image.mode.startswith("I;16"):
+        if not deep_grey and depth > 8:
             raise ImageError(f"is a {image.format} of more than 8 bits a sample, which would be cut; store it as TIFF")
         samples = np.asarray(image)
-    return samples.astype(np.uint16) if samples.dtype.kind in "iu" and samples.dtype.itemsize == 2 else samples
+    return samples.astype(np.uint16) if deep_grey else samples
 
 
 def _depth(data: bytes, name: str | None) -> int:
@@ -91,7 +93,7 @@ def _depth(data: bytes, name: str | None) -> int:
 def _decode_tiff(data: bytes) -> NDArray[Any]:
     import tifffile
 
-    with tifffile.TiffFile(io.BytesIO(data)) as file:
+    with open_tiff(data) as file:
         page = file.pages.first
         _check_size(page.size)
         if sum(not other.aspage().is_reduced for other in file.pages) != 1:

@@ -137,15 +137,14 @@ class EmulatorBackend:
             raise BackendError(f"ticket {ticket.number} was collected before, or is not of this emulator")
         limit_s = self._timeout_s if timeout_s is None else timeout_s
         try:
-            outputs = batch.result(limit_s)
+            batch.exception(limit_s)
         except FutureTimeoutError as late:
-            raise BackendTimeoutError(f"{ticket.frames} frames were not done within {limit_s} s") from late
+            message = f"{ticket.frames} frames were not done within {limit_s} s; collect them later"
+            raise BackendTimeoutError(message) from late
         except CancelledError as cancelled:
             raise BackendError("the emulator was closed before this batch ran") from cancelled
-        finally:
-            if batch.done():
-                self._batches.pop(ticket.number, None)
-        return outputs
+        self._batches.pop(ticket.number, None)
+        return batch.result()
 
     def close(self) -> None:
         """Drop queued batches, stop the running one after its current frames, join the worker."""
@@ -183,6 +182,8 @@ class EmulatorBackend:
 def _compile(network: Network, threads: int | None, kernel: Kernel, *, fuse: bool) -> Emulator:
     if threads is None:
         threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if threads < 1:
+        raise InputError(f"expected 1 or more threads, got {threads}")
     spec = network.input
     stages = [_parameters(stage) for stage in network.stages]
     return Emulator((spec.shape, spec.lo, spec.hi), stages, threads, kernel, fuse)

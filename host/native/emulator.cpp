@@ -5,8 +5,9 @@
 
 #include <algorithm>
 #include <atomic>
+#include <map>
 #include <mutex>
-#include <optional>
+#include <system_error>
 #include <thread>
 
 #include "plan.hpp"
@@ -194,7 +195,11 @@ private:
         };
         std::vector<std::thread> helpers;
         const auto workers = std::min<int64_t>(static_cast<int64_t>(arenas_.size()), frames.count);
-        for (int64_t worker = 1; worker < workers; ++worker) helpers.emplace_back(work, static_cast<size_t>(worker));
+        try {
+            for (int64_t worker = 1; worker < workers; ++worker) helpers.emplace_back(work, static_cast<size_t>(worker));
+        } catch (const std::system_error&) {
+            // No more threads to be had: those that started do the work.
+        }
         work(0);
         for (auto& helper : helpers) helper.join();
         if (cancelled_) throw BackendFault("the emulator was closed while it ran");

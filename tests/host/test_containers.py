@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -72,6 +73,15 @@ def test_indexed_files_keep_the_indices_and_the_colours(text: str, data: st.Data
     else:
         colours = np.asarray(pillow(written).convert("RGB"))
     np.testing.assert_array_equal(colours, palette[codes[..., 0]])
+
+
+@pytest.mark.parametrize("text", INDEXED)
+@pytest.mark.parametrize("bits", range(1, 9))
+def test_a_palette_that_looks_like_grey_levels_is_still_a_palette(text: str, bits: int) -> None:
+    codes = random_codes(bits)
+    ramp = np.repeat(np.arange(1 << bits, dtype=np.uint8)[:, None], 3, axis=1)
+    for palette in (ramp, ramp[::-1], np.zeros_like(ramp)):
+        np.testing.assert_array_equal(read(write(parse_container(text), codes, bits, palette), bits), codes)
 
 
 @pytest.mark.parametrize("text", LOSSY)
@@ -230,12 +240,15 @@ def test_lossy_files_need_the_width_and_lossless_ones_check_it() -> None:
 
 
 @pytest.mark.parametrize("text", [*LOSSLESS, *LOSSY])
-def test_damaged_files_raise_one_line_or_still_decode(text: str, tmp_path: object) -> None:
+@pytest.mark.parametrize("bands", [1, 3])
+def test_damaged_files_raise_one_line_or_still_decode(text: str, bands: int) -> None:
     container = parse_container(text)
-    written = write(container, smooth_codes(4, 3), 4)
+    if bands not in container.bands:
+        bands = 3
+    written = write(container, smooth_codes(4, bands), 4)
     rng = np.random.default_rng(11)
     damaged = [written[:length] for length in {0, 1, 7, 20, len(written) // 3, len(written) // 2}]
-    for _ in range(60):
+    for _ in range(30):
         flipped = bytearray(written)
         flipped[int(rng.integers(0, min(len(written), 400)))] ^= 1 << int(rng.integers(0, 8))
         damaged.append(bytes(flipped))
@@ -247,6 +260,20 @@ def test_damaged_files_raise_one_line_or_still_decode(text: str, tmp_path: objec
             refused += 1
             assert "\n" not in str(error)
     assert refused >= 6
+
+
+def test_deeper_samples_are_refused_not_cut() -> None:
+    for name in ("PNG", "TIFF"):
+        file = io.BytesIO()
+        Image.fromarray(np.full((4, 4), 300, np.uint16)).save(file, name)
+        with pytest.raises(ContainerError, match="8 bits"):
+            read(file.getvalue())
+
+
+def test_a_path_is_read_like_its_bytes(tmp_path: Path) -> None:
+    codes = random_codes(4)
+    (tmp_path / "codes.png").write_bytes(write(Png(), codes, 4))
+    np.testing.assert_array_equal(read(tmp_path / "codes.png", 4), codes)
 
 
 def test_a_missing_file_is_named() -> None:
