@@ -13,6 +13,8 @@ import logging
 import re
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -229,12 +231,17 @@ def _decode_tiff(data: bytes) -> NDArray[Any]:
         return samples.astype(np.uint8) if samples.dtype == bool else samples
 
 
-def open_tiff(data: bytes) -> Any:
-    """A tifffile.TiffFile whose complaints about damaged tags do not go to stderr."""
+@contextmanager
+def open_tiff(data: bytes) -> Iterator[Any]:
+    """A tifffile.TiffFile whose complaints are ValueErrors (older ones derive from Exception) and stay off stderr."""
     import tifffile
 
     logging.getLogger("tifffile").addHandler(_SILENT)
-    return tifffile.TiffFile(io.BytesIO(data))
+    try:
+        with tifffile.TiffFile(io.BytesIO(data)) as file:
+            yield file
+    except tifffile.TiffFileError as error:
+        raise ValueError(str(error)) from error
 
 
 def _decode_ppm(data: bytes) -> Samples:

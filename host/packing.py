@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bitswath import _native
+import bitswath._native as _native
 from bitswath.errors import PackingError
 
 __all__ = ["folded_frame_bytes", "frame_bytes", "pack", "pack_folded", "unpack", "unpack_folded"]

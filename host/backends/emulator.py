@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import fields
 from types import TracebackType
 from typing import Any, Literal, overload
@@ -135,11 +136,14 @@ class EmulatorBackend:
         if batch is None:
             raise BackendError(f"ticket {ticket.number} was collected before, or is not of this emulator")
         limit_s = self._timeout_s if timeout_s is None else timeout_s
-        if not wait([batch], limit_s).done:
-            raise BackendTimeoutError(f"{ticket.frames} frames were not done within {limit_s} s; collect them later")
+        try:
+            batch.exception(limit_s)
+        except FutureTimeoutError as late:
+            message = f"{ticket.frames} frames were not done within {limit_s} s; collect them later"
+            raise BackendTimeoutError(message) from late
+        except CancelledError as cancelled:
+            raise BackendError("the emulator was closed before this batch ran") from cancelled
         self._batches.pop(ticket.number, None)
-        if batch.cancelled():
-            raise BackendError("the emulator was closed before this batch ran")
         return batch.result()
 
     def close(self) -> None:

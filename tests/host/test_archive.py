@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from bitswath import archive as archive_module
 from bitswath.archive import ArchiveWriter, is_archive, open_archive, write_archive
-from bitswath.codecs import UniformCodec
+from bitswath.codecs import CompandedCodec, PaletteCodec, UniformCodec
 from bitswath.errors import ArchiveError
 from bitswath.packing import pack
 
@@ -69,6 +69,17 @@ def test_what_is_written_is_read(
     assert (None if archive.labels is None else archive.labels.tolist()) == (
         None if labels is None else labels.tolist()
     )
+
+
+@pytest.mark.parametrize("kind", [CompandedCodec, PaletteCodec])
+def test_fitted_codecs_come_back_and_code_alike(tmp_path: Path, kind: type[CompandedCodec | PaletteCodec]) -> None:
+    patches = np.random.default_rng(4).integers(0, 256, (6, *SHAPE), np.uint8)
+    codec = kind.fit(patches, 3, dither="ordered")
+    write_archive(tmp_path / "a.bsa", pack(codec.encode(patches), 3), codec, SHAPE)
+    archive = open_archive(tmp_path / "a.bsa")
+    assert archive.codec == codec
+    assert archive.code_shape == (8, 6, 1 if kind is PaletteCodec else 3)
+    np.testing.assert_array_equal(archive.codes(), archive.codec.encode(patches))
 
 
 def test_frames_are_mapped_not_read(path: Path) -> None:

@@ -16,6 +16,7 @@ import pytest
 import tifffile
 from PIL import Image
 
+from bitswath.containers import Tiff, write
 from bitswath.errors import ImageError
 from bitswath.imagefile import decode_image
 from bitswath.images import ImageSource, open_images, read_image
@@ -252,7 +253,7 @@ BAD = {
     "16-bit TIFF": (tiff(pixels(0, RGB, np.uint16), photometric="rgb"), "uint16"),
     "16-bit PNG": (sixteen_bit_rgb_png(), "more than 8 bits"),
     "16-bit PPM": (b"P6\n# scene\n12 16\n65535\n" + bytes(16 * 12 * 6), "more than 8 bits"),
-    "4-bit TIFF": (tiff(pixels(0, RGB) // 16, bitspersample=4, photometric="rgb"), "4-bit"),
+    "4-bit TIFF": (write(Tiff(), pixels() // 16, 4), "4-bit"),
     "float TIFF with NaN": (float_tiff(), "float32 samples, with NaN"),
     "signed TIFF": (tiff(pixels().astype(np.int16), photometric="rgb"), "int16"),
     "inverted TIFF": (tiff(pixels(0, (16, 12)), photometric="miniswhite"), "MINISWHITE"),

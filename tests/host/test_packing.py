@@ -41,7 +41,7 @@ def test_dense_packing_equals_numpys_bit_stream_and_unpacks(
 
 @pytest.mark.parametrize("bits", WIDTHS)
 def test_every_frame_length_packs_like_numpy(bits: int) -> None:
-    for count in range(0, 200):
+    for count in range(200):
         codes = random_codes(count, 2, (count,), bits)
         packed = pack(codes, bits)
         if count:
@@ -197,7 +197,13 @@ def test_folded_values_of_any_integer_type_pack_alike(dtype: str) -> None:
 
 @pytest.mark.parametrize(
     ("bits", "signed", "value", "kind"),
-    [(4, True, 8, "INT4"), (4, True, -9, "INT4"), (4, False, -1, "UINT4"), (4, False, 16, "UINT4"), (1, True, 0, "BIPOLAR")],
+    [
+        (4, True, 8, "INT4"),
+        (4, True, -9, "INT4"),
+        (4, False, -1, "UINT4"),
+        (4, False, 16, "UINT4"),
+        (1, True, 0, "BIPOLAR"),
+    ],
 )
 def test_first_folded_value_out_of_range_is_named(bits: int, signed: bool, value: int, kind: str) -> None:
     values = np.ones((2, 3, 4), np.int16)

@@ -1,0 +1,353 @@
+"""Patches to few-bit codes and back.
+
+A codec is plain data with a pointwise `encode`: a code depends on its pixel, and with
+``dither="ordered"`` also on the pixel's position in the patch. All arithmetic is on integers, so
+codes are the same on every machine, and a sensor or a small FPGA can compute them. `dither` has
+the mask and the formulas.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from itertools import pairwise
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+import bitswath._native as _native
+from bitswath import codebooks
+from bitswath.dither import STEPS, bayer_mask, palette_offsets, positions, rounded_quotient
+from bitswath.errors import CodecError
+
+__all__ = [
+    "Codec",
+    "CodecSpec",
+    "CompandedCodec",
+    "PaletteCodec",
+    "UniformCodec",
+    "codec_from_dict",
+    "fit_codec",
+    "parse_codec",
+]
+
+Patches = NDArray[np.uint8 | np.uint16]
+Codes = NDArray[np.uint8]
+Rows = tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True)
+class Codec(ABC):
+    """`bits` (1..8) of a code, `dither` None or "ordered", `depth`: bits of a sample.
+
+    Samples are uint8 at a depth of 8 and uint16 above. Codecs compare equal by their data.
+    """
+
+    bits: int
+    dither: str | None = None
+    depth: int = 8
+
+    kind: ClassVar[str]
+    numeric: ClassVar[bool] = True
+    """Whether codes keep the order of samples, so that a network may use them as numbers."""
+
+    def __post_init__(self) -> None:
+        if not _is_integer(self.bits) or not 1 <= self.bits <= 8:
+            raise CodecError(f"expected 1 to 8 bits, got {self.bits!r}")
+        if self.dither not in (None, "ordered"):
+            raise CodecError(f'expected dither None or "ordered", got {self.dither!r}')
+        if not _is_integer(self.depth) or not 8 <= self.depth <= 16:
+            raise CodecError(f"expected a sample depth of 8 to 16 bit, got {self.depth!r}")
+
+    @property
+    def bands(self) -> int | None:
+        """Bands of the patches it takes; None: any number."""
+        return None
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the samples."""
+        return np.dtype(np.uint8 if self.depth == 8 else np.uint16)
+
+    @property
+    def values(self) -> NDArray[np.int64] | None:
+        """What codes stand for, (code bands, 2^bits, samples a code), as a `Lookup` table; None: themselves."""
+        return None
+
+    def code_shape(self, patch_shape: Sequence[int]) -> tuple[int, int, int]:
+        """Shape of the codes of a patch (H, W, C)."""
+        height, width, bands = self._checked_shape(patch_shape)
+        return height, width, bands
+
+    def encode(self, patches: Patches) -> Codes:
+        """Patches (N, H, W, C) or (H, W, C) to codes uint8 of `code_shape`.
+
+        Raises `CodecError` for another dtype, rank or band count, samples above the depth, or none.
+        """
+        patches = _checked_patches(patches)
+        if patches.dtype != self.dtype:
+            raise CodecError(f"expected {self.dtype} patches for a {self.depth}-bit codec, got {patches.dtype}")
+        self._checked_shape(patches.shape[-3:])
+        if self.depth not in (8, 16) and (largest := int(patches.max())) >> self.depth:
+            raise CodecError(f"expected samples below {1 << self.depth} (depth {self.depth}), got {largest}")
+        batch = np.ascontiguousarray(patches).reshape(-1, *patches.shape[-3:])
+        return self._encode(batch).reshape(*patches.shape[:-3], *self.code_shape(patches.shape[-3:]))
+
+    def decode(self, codes: Codes) -> Patches:
+        """Codes uint8 (N, H, W, C') or (H, W, C') to the patches they stand for."""
+        codes = np.asarray(codes)
+        if codes.dtype != np.uint8 or codes.ndim not in (3, 4) or not codes.size:
+            raise CodecError(f"expected uint8 codes (N, H, W, C) or (H, W, C), got {codes.dtype} {codes.shape}")
+        if (largest := int(codes.max())) >> self.bits:
+            raise CodecError(f"expected codes below {1 << self.bits} for {self.bits} bit, got {largest}")
+        return self._decode(codes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON, from which `codec_from_dict` makes an equal codec."""
+        return {"kind": self.kind} | {f.name: _as_lists(getattr(self, f.name)) for f in fields(self)}
+
+    @abstractmethod
+    def _encode(self, batch: Patches) -> Codes: ...
+
+    @abstractmethod
+    def _decode(self, codes: Codes) -> Patches: ...
+
+    def _checked_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
+        if len(shape) != 3 or min(shape) < 1:
+            raise CodecError(f"expected a patch shape (H, W, C), got {tuple(shape)}")
+        if self.bands not in (None, shape[2]):
+            raise CodecError(f"expected patches of {self.bands} bands, got {shape[2]}")
+        return tuple(shape)
+
+    def _encode_positions(self, batch: Patches, table: NDArray[np.uint16]) -> Codes:
+        bands = batch.shape[-1]
+        mask = bayer_mask(bands) if self.dither else np.zeros((8, 8, bands), np.uint8)
+        codes = np.empty(batch.shape, np.uint8)
+        _native.encode_positions(batch, table, mask, codes)
+        return codes
+
+
+@dataclass(frozen=True)
+class UniformCodec(Codec):
+    """Drops the low ``depth - bits`` bits; with dither, 0..2^depth - 1 is mapped onto 0..2^bits - 1."""
+
+    kind: ClassVar[str] = "uniform"
+
+    def _encode(self, batch: Patches) -> Codes:
+        if self.dither is None:
+            return np.right_shift(batch, self.depth - self.bits).astype(np.uint8, copy=False)
+        return self._encode_positions(batch, self._positions)
+
+    def _decode(self, codes: Codes) -> Patches:
+        return self._samples[codes]
+
+    @cached_property
+    def _positions(self) -> NDArray[np.uint16]:
+        top = (1 << self.depth) - 1
+        samples = np.arange(1 << 8 * self.dtype.itemsize, dtype=np.int64).clip(0, top)
+        return rounded_quotient(STEPS * ((1 << self.bits) - 1) * samples, top).astype(np.uint16)[None]
+
+    @cached_property
+    def _samples(self) -> Patches:
+        codes = np.arange(1 << self.bits, dtype=np.int64)
+        if self.dither:
+            return rounded_quotient(codes * ((1 << self.depth) - 1), len(codes) - 1).astype(self.dtype)
+        dropped = self.depth - self.bits
+        return ((codes << dropped) + (1 << dropped >> 1)).astype(self.dtype)
+
+
+@dataclass(frozen=True)
+class CompandedCodec(Codec):
+    """The nearest of 2^bits levels, fitted for each band; codes keep the order of samples.
+
+    `levels`: ascending sample values, (C, 2^bits).
+    """
+
+    levels: Rows = field(kw_only=True)
+
+    kind: ClassVar[str] = "companded"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "levels", _checked_rows(self.levels, "levels", self.depth))
+        for levels in self.levels:
+            if len(levels) != 1 << self.bits or any(a >= b for a, b in pairwise(levels)):
+                raise CodecError(f"expected {1 << self.bits} ascending levels in each band for {self.bits} bit")
+
+    @classmethod
+    def fit(cls, patches: Patches, bits: int, dither: str | None = None) -> CompandedCodec:
+        """Lloyd-Max levels of training patches (N, H, W, C); with dither, the levels best for dithering."""
+        patches = _checked_patches(patches)
+        depth = 8 * patches.dtype.itemsize
+        UniformCodec(bits, dither, depth)  # refuses what no codec takes before the fit is made
+        search = codebooks.dithered_levels if dither else codebooks.lloyd_max
+        levels = [search(counts, 1 << bits) for counts in codebooks.band_histograms(patches)]
+        return cls(bits, dither, depth, levels=tuple(tuple(row.tolist()) for row in levels))
+
+    @property
+    def bands(self) -> int:
+        return len(self.levels)
+
+    @property
+    def values(self) -> NDArray[np.int64]:
+        return np.array(self.levels, np.int64)[..., None]
+
+    @cached_property
+    def thresholds(self) -> NDArray[np.int64]:
+        """(C, 2^bits - 1): without dither, a code is the count of thresholds <= x; a sample half way
+        between two levels takes the upper."""
+        levels = np.array(self.levels, np.int64)
+        return (levels[:, :-1] + levels[:, 1:] + 1) >> 1
+
+    def _encode(self, batch: Patches) -> Codes:
+        return self._encode_positions(batch, self._positions)
+
+    def _decode(self, codes: Codes) -> Patches:
+        if codes.shape[-1] != self.bands:
+            raise CodecError(f"expected codes of {self.bands} bands, got {codes.shape[-1]}")
+        return np.array(self.levels, self.dtype)[np.arange(self.bands), codes]
+
+    @cached_property
+    def _positions(self) -> NDArray[np.uint16]:
+        samples = np.arange(1 << 8 * self.dtype.itemsize, dtype=np.int64)
+        if self.dither is None:
+            rows = [STEPS * np.searchsorted(row, samples, side="right") for row in self.thresholds]
+        else:
+            rows = [positions(samples, np.array(levels, np.int64)) for levels in self.levels]
+        return np.array(rows, np.uint16)
+
+
+@dataclass(frozen=True)
+class PaletteCodec(Codec):
+    """The nearest of 2^bits colours, one code a pixel; of equally near colours the lowest code.
+
+    `colours`: (2^bits, C), ascending by their mean when fitted.
+    """
+
+    colours: Rows = field(kw_only=True)
+
+    kind: ClassVar[str] = "palette"
+    numeric: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "colours", _checked_rows(self.colours, "colours", self.depth))
+        if len(self.colours) != 1 << self.bits:
+            raise CodecError(f"expected {1 << self.bits} colours for {self.bits} bit, got {len(self.colours)}")
+
+    @classmethod
+    def fit(cls, patches: Patches, bits: int, dither: str | None = None, seed: int = 0) -> PaletteCodec:
+        """k-means colours of the pixels of training patches (N, H, W, C)."""
+        patches = _checked_patches(patches)
+        depth = 8 * patches.dtype.itemsize
+        UniformCodec(bits, dither, depth)  # refuses what no codec takes before the fit is made
+        pixels, counts = codebooks.distinct_colours(patches, seed)
+        colours = codebooks.k_means(pixels, counts, 1 << bits, seed)
+        return cls(bits, dither, depth, colours=tuple(tuple(row) for row in colours.tolist()))
+
+    @property
+    def bands(self) -> int:
+        return len(self.colours[0])
+
+    @property
+    def values(self) -> NDArray[np.int64]:
+        return np.array(self.colours, np.int64)[None]
+
+    def code_shape(self, patch_shape: Sequence[int]) -> tuple[int, int, int]:
+        """Shape of the codes of a patch (H, W, C): (H, W, 1)."""
+        height, width, _ = self._checked_shape(patch_shape)
+        return height, width, 1
+
+    def _encode(self, batch: Patches) -> Codes:
+        if self.dither:
+            shifted = np.empty_like(batch)
+            _native.add_offsets(batch, self._offsets, shifted)
+            batch = shifted
+        codes = np.empty(batch.shape[:-1], np.uint8)
+        _native.nearest(batch.reshape(-1, self.bands), self.values[0], codes.reshape(-1))
+        return codes
+
+    def _decode(self, codes: Codes) -> Patches:
+        if codes.shape[-1] != 1:
+            raise CodecError(f"expected palette codes (..., 1), got {codes.shape}")
+        return np.array(self.colours, self.dtype)[codes[..., 0]]
+
+    @cached_property
+    def _offsets(self) -> NDArray[np.int32]:
+        return palette_offsets(self.values[0])
+
+
+_KINDS: dict[str, type[Codec]] = {codec.kind: codec for codec in (UniformCodec, CompandedCodec, PaletteCodec)}
+
+
+def codec_from_dict(data: Mapping[str, Any]) -> Codec:
+    """The codec that `Codec.to_dict` described; raises `CodecError` for anything else."""
+    codec = _KINDS.get(str(data.get("kind"))) if isinstance(data, Mapping) else None
+    if codec is None:
+        raise CodecError(f"expected a codec's description with a kind of {', '.join(_KINDS)}, got {data!r:.80}")
+    expected = {f.name for f in fields(codec)} | {"kind"}
+    if set(data) != expected:
+        raise CodecError(f"{codec.kind} codec: expected keys {sorted(expected)}, got {sorted(map(str, data))}")
+    return codec(**{name: value for name, value in data.items() if name != "kind"})
+
+
+@dataclass(frozen=True)
+class CodecSpec:
+    """A codec before its fit, as the command line names it: ``str(spec)`` is "palette:4:ordered"."""
+
+    kind: str
+    bits: int
+    dither: str | None = None
+
+    def __str__(self) -> str:
+        return ":".join([self.kind, str(self.bits), *([self.dither] if self.dither else [])])
+
+
+def parse_codec(text: str) -> CodecSpec:
+    """ "KIND:BITS" or "KIND:BITS:ordered" to a `CodecSpec`; kinds: uniform, companded, palette."""
+    kind, _, rest = text.partition(":")
+    bits, _, dither = rest.partition(":")
+    if kind not in _KINDS or bits not in tuple("12345678") or dither not in ("", "ordered") or text.endswith(":"):
+        raise CodecError(f"expected {'|'.join(_KINDS)}:BITS with 1 to 8 bits and optionally :ordered, got {text!r}")
+    return CodecSpec(kind, int(bits), dither or None)
+
+
+def fit_codec(spec: CodecSpec, training_patches: Patches) -> Codec:
+    """The codec of `spec`, fitted to patches (N, H, W, C) of the training split."""
+    if spec.kind == CompandedCodec.kind:
+        return CompandedCodec.fit(training_patches, spec.bits, spec.dither)
+    if spec.kind == PaletteCodec.kind:
+        return PaletteCodec.fit(training_patches, spec.bits, spec.dither)
+    return UniformCodec(spec.bits, spec.dither, 8 * _checked_patches(training_patches).dtype.itemsize)
+
+
+def _is_integer(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _checked_patches(patches: Patches) -> Patches:
+    patches = np.asarray(patches)
+    if patches.dtype not in (np.uint8, np.uint16):
+        raise CodecError(f"expected uint8 or uint16 patches, got {patches.dtype}; scale and convert them first")
+    if patches.ndim not in (3, 4) or not patches.size:
+        raise CodecError(f"expected patches (N, H, W, C) or (H, W, C), none empty, got shape {patches.shape}")
+    return patches
+
+
+def _checked_rows(rows: Any, what: str, depth: int) -> Rows:
+    """Nested sequences of plain integers within the depth, of one length, as tuples."""
+    if not isinstance(rows, (list, tuple)) or not rows or not all(isinstance(row, (list, tuple)) for row in rows):
+        raise CodecError(f"expected {what} as rows of integers, got {rows!r:.80}")
+    if not rows[0] or len({len(row) for row in rows}) != 1:
+        raise CodecError(f"expected {what} as rows of one length, got lengths {[len(row) for row in rows]!s:.80}")
+    for value in (value for row in rows for value in row):
+        if not _is_integer(value) or not 0 <= value < 1 << depth:
+            raise CodecError(f"expected {what} as integers in 0..{(1 << depth) - 1}, got {value!r}")
+    return tuple(tuple(row) for row in rows)
+
+
+def _as_lists(value: Any) -> Any:
+    return [list(row) for row in value] if isinstance(value, tuple) else value
