@@ -222,12 +222,14 @@ def _share(path: Path, split: str, source: ImageSource, nested: bool) -> ImageSo
         labelled = [(file, classes.index(part[-2])) for (file, _), part in zip(source.items, parts)]
         source = replace(source, items=list(labelled), classes=classes)
     elif source.classes is not None and path.is_dir():
-        _require_no_empty_folder((source.root / source.items[0][0]).parent.parent, source.classes)
+        _require_no_empty_folder(source.root / source.items[0][0], source.classes)
     return replace(source, items=[item for item in source.items if split_of(item[0]) == split])
 
 
-def _require_no_empty_folder(folder: Path, classes: Sequence[str]) -> None:
-    for entry in sorted(folder.iterdir()):
+def _require_no_empty_folder(image: Path, classes: Sequence[str]) -> None:
+    """No folder beside that of an image's class is without images."""
+    own = next(parent for parent in image.parents if parent.name in classes)
+    for entry in sorted(own.parent.iterdir()):
         if entry.is_dir() and entry.name not in classes and not entry.name.startswith((".", "__")):
             raise DatasetError(f"{entry}: expected images of a class, found none; fill or remove it")
 
