@@ -117,6 +117,8 @@ class Builder:
 
     def quantize(self, node: Node, value: Value, grid: Grid, suffix: str = "") -> Value:
         """The integers on `grid` of the value's chain, whose last link is the quantizer."""
+        if value.softmax:
+            raise node.error("takes a Softmax, which can only end the graph")
         value = self.settle_pads(node, value)
         first = next((i for i, link in enumerate(value.chain) if isinstance(link, Pooling)), None)
         if first is not None and not _rises(_links(value.chain[first:]), np.ones(1)):
