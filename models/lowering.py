@@ -36,6 +36,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 
 from bitswath.errors import InputError, LoweringError, NetworkError
 from bitswath.models.lowering_builder import Builder
+from bitswath.models.lowering_chain import Link, fold_affine
 from bitswath.models.lowering_ends import flat
 from bitswath.models.lowering_input import find_input
 from bitswath.models.lowering_links import QUANTIZERS
@@ -182,8 +183,13 @@ def _lookup(node: Node, symbols: Mapping[str, Symbol], name: str) -> Symbol | No
 
 
 def _record(tensors: dict[str, Correspondence], name: str, symbol: Symbol) -> None:
-    if isinstance(symbol, Value) and symbol.settled and symbol.index.shape[:1] == (1,):
-        tensors[name] = Correspondence(symbol.tensor, symbol.shape, symbol.scale, symbol.offset, symbol.index)
+    if not isinstance(symbol, Value) or any(symbol.pads) or symbol.softmax or symbol.index.shape[:1] != (1,):
+        return
+    links = [link for link in symbol.chain if isinstance(link, Link)]
+    folded = fold_affine(links, symbol.scale, symbol.offset) if len(links) == len(symbol.chain) else None
+    if folded is None or (links and (np.any(folded[1]) or not np.all(folded[0]))):
+        return  # with an offset a float32 chain is too coarse to tell the integers
+    tensors[name] = Correspondence(symbol.tensor, symbol.shape, folded[0], folded[1], symbol.index)
 
 
 def _finish(

@@ -79,6 +79,11 @@ class Builder:
     def is_accumulator(self, name: str) -> bool:
         return isinstance(self.stage(name), Conv | Dense | Add | SumPool)
 
+    def pools_at_once(self, value: Value) -> bool:
+        """Whether a maximum of the value is a maximum of narrow integers."""
+        pending = any(isinstance(link, Pooling) for link in value.chain)
+        return not pending and not self.is_accumulator(value.tensor) and _rises(_links(value.chain), value.scale)
+
     def ranges(self, name: str) -> tuple[Integers, Integers]:
         """Reachable range of each channel of a network tensor: int64 (C,), (C,)."""
         spec, stage = self.specs[name], self.stage(name)
