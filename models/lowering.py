@@ -36,6 +36,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 
 from bitswath.errors import InputError, LoweringError, NetworkError
 from bitswath.models.lowering_builder import Builder
+from bitswath.models.lowering_chain import Link, fold_affine
 from bitswath.models.lowering_ends import flat
 from bitswath.models.lowering_input import find_input
 from bitswath.models.lowering_links import QUANTIZERS
@@ -48,6 +49,8 @@ __all__ = ["Correspondence", "Lowered", "lower"]
 
 Floats = NDArray[np.float64]
 OFF_INTEGER = 1e-3
+FLOAT_ERROR = 2.0**-22
+"""Rounding error of a float32 sum, as a part of the largest value it can reach."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,8 +84,8 @@ class Lowered:
     def integers(self, name: str, array: NDArray[Any]) -> NDArray[np.int64]:
         """A QONNX tensor (N, ...) as the network's integers (N, *network shape).
 
-        Raises `InputError` for a wrong shape, or for reals that are no integers of the tensor's scale
-        (more than 0.001 off).
+        Raises `InputError` for a wrong shape, or for reals that are no integers of the tensor's scale:
+        more than 0.001 off, and more than a float32 sum of the tensor's range may be.
         """
         pair = self._pair(name)
         if array.shape[1:] != pair.index.shape[1:]:
@@ -92,7 +95,9 @@ class Lowered:
         exact = (flat.reshape(len(array), *pair.shape) - pair.offset) / pair.scale
         rounded = np.rint(exact)
         distance = float(np.abs(exact - rounded).max(initial=0.0))
-        if not distance <= OFF_INTEGER:
+        spec = self.network.tensors[pair.tensor]
+        allowed = min(OFF_INTEGER + FLOAT_ERROR * max(abs(spec.lo), abs(spec.hi)), 0.25)
+        if not distance <= allowed:
             raise InputError(f"tensor {name!r}: expected integers times {pair.scale[0]:.6g}, {distance:.3g} off")
         return rounded.astype(np.int64)
 
@@ -114,11 +119,13 @@ def lower(
     model: str | Path | ModelProto | ModelWrapper,
     *,
     input_datatype: str | None = None,
+    input_scale: float = 1.0,
     exhaustive_limit: int = EXHAUSTIVE_LIMIT,
 ) -> Lowered:
     """The integer network that computes the integers of a QONNX model.
 
-    `input_datatype` (such as "UINT8") overrides the annotation of the graph input. Thresholds are
+    `input_datatype` (such as "UINT8") overrides the annotation of the graph input, whose reals are
+    `input_scale` times those integers (1/255 for a graph that takes pixels from 0 to 1). Thresholds are
     searched exhaustively up to `exhaustive_limit` evaluations, then by bisection where that is as
     exact (see `lowering_thresholds`). Raises `LoweringError` naming the node, its operator and the
     reason for what has no integer form.
@@ -128,7 +135,7 @@ def lower(
     graph = wrapper.graph
     symbols: dict[str, Symbol] = {i.name: Constant(numpy_helper.to_array(i)) for i in graph.initializer}
     build = Builder({o.domain: o.version for o in wrapper.model.opset_import}, exhaustive_limit)
-    name, symbol, spec, build.batch = find_input(wrapper, input_datatype)
+    name, symbol, spec, build.batch = find_input(wrapper, input_datatype, input_scale)
     if spec is not None:
         build.specs[INPUT] = spec
     symbols[name] = symbol
@@ -176,8 +183,13 @@ def _lookup(node: Node, symbols: Mapping[str, Symbol], name: str) -> Symbol | No
 
 
 def _record(tensors: dict[str, Correspondence], name: str, symbol: Symbol) -> None:
-    if isinstance(symbol, Value) and symbol.settled and symbol.index.shape[:1] == (1,):
-        tensors[name] = Correspondence(symbol.tensor, symbol.shape, symbol.scale, symbol.offset, symbol.index)
+    if not isinstance(symbol, Value) or any(symbol.pads) or symbol.softmax or symbol.index.shape[:1] != (1,):
+        return
+    links = [link for link in symbol.chain if isinstance(link, Link)]
+    folded = fold_affine(links, symbol.scale, symbol.offset) if len(links) == len(symbol.chain) else None
+    if folded is None or (links and (np.any(folded[1]) or not np.all(folded[0]))):
+        return  # with an offset a float32 chain is too coarse to tell the integers
+    tensors[name] = Correspondence(symbol.tensor, symbol.shape, folded[0], folded[1], symbol.index)
 
 
 def _finish(

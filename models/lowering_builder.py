@@ -79,6 +79,11 @@ class Builder:
     def is_accumulator(self, name: str) -> bool:
         return isinstance(self.stage(name), Conv | Dense | Add | SumPool)
 
+    def pools_at_once(self, value: Value) -> bool:
+        """Whether a maximum of the value is a maximum of narrow integers."""
+        pending = any(isinstance(link, Pooling) for link in value.chain)
+        return not pending and not self.is_accumulator(value.tensor) and _rises(_links(value.chain), value.scale)
+
     def ranges(self, name: str) -> tuple[Integers, Integers]:
         """Reachable range of each channel of a network tensor: int64 (C,), (C,)."""
         spec, stage = self.specs[name], self.stage(name)
@@ -117,6 +122,8 @@ class Builder:
 
     def quantize(self, node: Node, value: Value, grid: Grid, suffix: str = "") -> Value:
         """The integers on `grid` of the value's chain, whose last link is the quantizer."""
+        if value.softmax:
+            raise node.error("takes a Softmax, which can only end the graph")
         value = self.settle_pads(node, value)
         first = next((i for i, link in enumerate(value.chain) if isinstance(link, Pooling)), None)
         if first is not None and not _rises(_links(value.chain[first:]), np.ones(1)):

@@ -17,12 +17,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from onnx import NodeProto, helper
+from onnxruntime.capi import onnxruntime_pybind11_state as ort
 from qonnx.core.onnx_exec import execute_node
 from qonnx.util.basic import get_preferred_qonnx_opset
+
+from bitswath.errors import LoweringError
 
 __all__ = ["Grid", "Link", "Pooling", "direction_of", "evaluate", "execute", "fold_affine", "run_chain"]
 
 Floats = NDArray[np.float64]
+REFUSALS = (ort.Fail, ort.InvalidArgument, ort.InvalidGraph, ort.NotImplemented, ort.RuntimeException)
+"""What onnxruntime raises for a node that it cannot execute."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +95,11 @@ def execute(node: NodeProto, arrays: Sequence[NDArray[Any] | None], opset: int) 
     graph = helper.make_graph([node], "one_node", [], [], value_info=infos)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # qonnx warns of output shapes it was not told
-        execute_node(node, context, graph, opset)
+        try:
+            execute_node(node, context, graph, opset)
+        except REFUSALS as error:
+            reason = str(error).splitlines()[0]
+            raise LoweringError(f"node {node.name!r} ({node.op_type}): cannot be executed: {reason}") from error
     return [context[name] for name in node.output]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from onnx import GraphProto, TensorProto
 from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
@@ -25,7 +26,7 @@ NHWC_OPERATORS = ("MaxPoolNHWC", "MatMul")
 
 
 def find_input(
-    wrapper: ModelWrapper, input_datatype: str | None
+    wrapper: ModelWrapper, input_datatype: str | None, input_scale: float
 ) -> tuple[str, Value | FloatInput, TensorSpec | None, int]:
     """Name, symbol and batch of the one graph input; its spec too if its integers are declared."""
     graph = wrapper.graph
@@ -43,7 +44,7 @@ def find_input(
     if datatype is None:
         return name, FloatInput(shape, index), None, dims[0]
     spec = TensorSpec(shape, int(datatype.min()), int(datatype.max()))
-    return name, Value(INPUT, shape, index), spec, dims[0]
+    return name, Value(INPUT, shape, index, np.full(1, float(input_scale))), spec, dims[0]
 
 
 def _datatype(wrapper: ModelWrapper, name: str, element: int, declared: str | None) -> Any:

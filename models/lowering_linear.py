@@ -117,7 +117,7 @@ def _maximum(build: Builder, node: Node, value: Value, pooling: Pooling, layout:
         # an explicit zero never wins over values that are not negative
         value, pooling = replace(value, pads=(0, 0, 0, 0)), replace(pooling, pads=merged)
     value = build.settle_pads(node, value)
-    if value.settled and (value.scale > 0).all() and not build.is_accumulator(value.tensor):
+    if build.pools_at_once(value):
         name = build.pool(node, value.tensor, pooling)
         shape = build.specs[name].shape
         return replace(value, tensor=name, shape=shape, index=canonical_index(shape, layout))

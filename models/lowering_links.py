@@ -105,7 +105,9 @@ def elementwise_link(node: Node, inputs: Sequence[Symbol | None], value: Value, 
     parameters = [None if a is None else np.asarray(a, np.float64).reshape(-1) for a in arrays]
     direction, exact, affine = ELEMENTWISE[node.op](node, position, parameters)
     flat = node.op == "BatchNormalization"
-    formed = [a if a is None or flat else _aligned(a) for a in arrays]
+    if node.op == "Div" and any(a is not None and np.issubdtype(a.dtype, np.integer) for a in arrays):
+        raise node.error("divides integers, which truncates; divide floats and round")
+    formed = [a if a is None else np.asarray(a if flat else _aligned(a), np.float32) for a in arrays]
     return _link(node, formed, opsets, direction, exact, affine)
 
 

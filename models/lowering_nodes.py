@@ -30,10 +30,10 @@ def lower_node(build: Builder, node: Node, inputs: Inputs) -> Sequence[Symbol | 
     constant = all(i is None or isinstance(i, Constant) for i in inputs)
     if constant and (node.proto.domain in ("", "ai.onnx") or node.op in QUANTIZERS):
         return _fold(build, node, inputs)
-    if isinstance(inputs[0], FloatInput) and node.op not in FLOAT_OPERATORS:
+    if inputs and isinstance(inputs[0], FloatInput) and node.op not in FLOAT_OPERATORS:
         raise node.error(
             "works on the graph input before it is quantized; annotate the input with its integer datatype, "
-            "or quantize it first"
+            "or give input_datatype and input_scale"
         )
     if node.op in ("TopK", "ArgMax"):
         return arg_max(build, node, inputs)

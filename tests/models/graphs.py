@@ -74,8 +74,9 @@ class Graph:
         opset: int = 13,
         element: int = TensorProto.FLOAT,
         shapes: dict[str, tuple[int, ...]] | None = None,
+        quantizers: int = 1,
     ) -> ModelWrapper:
-        """`shapes`: of tensors that qonnx's shape inference needs to be told."""
+        """`shapes`: of tensors qonnx's shape inference must be told; `quantizers`: version of QONNX's domain."""
         graph = helper.make_graph(
             self.nodes,
             "graph",
@@ -84,7 +85,7 @@ class Graph:
             [numpy_helper.from_array(a, k) for k, a in self.constants.items()],
             value_info=[helper.make_tensor_value_info(k, TensorProto.FLOAT, v) for k, v in (shapes or {}).items()],
         )
-        opsets = [helper.make_opsetid("", opset), helper.make_opsetid(QONNX, 1)]
+        opsets = [helper.make_opsetid("", opset), helper.make_opsetid(QONNX, quantizers)]
         model = ModelWrapper(qonnx_make_model(graph, opset_imports=opsets))
         if self.datatype is not None:
             model.set_tensor_datatype("global_in", DataType[self.datatype])

@@ -180,6 +180,34 @@ def test_truncation_keeps_the_high_bits() -> None:
     assert (lowered.network.output.lo, lowered.network.output.hi) == (-8, 7)
 
 
+@pytest.mark.parametrize("zero_point", [0.0, 4.0])
+def test_truncation_of_version_two_has_its_own_output_scale(zero_point) -> None:
+    graph = Graph((1, 3, 1, 256), "INT8")
+    y = every_value(graph, 0.25)
+    parameters = (0.25, zero_point, 8.0, 2.0, 5.0)
+    y = graph.node("Trunc", y, *parameters, domain=QONNX, rounding_mode="ROUND", signed=1, narrow=0)
+    assert_same_integers(graph.model(y, quantizers=2), ALL_SIGNED)
+
+
+def test_quantizer_parameters_may_differ_between_channels() -> None:
+    graph = Graph((1, 3, 1, 256), "INT8")
+    column = (1, 3, 1, 1)
+    scale, zero_point = np.array([0.3, 1, 2]).reshape(column), np.array([0, 3, 2.5]).reshape(column)
+    y = graph.quant(every_value(graph, 0.25), scale, 4, signed=1, zero_point=zero_point)
+    lowered = assert_same_integers(graph.model(y), ALL_SIGNED)
+    np.testing.assert_allclose(lowered.network.head.scale, scale.ravel())
+    np.testing.assert_allclose(lowered.network.head.offset, [0, 0, -1])
+
+
+def test_pixels_that_the_graph_takes_from_zero_to_one() -> None:
+    graph = Graph((1, 3, 1, 256), None)
+    y = graph.node("Sub", graph.node("Mul", "global_in", np.float32(2)), np.float32(1))
+    model = graph.model(graph.quant(y, 1 / 8, 4, signed=1))
+    pixels = np.repeat(np.arange(256).reshape(1, 1, 256, 1), 3, axis=3)
+    lowered = assert_same_integers(model, pixels, input_datatype="UINT8", input_scale=1 / 255)
+    assert stages_of(lowered) == ["Threshold"]
+
+
 @pytest.mark.parametrize(("out_scale", "out_bias"), [(1.0, 0.0), (1.0, -4.0), (2.0, -7.0), (0.5, 0.3), (-1.0, 2.0)])
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
 def test_multithreshold(out_scale, out_bias, layout) -> None:
