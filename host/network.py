@@ -229,9 +229,7 @@ class Concat(Stage):
     def infer(self, *inputs: TensorSpec) -> TensorSpec:
         self.require(len({source.shape[:-1] for source in inputs}) == 1, "inputs of one height and width")
         channels = sum(source.shape[-1] for source in inputs)
-        return TensorSpec(
-            (*inputs[0].shape[:-1], channels), min(s.lo for s in inputs), max(s.hi for s in inputs)
-        )
+        return TensorSpec((*inputs[0].shape[:-1], channels), min(s.lo for s in inputs), max(s.hi for s in inputs))
 
 
 @dataclass(frozen=True, eq=False)

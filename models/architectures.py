@@ -151,7 +151,9 @@ class _Builder:
     def check_overrides(self) -> None:
         unknown = sorted(set(self.widths.layers) - self.names) if self.widths else []
         if unknown:
-            raise ConfigError(f"widths.layers: no layer {', '.join(unknown)}; there are {', '.join(sorted(self.names))}")
+            raise ConfigError(
+                f"widths.layers: no layer {', '.join(unknown)}; there are {', '.join(sorted(self.names))}"
+            )
 
 
 def build_model(
@@ -182,7 +184,9 @@ def _vgg(builder: _Builder, x: tf.Tensor, architecture: ArchitectureConfig) -> t
     for index, width in enumerate(_widths(architecture)):
         if width == "M":
             if min(x.shape[1:3]) < 2:
-                raise ConfigError(f"architecture.widths: pool at position {index} meets a {x.shape[1:3]} map; use fewer")
+                raise ConfigError(
+                    f"architecture.widths: pool at position {index} meets a {x.shape[1:3]} map; use fewer"
+                )
             x = keras.layers.MaxPooling2D(2, name=f"pool{index}")(x)
         else:
             x = builder.relu(builder.conv(x, width))

@@ -76,9 +76,7 @@ def export_qonnx(model: keras.Model, spec: InputSpec) -> onnx.ModelProto:
 def _only_node(model: keras.Model, layer: keras.layers.Layer) -> Any:
     """The layer's call within this model; a layer cloned from another model carries that one's calls too."""
     calls = [
-        node
-        for index, node in enumerate(layer.inbound_nodes)
-        if f"{layer.name}_ib-{index}" in model._network_nodes
+        node for index, node in enumerate(layer.inbound_nodes) if f"{layer.name}_ib-{index}" in model._network_nodes
     ]
     if len(calls) != 1:
         raise ExportError(f"layer {layer.name!r}: used {len(calls)} times; expected once")

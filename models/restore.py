@@ -45,7 +45,9 @@ def restore_keras(bundle: Bundle) -> keras.Model | None:
         try:
             _restore_layer(layer, parameters)
         except (KeyError, ValueError) as error:
-            raise BundleError(f"{bundle.onnx_path}: has no parameters that fit layer {layer.name!r} ({error})") from error
+            raise BundleError(
+                f"{bundle.onnx_path}: has no parameters that fit layer {layer.name!r} ({error})"
+            ) from error
     return model
 
 

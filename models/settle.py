@@ -56,7 +56,9 @@ def _settle_layer(
 ) -> Settled:
     kernel, weight_quantizer, variables = weighted._weight_vars[0]
     step = input_scale * _channel_scales(kernel, weight_quantizer, variables, norm)
-    gain = norm.gamma.numpy().astype(np.float64) / np.sqrt(norm.moving_variance.numpy().astype(np.float64) + norm.epsilon)
+    gain = norm.gamma.numpy().astype(np.float64) / np.sqrt(
+        norm.moving_variance.numpy().astype(np.float64) + norm.epsilon
+    )
     offset = norm.beta.numpy() - norm.moving_mean.numpy().astype(np.float64) * gain
     if weighted.layer.use_bias:
         offset += weighted.layer.bias.numpy() * gain
@@ -69,9 +71,7 @@ def _settle_layer(
     shifts, before, after = _best_shifts(boundaries)
     shifts = np.where(live, shifts, 0.0)
     norm.beta.assign((norm.beta.numpy() - shifts * per_step).astype(np.float32))
-    return Settled(
-        wrapper.layer.name, float(before[live].min()), float(after[live].min()), float(np.abs(shifts).max())
-    )
+    return Settled(wrapper.layer.name, float(before[live].min()), float(after[live].min()), float(np.abs(shifts).max()))
 
 
 def _best_shifts(boundaries: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:

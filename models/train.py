@@ -165,7 +165,9 @@ def _make_step(model: keras.Model, optimizer: Any, teacher: keras.Model | None, 
     schedule, distill = config.schedule, config.distill
     hard = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=schedule.label_smoothing)
     classes = model.output_shape[-1]
-    kernels = [variable for variable in model.trainable_variables if "kernel" in variable.name and "scale" not in variable.name]
+    kernels = [
+        variable for variable in model.trainable_variables if "kernel" in variable.name and "scale" not in variable.name
+    ]
 
     @tf.function
     def step(codes: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:

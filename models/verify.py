@@ -108,7 +108,9 @@ def verify_bundle(bundle: Bundle, codes: NDArray[np.uint8], batch: int = 16) -> 
 
 
 def _network_tensors(bundle: Bundle, codes: NDArray[np.uint8]) -> Tensors:
-    return {name: values.astype(np.int64) for name, values in run(bundle.network, codes, taps=True, kernel="scalar").items()}
+    return {
+        name: values.astype(np.int64) for name, values in run(bundle.network, codes, taps=True, kernel="scalar").items()
+    }
 
 
 def _emulator_output(bundle: Bundle, codes: NDArray[np.uint8]) -> Tensors:
@@ -126,7 +128,9 @@ def _qonnx_tensors(bundle: Bundle, lowered: Any, codes: NDArray[np.uint8]) -> Te
     model = ModelWrapper(str(bundle.onnx_path)).transform(InferShapes())
     frames: dict[str, list[NDArray[np.int64]]] = {}
     for frame in codes[:, np.newaxis]:
-        context = execute_onnx(model, {lowered.input: lowered.reals(lowered.input, frame)}, return_full_exec_context=True)
+        context = execute_onnx(
+            model, {lowered.input: lowered.reals(lowered.input, frame)}, return_full_exec_context=True
+        )
         for name, pair in lowered.tensors.items():
             if pair.tensor != INPUT:
                 frames.setdefault(name, []).append(lowered.integers(name, context[name]))
@@ -139,7 +143,9 @@ def _keras_tensors(model: Any, lowered: Any, codes: NDArray[np.uint8]) -> Tensor
 
     layers = {getattr(layer, "layer", layer).name: layer for layer in model.layers}
     shared = [name for name in lowered.tensors if name in layers and name != lowered.input]
-    outputs = keras.Model(model.input, [layers[name].output for name in shared])(codes.astype(np.float32), training=False)
+    outputs = keras.Model(model.input, [layers[name].output for name in shared])(
+        codes.astype(np.float32), training=False
+    )
     tensors: Tensors = {}
     for name, output in zip(shared, outputs if isinstance(outputs, list) else [outputs]):
         values = output.numpy()
@@ -157,7 +163,9 @@ def _compare(left: str, expected: Tensors, right: str, actual: Tensors, start: i
         differing += int(wrong.sum())
         if first is None and wrong.any():
             index = next(_indices(wrong))
-            first = Difference(name, (index[0] + start, *index[1:]), int(expected[name][index]), int(actual[name][index]))
+            first = Difference(
+                name, (index[0] + start, *index[1:]), int(expected[name][index]), int(actual[name][index])
+            )
     return Comparison(left, right, len(shared), sum(expected[name].size for name in shared), differing, first)
 
 

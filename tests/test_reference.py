@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bitswath.network import Conv, Lookup, MaxPool, SumPool, Threshold
 
-sys.path.insert(0, str(Path(__file__).parent))
-import reference
+from tests import reference
 
 
 @pytest.mark.parametrize("groups", [1, 2, 4])

@@ -127,7 +127,9 @@ def _archive_parts(accelerator: Accelerator, path: Path) -> tuple[int, Iterator[
     archive = open_archive(path)
     bundle = accelerator.bundle
     if archive.codec.to_dict() != bundle.codec.to_dict():
-        raise ArchiveError(f"{path}: was packed with another codec than bundle {bundle.name!r} takes; compress it again")
+        raise ArchiveError(
+            f"{path}: was packed with another codec than bundle {bundle.name!r} takes; compress it again"
+        )
     labels = _archive_labels(path, archive, bundle)
 
     def parts() -> Iterator[_Part]:
@@ -136,8 +138,10 @@ def _archive_parts(accelerator: Accelerator, path: Path) -> tuple[int, Iterator[
             started = time.perf_counter()
             predicted = accelerator.classify_frames(np.asarray(archive.frames[part])).labels
             elapsed = time.perf_counter() - started
-            names = tuple(archive.names[part]) if archive.names else tuple(
-                str(index) for index in range(start, start + len(predicted))
+            names = (
+                tuple(archive.names[part])
+                if archive.names
+                else tuple(str(index) for index in range(start, start + len(predicted)))
             )
             yield _Part(names, predicted, None if labels is None else labels[part], elapsed)
 

@@ -21,7 +21,9 @@ __all__ = ["command"]
 
 @click.command("train")
 @click.argument("config", type=click.Path(path_type=Path))
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path, file_okay=False), help="The run's folder.")
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path, file_okay=False), help="The run's folder."
+)
 @click.option("--data", type=click.Path(path_type=Path), help="Where data sets are; else BITSWATH_DATA.")
 @click.option("--download", is_flag=True, help="Fetch the data set if it is not there.")
 def command(config: Path, output: Path, data: Path | None, download: bool) -> None:

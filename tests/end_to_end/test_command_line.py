@@ -26,7 +26,9 @@ schedule: {epochs: 3, batch: 50, learning_rate: 0.004}
 
 def bitswath(*arguments: object, code: int = 0, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "bitswath", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600, cwd=cwd, env={**os.environ, "COLUMNS": "200"})
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=600, cwd=cwd, env={**os.environ, "COLUMNS": "200"}
+    )
     assert done.returncode == code, f"{command} gave {done.returncode}:\n{done.stdout}\n{done.stderr}"
     return done
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,8 +16,7 @@ from qonnx.util.basic import qonnx_make_model
 
 from bitswath.models.lowering import Lowered, lower
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-import reference
+from tests import reference
 
 QONNX = "qonnx.custom_op.general"
 

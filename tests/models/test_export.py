@@ -46,12 +46,24 @@ def test_clean_up_leaves_plain_qonnx() -> None:
     model, spec = small_model("vgg")
     graph = cleanup_model(ModelWrapper(export_qonnx(model, spec))).graph
     operators = {node.op_type for node in graph.node}
-    assert operators == {"Mul", "Quant", "Conv", "BatchNormalization", "Relu", "MaxPool", "Transpose", "Flatten", "MatMul"}
+    assert operators == {
+        "Mul",
+        "Quant",
+        "Conv",
+        "BatchNormalization",
+        "Relu",
+        "MaxPool",
+        "Transpose",
+        "Flatten",
+        "MatMul",
+    }
 
 
 def test_the_file_holds_a_byte_per_weight() -> None:
     model, spec = small_model("vgg16")
-    weights = sum(int(np.prod(kernel.shape)) for layer in model.layers for kernel, *_ in getattr(layer, "_weight_vars", []))
+    weights = sum(
+        int(np.prod(kernel.shape)) for layer in model.layers for kernel, *_ in getattr(layer, "_weight_vars", [])
+    )
     assert export_qonnx(model, spec).ByteSize() < 1.5 * weights + 100_000
 
 

@@ -23,10 +23,16 @@ from bitswath.errors import InputError
 from bitswath.models.lowering import lower
 from bitswath.network import Conv, Dense, Lookup, Threshold
 
-sys.path.insert(0, str(Path(__file__).parent))
-sys.path.insert(0, str(Path(__file__).parents[1]))
-import reference
-from graphs import QONNX, Graph, assert_head_equals, assert_same_integers, random_codes, run_qonnx, stages_of
+from tests import reference
+from tests.models.graphs import (
+    QONNX,
+    Graph,
+    assert_head_equals,
+    assert_same_integers,
+    random_codes,
+    run_qonnx,
+    stages_of,
+)
 
 FEW = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
 MANY = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,8 +12,7 @@ from onnx import TensorProto
 from bitswath.errors import LoweringError
 from bitswath.models.lowering import lower
 
-sys.path.insert(0, str(Path(__file__).parent))
-from graphs import QONNX, Graph
+from tests.models.graphs import QONNX, Graph
 
 CASES: dict[str, tuple[str, Callable[[Graph], str]]] = {}
 

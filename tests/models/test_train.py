@@ -68,7 +68,9 @@ def test_an_interrupted_run_ends_where_an_unbroken_one_does(tmp_path: Path, prec
     resumed.fit(train, val)
     epochs = [line.split('"epoch": ')[1][0] for line in (tmp_path / "broken" / "log.jsonl").read_text().splitlines()]
     assert epochs == ["1", "2", "3"]
-    logs = [[line.split("elapsed")[0] for line in (tmp_path / name / "log.jsonl").open()] for name in ("whole", "broken")]
+    logs = [
+        [line.split("elapsed")[0] for line in (tmp_path / name / "log.jsonl").open()] for name in ("whole", "broken")
+    ]
     assert logs[0] == logs[1]
 
 
@@ -86,7 +88,9 @@ def test_a_float_warm_up_teaches_the_quantized_network(tmp_path: Path) -> None:
 def test_training_stops_early_when_validation_stalls(tmp_path: Path) -> None:
     settings = config(schedule={"epochs": 8, "batch": 32, "early_stop": 1, "learning_rate": 1e-9, "warmup_epochs": 0})
     epochs: list[int] = []
-    run(tmp_path, settings, report=lambda phase, epoch, metrics: epochs.append(epoch)).fit(samples(64, 0), samples(30, 1))
+    run(tmp_path, settings, report=lambda phase, epoch, metrics: epochs.append(epoch)).fit(
+        samples(64, 0), samples(30, 1)
+    )
     assert epochs[-1] < 8
 
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from bitswath.models.lowering_builder import Builder
-from bitswath.models.lowering_values import Constant, Node, Symbol, Value
+from bitswath.models.lowering.builder import Builder
+from bitswath.models.lowering.values import Constant, Node, Symbol, Value
 from bitswath.network import ArgMax, Dense
 
 __all__ = ["arg_max", "flat", "softmax"]

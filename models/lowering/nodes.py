@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto
 
-from bitswath.models.lowering_builder import Builder
-from bitswath.models.lowering_chain import execute, opset_of
-from bitswath.models.lowering_ends import arg_max, softmax
-from bitswath.models.lowering_layout import MOVES, gather, move, pad
-from bitswath.models.lowering_linear import concat, convolution, global_pool, join, matrix_product, pool, reduce
-from bitswath.models.lowering_links import ELEMENTWISE, QUANTIZERS, elementwise_link, quantizer_link, quantizer_range
-from bitswath.models.lowering_values import Constant, FloatInput, Node, Symbol, Value
+from bitswath.models.lowering.builder import Builder
+from bitswath.models.lowering.chain import execute, opset_of
+from bitswath.models.lowering.ends import arg_max, softmax
+from bitswath.models.lowering.layout import MOVES, gather, move, pad
+from bitswath.models.lowering.linear import concat, convolution, global_pool, join, matrix_product, pool, reduce
+from bitswath.models.lowering.links import ELEMENTWISE, QUANTIZERS, elementwise_link, quantizer_link, quantizer_range
+from bitswath.models.lowering.values import Constant, FloatInput, Node, Symbol, Value
 from bitswath.network import INPUT, TensorSpec
 
 __all__ = ["lower_node"]

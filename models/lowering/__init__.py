@@ -35,14 +35,14 @@ from onnx import ModelProto, numpy_helper
 from qonnx.core.modelwrapper import ModelWrapper
 
 from bitswath.errors import InputError, LoweringError, NetworkError
-from bitswath.models.lowering_builder import Builder
-from bitswath.models.lowering_chain import Link, fold_affine
-from bitswath.models.lowering_ends import flat
-from bitswath.models.lowering_input import find_input
-from bitswath.models.lowering_links import QUANTIZERS
-from bitswath.models.lowering_nodes import lower_node
-from bitswath.models.lowering_thresholds import EXHAUSTIVE_LIMIT
-from bitswath.models.lowering_values import Constant, FloatInput, Index, Node, Symbol, Value
+from bitswath.models.lowering.builder import Builder
+from bitswath.models.lowering.chain import Link, fold_affine
+from bitswath.models.lowering.ends import flat
+from bitswath.models.lowering.inputs import find_input
+from bitswath.models.lowering.links import QUANTIZERS
+from bitswath.models.lowering.nodes import lower_node
+from bitswath.models.lowering.thresholds import EXHAUSTIVE_LIMIT
+from bitswath.models.lowering.values import Constant, FloatInput, Index, Node, Symbol, Value
 from bitswath.network import INPUT, Head, Network, Stage
 
 __all__ = ["Correspondence", "Lowered", "lower"]
@@ -127,7 +127,7 @@ def lower(
     `input_datatype` (such as "UINT8") overrides the annotation of the graph input, whose reals are
     `input_scale` times those integers (1/255 for a graph that takes pixels from 0 to 1). Thresholds are
     searched exhaustively up to `exhaustive_limit` evaluations, then by bisection where that is as
-    exact (see `lowering_thresholds`). Raises `LoweringError` naming the node, its operator and the
+    exact (see `thresholds`). Raises `LoweringError` naming the node, its operator and the
     reason for what has no integer form.
     """
     wrapper = _load(model)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from onnx import NodeProto, helper
 
 from bitswath.errors import LoweringError
-from bitswath.models.lowering_chain import Link, Pooling
+from bitswath.models.lowering.chain import Link, Pooling
 
 __all__ = ["Constant", "FloatInput", "Node", "Symbol", "Value", "canonical_index", "channels_of", "compress"]
 

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitswath.errors import LoweringError, NetworkError
-from bitswath.models.lowering_chain import Grid, Link, Pooling, direction_of, evaluate, fold_affine
-from bitswath.models.lowering_thresholds import EXHAUSTIVE_LIMIT, Steps, StepsError, find_steps
-from bitswath.models.lowering_values import Node, Value, canonical_index, compress
+from bitswath.models.lowering.chain import Grid, Link, Pooling, direction_of, evaluate, fold_affine
+from bitswath.models.lowering.thresholds import EXHAUSTIVE_LIMIT, Steps, StepsError, find_steps
+from bitswath.models.lowering.values import Node, Value, canonical_index, compress
 from bitswath.network import (
     Add,
     Conv,

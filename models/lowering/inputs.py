@@ -10,8 +10,8 @@ from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 
 from bitswath.errors import LoweringError
-from bitswath.models.lowering_links import ELEMENTWISE, QUANTIZERS
-from bitswath.models.lowering_values import FloatInput, Node, Value, canonical_index
+from bitswath.models.lowering.links import ELEMENTWISE, QUANTIZERS
+from bitswath.models.lowering.values import FloatInput, Node, Value, canonical_index
 from bitswath.network import INPUT, TensorSpec
 
 __all__ = ["find_input"]

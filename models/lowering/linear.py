@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bitswath.models.lowering_builder import Builder
-from bitswath.models.lowering_chain import Pooling
-from bitswath.models.lowering_values import Constant, Index, Node, Symbol, Value, canonical_index, compress
+from bitswath.models.lowering.builder import Builder
+from bitswath.models.lowering.chain import Pooling
+from bitswath.models.lowering.values import Constant, Index, Node, Symbol, Value, canonical_index, compress
 from bitswath.network import Add, Concat, Conv, Dense, MaxPool, SumPool
 
 __all__ = ["concat", "convolution", "global_pool", "join", "matrix_product", "pool", "reduce"]

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bitswath.models.lowering_builder import Builder
-from bitswath.models.lowering_values import (
+from bitswath.models.lowering.builder import Builder
+from bitswath.models.lowering.values import (
     Constant,
     FloatInput,
     Node,

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from onnx import NodeProto, helper
 from qonnx.custom_op.general.quant import max_int, min_int, resolve_rounding_mode
 
-from bitswath.models.lowering_chain import Grid, Link, opset_of
-from bitswath.models.lowering_values import Constant, FloatInput, Node, Symbol, Value, channels_of, compress
+from bitswath.models.lowering.chain import Grid, Link, opset_of
+from bitswath.models.lowering.values import Constant, FloatInput, Node, Symbol, Value, channels_of, compress
 
 __all__ = ["ELEMENTWISE", "QUANTIZERS", "elementwise_link", "quantizer_link", "quantizer_range"]
 
