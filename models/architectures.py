@@ -9,6 +9,7 @@ override their widths.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -217,7 +218,7 @@ def _resnet(builder: _Builder, x: tf.Tensor, architecture: ArchitectureConfig) -
 def _separable(builder: _Builder, x: tf.Tensor, architecture: ArchitectureConfig) -> tf.Tensor:
     widths = _plain_widths(architecture)
     x = builder.relu(builder.conv(x, widths[0], stride=2))
-    for before, width in zip(widths, widths[1:]):
+    for before, width in pairwise(widths):
         x = builder.relu(builder.conv(x, before, stride=2 if width > before else 1, depthwise=True))
         x = builder.relu(builder.conv(x, width, kernel=1))
     return x

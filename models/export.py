@@ -89,21 +89,14 @@ def _export_layer(graph: _Graph, wrapper: keras.layers.Layer, inputs: list[str])
     if convert is None:
         raise ExportError(f"layer {layer.name!r}: {type(layer).__name__} has no QONNX form here")
     quantizers = getattr(wrapper, "_output_quantizers", [])
-    weights = _weights(graph, wrapper, layer) if hasattr(wrapper, "_weight_vars") else {}
+    weighted = getattr(wrapper, "_weight_vars", [])
+    kernel = _weight(graph, layer, *weighted[0]) if weighted else None
     output = f"{layer.name}_float" if quantizers else layer.name
-    result = convert(graph, layer, inputs, output, weights)
+    result = convert(graph, layer, inputs, output, kernel)
     if not quantizers:
         return result
     scale = quantizers[0].scale(wrapper._output_quantizer_vars).numpy()
     return graph.quantize(result, layer.name, quantizers[0], float(scale))
-
-
-def _weights(graph: _Graph, wrapper: Any, layer: Any) -> dict[str, str]:
-    """The quantized kernel as an ONNX tensor, by the attribute's name."""
-    return {
-        "kernel": _weight(graph, layer, kernel, quantizer, variables)
-        for kernel, quantizer, variables in wrapper._weight_vars
-    }
 
 
 def _weight(graph: _Graph, layer: Any, kernel: Any, quantizer: WeightQuantizer, variables: Any) -> str:
@@ -134,11 +127,10 @@ def _to_onnx_layout(
     return kernel, scale
 
 
-def _convolution(graph: _Graph, layer: Any, inputs: list[str], output: str, weights: dict[str, str]) -> str:
+def _convolution(graph: _Graph, layer: Any, inputs: list[str], output: str, kernel: str | None) -> str:
     _require(layer, layer.data_format == "channels_last", "channels_last data")
     depthwise = type(layer).__name__ == "DepthwiseConv2D"
     channels = int(layer.input_shape[-1])
-    kernel = weights.get("kernel")
     if kernel is None:
         raise ExportError(f"layer {layer.name!r}: its kernel is not quantized; annotate it with QuantizedWeights")
     bias = [graph.constant(f"{layer.name}_bias", layer.bias.numpy())] if layer.use_bias else []
@@ -159,8 +151,7 @@ def _convolution(graph: _Graph, layer: Any, inputs: list[str], output: str, weig
     )
 
 
-def _dense(graph: _Graph, layer: Any, inputs: list[str], output: str, weights: dict[str, str]) -> str:
-    kernel = weights.get("kernel")
+def _dense(graph: _Graph, layer: Any, inputs: list[str], output: str, kernel: str | None) -> str:
     if kernel is None:
         raise ExportError(f"layer {layer.name!r}: its kernel is not quantized; annotate it with QuantizedWeights")
     if not layer.use_bias:
@@ -178,7 +169,7 @@ def _activated(graph: _Graph, layer: Any, output: str, emit: Callable[[str], str
     return graph.node("Relu", [emit(f"{output}_linear")], output)
 
 
-def _batchnorm(graph: _Graph, layer: Any, inputs: list[str], output: str, weights: dict[str, str]) -> str:
+def _batchnorm(graph: _Graph, layer: Any, inputs: list[str], output: str, kernel: str | None) -> str:
     channels = layer.moving_mean.shape[0]
     gamma = layer.gamma.numpy() if layer.scale else np.ones(channels)
     beta = layer.beta.numpy() if layer.center else np.zeros(channels)
@@ -194,7 +185,7 @@ def _batchnorm(graph: _Graph, layer: Any, inputs: list[str], output: str, weight
     return graph.node("BatchNormalization", [inputs[0], *names], output, epsilon=float(layer.epsilon))
 
 
-def _relu(graph: _Graph, layer: Any, inputs: list[str], output: str, weights: dict[str, str]) -> str:
+def _relu(graph: _Graph, layer: Any, inputs: list[str], output: str, kernel: str | None) -> str:
     _require(layer, not layer.negative_slope and not layer.threshold, "a plain ReLU")
     if layer.max_value is None:
         return graph.node("Relu", inputs, output)
@@ -202,7 +193,7 @@ def _relu(graph: _Graph, layer: Any, inputs: list[str], output: str, weights: di
     return graph.node("Clip", [inputs[0], *ends], output)
 
 
-def _activation(graph: _Graph, layer: Any, inputs: list[str], output: str, weights: dict[str, str]) -> str:
+def _activation(graph: _Graph, layer: Any, inputs: list[str], output: str, kernel: str | None) -> str:
     name = layer.activation.__name__
     _require(layer, name in ("linear", "relu", "softmax"), f"a linear, relu or softmax activation, not {name}")
     if name == "linear":
@@ -210,7 +201,7 @@ def _activation(graph: _Graph, layer: Any, inputs: list[str], output: str, weigh
     return graph.node("Relu" if name == "relu" else "Softmax", inputs, output)
 
 
-def _rescaling(graph: _Graph, layer: Any, inputs: list[str], output: str, weights: dict[str, str]) -> str:
+def _rescaling(graph: _Graph, layer: Any, inputs: list[str], output: str, kernel: str | None) -> str:
     offset = np.float32(layer.offset)
     scaled = graph.node(
         "Mul", [inputs[0], graph.constant(f"{output}_factor", layer.scale)], f"{output}_scaled" if offset else output
@@ -218,7 +209,7 @@ def _rescaling(graph: _Graph, layer: Any, inputs: list[str], output: str, weight
     return graph.node("Add", [scaled, graph.constant(f"{output}_offset", offset)], output) if offset else scaled
 
 
-def _lookup(graph: _Graph, layer: Any, inputs: list[str], output: str, weights: dict[str, str]) -> str:
+def _lookup(graph: _Graph, layer: Any, inputs: list[str], output: str, kernel: str | None) -> str:
     """Codes to values, in the two forms that `bitswath.models.lowering` documents: palette and levels."""
     channels, entries, depth = layer.table.shape
     codes = graph.node("Cast", inputs, f"{output}_codes", to=TensorProto.INT64)
@@ -235,7 +226,7 @@ def _lookup(graph: _Graph, layer: Any, inputs: list[str], output: str, weights: 
 
 
 def _pool(operator: str) -> Callable[..., str]:
-    def convert(graph: _Graph, layer: Any, inputs: list[str], output: str, weights: dict[str, str]) -> str:
+    def convert(graph: _Graph, layer: Any, inputs: list[str], output: str, kernel: str | None) -> str:
         pads = _pads(layer, layer.pool_size, layer.strides, (1, 1))
         common = {"kernel_shape": list(layer.pool_size), "strides": list(layer.strides), "pads": pads}
         return graph.node(operator, inputs, output, **common)
@@ -243,12 +234,12 @@ def _pool(operator: str) -> Callable[..., str]:
     return convert
 
 
-def _global_average(graph: _Graph, layer: Any, inputs: list[str], output: str, weights: dict[str, str]) -> str:
+def _global_average(graph: _Graph, layer: Any, inputs: list[str], output: str, kernel: str | None) -> str:
     pooled = graph.node("GlobalAveragePool", inputs, f"{output}_map")
     return graph.node("Flatten", [pooled], output, axis=1)
 
 
-def _flatten(graph: _Graph, layer: Any, inputs: list[str], output: str, weights: dict[str, str]) -> str:
+def _flatten(graph: _Graph, layer: Any, inputs: list[str], output: str, kernel: str | None) -> str:
     """Keras flattens (H, W, C), ONNX (C, H, W): transposing first keeps Keras' order."""
     shape = layer.input_shape
     source = inputs[0]
@@ -257,19 +248,19 @@ def _flatten(graph: _Graph, layer: Any, inputs: list[str], output: str, weights:
     return graph.node("Flatten", [source], output, axis=1)
 
 
-def _add(graph: _Graph, layer: Any, inputs: list[str], output: str, weights: dict[str, str]) -> str:
+def _add(graph: _Graph, layer: Any, inputs: list[str], output: str, kernel: str | None) -> str:
     total = inputs[0]
     for index, term in enumerate(inputs[1:], 1):
         total = graph.node("Add", [total, term], output if index == len(inputs) - 1 else f"{output}_{index}")
     return total
 
 
-def _concat(graph: _Graph, layer: Any, inputs: list[str], output: str, weights: dict[str, str]) -> str:
+def _concat(graph: _Graph, layer: Any, inputs: list[str], output: str, kernel: str | None) -> str:
     _require(layer, layer.axis in (-1, 3), f"concatenation of channels, not axis {layer.axis}")
     return graph.node("Concat", inputs, output, axis=1)
 
 
-def _same(graph: _Graph, layer: Any, inputs: list[str], output: str, weights: dict[str, str]) -> str:
+def _same(graph: _Graph, layer: Any, inputs: list[str], output: str, kernel: str | None) -> str:
     return inputs[0]
 
 

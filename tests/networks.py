@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
 from bitswath.network import (
     INPUT,
     Add,
@@ -20,7 +22,6 @@ from bitswath.network import (
     TensorSpec,
     Threshold,
 )
-from numpy.typing import NDArray
 
 Rng = np.random.Generator
 

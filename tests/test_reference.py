@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-
 import numpy as np
 import pytest
 
 from bitswath.network import Conv, Lookup, MaxPool, SumPool, Threshold
-
 from tests import reference
 
 

@@ -17,11 +17,12 @@ from types import TracebackType
 from typing import Any, Literal, overload
 
 import numpy as np
+from numpy.typing import NDArray
+
 from bitswath._native import Emulator, emulator_kernels
 from bitswath.backends.base import Packing, Ticket
 from bitswath.errors import BackendError, BackendTimeoutError, InputError, NetworkError
 from bitswath.network import Network, Stage
-from numpy.typing import NDArray
 
 __all__ = ["EmulatorBackend", "Kernel", "Outputs", "available_kernels", "run"]
 

@@ -9,6 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
 from bitswath.backends.emulator import Kernel, _compile, available_kernels, run
 from bitswath.errors import BackendError
 from bitswath.network import (
@@ -20,9 +24,6 @@ from bitswath.network import (
     Network,
     Threshold,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import reference

@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+
 from bitswath.backends.base import Backend, Packing, Ticket
 from bitswath.backends.emulator import EmulatorBackend, run
 from bitswath.errors import BackendError, BackendTimeoutError, InputError
 from bitswath.network import INPUT, Conv, Network
-from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from networks import network_of, random_codes, small_cnn

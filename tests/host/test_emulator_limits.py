@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+
 from bitswath._native import Emulator
 from bitswath.backends.emulator import run
 from bitswath.errors import InputError, NetworkError
 from bitswath.network import INPUT, Conv
-from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from networks import network_of, small_cnn

@@ -15,7 +15,6 @@ from qonnx.transformation.infer_shapes import InferShapes
 from qonnx.util.basic import qonnx_make_model
 
 from bitswath.models.lowering import Lowered, lower
-
 from tests import reference
 
 QONNX = "qonnx.custom_op.general"

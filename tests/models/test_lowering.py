@@ -22,7 +22,6 @@ from qonnx.transformation.infer_shapes import InferShapes
 from bitswath.errors import InputError
 from bitswath.models.lowering import lower
 from bitswath.network import Conv, Dense, Lookup, Threshold
-
 from tests import reference
 from tests.models.graphs import (
     QONNX,

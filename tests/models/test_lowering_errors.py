@@ -11,7 +11,6 @@ from onnx import TensorProto
 
 from bitswath.errors import LoweringError
 from bitswath.models.lowering import lower
-
 from tests.models.graphs import QONNX, Graph
 
 CASES: dict[str, tuple[str, Callable[[Graph], str]]] = {}

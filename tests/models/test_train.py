@@ -53,16 +53,16 @@ def test_an_interrupted_run_ends_where_an_unbroken_one_does(tmp_path: Path, prec
     settings = config(schedule={"epochs": 3, "batch": 32, "precision": precision, "label_smoothing": 0.1})
     train, val = samples(96, 0), samples(30, 1)
 
-    class Stop(Exception):
+    class InterruptError(Exception):
         pass
 
     def stop(phase: str, epoch: int, metrics: dict[str, float]) -> None:
         if epoch == 2:
-            raise Stop
+            raise InterruptError
 
     whole = run(tmp_path / "whole", settings)
     whole.fit(train, val)
-    with pytest.raises(Stop):
+    with pytest.raises(InterruptError):
         run(tmp_path / "broken", settings, report=stop).fit(train, val)
     resumed = run(tmp_path / "broken", settings)
     resumed.fit(train, val)
