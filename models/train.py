@@ -11,6 +11,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitswath.errors import ConfigError
-from bitswath.models.architectures import InputSpec, build_model
+from bitswath.models.architectures import BATCHNORM_MOMENTUM, InputSpec, build_model
 from bitswath.models.augment import augment
 from bitswath.models.config import TrainConfig
 from bitswath.models.quantizers import keras, tf
 
 __all__ = ["Samples", "TrainingRun", "evaluate", "float_layers"]
+
+RECALIBRATION_BATCHES = 40
 
 Encode = Callable[[NDArray[Any]], NDArray[np.uint8]]
 
@@ -64,7 +67,26 @@ class TrainingRun:
             distill = self.config.distill
             if distill and distill.teacher == "float":
                 self.teacher = warm
-        return self._phase("quantized", self.teacher, train, val)
+        model = self._phase("quantized", self.teacher, train, val)
+        return self._recalibrated(model, train, val)
+
+    def _recalibrated(self, model: keras.Model, train: Samples, val: Samples) -> keras.Model:
+        """Batch statistics averaged over many float32 batches, where that does not cost validation accuracy.
+
+        The running averages of a short schedule forget fast and were taken in the schedule's precision.
+        """
+        before, kept = evaluate(model, self.encode, val), model.get_weights()
+        norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+        batches = self._batches(train, np.random.default_rng((self.config.schedule.seed, 0)))
+        for seen, (codes, _) in enumerate(islice(batches, RECALIBRATION_BATCHES)):
+            for norm in norms:
+                norm.momentum = seen / (seen + 1)
+            model(tf.cast(codes, tf.float32), training=True)
+        for norm in norms:
+            norm.momentum = BATCHNORM_MOMENTUM
+        if evaluate(model, self.encode, val) < before:
+            model.set_weights(kept)
+        return model
 
     def _claim_folder(self) -> None:
         path = self.folder / "config.json"
