@@ -21,6 +21,7 @@ from onnx import TensorProto, helper
 
 from bitswath.errors import ExportError
 from bitswath.models.architectures import InputSpec
+from bitswath.models.graph import layer_calls, plain_layer
 from bitswath.models.quantizers import ActivationQuantizer, WeightQuantizer, keras
 
 __all__ = ["export_qonnx"]
@@ -65,26 +66,15 @@ def export_qonnx(model: keras.Model, spec: InputSpec) -> onnx.ModelProto:
     """
     graph = _Graph()
     names: dict[int, str] = {}
-    for layer in model.layers:
-        node = _only_node(model, layer)
+    for layer, node in layer_calls(model):
         inputs = [names[id(tensor)] for tensor in node.keras_inputs]
         names[id(node.outputs)] = INPUT_NAME if not inputs else _export_layer(graph, layer, inputs)
     output = names[id(model.outputs[0])]
     return _finish(graph, output, spec, int(model.output_shape[-1]))
 
 
-def _only_node(model: keras.Model, layer: keras.layers.Layer) -> Any:
-    """The layer's call within this model; a layer cloned from another model carries that one's calls too."""
-    calls = [
-        node for index, node in enumerate(layer.inbound_nodes) if f"{layer.name}_ib-{index}" in model._network_nodes
-    ]
-    if len(calls) != 1:
-        raise ExportError(f"layer {layer.name!r}: used {len(calls)} times; expected once")
-    return calls[0]
-
-
 def _export_layer(graph: _Graph, wrapper: keras.layers.Layer, inputs: list[str]) -> str:
-    layer = getattr(wrapper, "layer", wrapper)
+    layer = plain_layer(wrapper)
     convert = _CONVERTERS.get(type(layer).__name__)
     if convert is None:
         raise ExportError(f"layer {layer.name!r}: {type(layer).__name__} has no QONNX form here")

@@ -18,6 +18,7 @@ from bitswath.bundle import Bundle
 from bitswath.errors import BundleError
 from bitswath.models.architectures import InputSpec, build_model
 from bitswath.models.config import TrainConfig
+from bitswath.models.graph import plain_layer
 from bitswath.models.quantizers import keras
 from bitswath.models.trained import input_spec
 
@@ -52,7 +53,7 @@ def restore_keras(bundle: Bundle) -> keras.Model | None:
 
 
 def _restore_layer(wrapper: Any, parameters: Parameters) -> None:
-    layer = getattr(wrapper, "layer", wrapper)
+    layer = plain_layer(wrapper)
     for kernel, _, variables in getattr(wrapper, "_weight_vars", []):
         integers = parameters[f"{layer.name}_kernel_integers"].astype(np.float32)
         scale = parameters[f"{layer.name}_kernel_scale"]

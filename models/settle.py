@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bitswath.models.graph import producers
 from bitswath.models.quantizers import ActivationQuantizer, WeightQuantizer, keras
 
 __all__ = ["Settled", "settle"]
@@ -41,13 +42,14 @@ def settle(model: keras.Model) -> list[Settled]:
     Layers whose quantizer is not fed by convolution (or dense) and batch normalization are left alone:
     between sums of equal scale every runtime computes the same float32 operations.
     """
+    sources = producers(model)
     settled = []
     for wrapper in model.layers:
         quantizers = getattr(wrapper, "_output_quantizers", [])
-        norm = _producer(model, wrapper)
-        weighted = _producer(model, norm) if type(norm).__name__ == "BatchNormalization" else None
-        if quantizers and weighted is not None and getattr(weighted, "_weight_vars", []):
-            settled.append(_settle_layer(wrapper, quantizers[0], norm, weighted, _input_scale(model, weighted)))
+        norm = sources.get(wrapper.name)
+        weighted = sources.get(norm.name) if isinstance(norm, keras.layers.BatchNormalization) else None
+        if quantizers and getattr(weighted, "_weight_vars", []):
+            settled.append(_settle_layer(wrapper, quantizers[0], norm, weighted, _input_scale(sources, weighted)))
     return settled
 
 
@@ -91,28 +93,14 @@ def _channel_scales(kernel: Any, quantizer: WeightQuantizer, variables: Any, nor
     return np.broadcast_to(scale, norm.moving_mean.shape)
 
 
-def _producer(model: keras.Model, layer: Any) -> Any:
-    """The layer whose output this layer reads first, None for the input."""
-    if layer is None:
-        return None
-    for index, node in enumerate(layer.inbound_nodes):
-        if f"{layer.name}_ib-{index}" in model._network_nodes:
-            sources = node.keras_inputs
-            return sources[0]._keras_history.layer if sources else None
-    return None
-
-
-def _input_scale(model: keras.Model, layer: Any) -> float:
+def _input_scale(sources: dict[str, Any], layer: Any) -> float:
     """Real value of one integer step of what `layer` reads."""
-    source = _producer(model, layer)
     factor = 1.0
-    while source is not None:
-        if getattr(source, "_output_quantizers", []):
-            return factor * float(source._output_quantizers[0].scale(source._output_quantizer_vars).numpy())
-        kind = type(source).__name__
-        if kind == "Rescaling":
-            factor *= float(source.scale)
-        elif kind == "GlobalAveragePooling2D":
-            factor /= float(np.prod(source.input_shape[1:3]))
-        source = _producer(model, source)
+    while (layer := sources.get(layer.name)) is not None:
+        if getattr(layer, "_output_quantizers", []):
+            return factor * float(layer._output_quantizers[0].scale(layer._output_quantizer_vars).numpy())
+        if isinstance(layer, keras.layers.Rescaling):
+            factor *= float(layer.scale)
+        elif isinstance(layer, keras.layers.GlobalAveragePooling2D):
+            factor /= float(np.prod(layer.input_shape[1:3]))
     return factor

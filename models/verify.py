@@ -139,13 +139,12 @@ def _qonnx_tensors(bundle: Bundle, lowered: Any, codes: NDArray[np.uint8]) -> Te
 
 def _keras_tensors(model: Any, lowered: Any, codes: NDArray[np.uint8]) -> Tensors:
     """Integers by QONNX tensor, from the fake-quantized Keras model; QONNX tensors carry layer names."""
+    from bitswath.models.graph import layer_calls, plain_layer
     from bitswath.models.quantizers import keras
 
-    layers = {getattr(layer, "layer", layer).name: layer for layer in model.layers}
-    shared = [name for name in lowered.tensors if name in layers and name != lowered.input]
-    outputs = keras.Model(model.input, [layers[name].output for name in shared])(
-        codes.astype(np.float32), training=False
-    )
+    results = {plain_layer(layer).name: node.outputs for layer, node in layer_calls(model)}
+    shared = [name for name in lowered.tensors if name in results and name != lowered.input]
+    outputs = keras.Model(model.input, [results[name] for name in shared])(codes.astype(np.float32), training=False)
     tensors: Tensors = {}
     for name, output in zip(shared, outputs if isinstance(outputs, list) else [outputs]):
         values = output.numpy()
