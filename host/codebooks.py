@@ -48,8 +48,9 @@ def lloyd_max(counts: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     values = np.arange(len(counts))
     borders = np.append(_nodes(counts, count), len(counts))
     weight, first, second = (np.append(0.0, np.cumsum(counts * values**power))[borders] for power in (0.0, 1.0, 2.0))
-    total, mean = _between(weight), _between(first)
-    cost = _between(second) - mean**2 / np.maximum(total, 1)
+    total, moment = _between(weight), _between(first)
+    level = np.rint(moment / np.maximum(total, 1))
+    cost = _between(second) - 2 * level * moment + level**2 * total
     path = borders[_shortest_path(cost, count)]
     levels, thresholds, error = (path[:-1] + path[1:] - 1) // 2, path[1:-1], np.inf
     while True:
@@ -92,11 +93,11 @@ def distinct_colours(patches: Samples, seed: int) -> tuple[Samples, NDArray[np.i
     bands = patches.shape[-1]
     if patches.dtype == np.uint8 and bands <= 3:
         shifts = 8 * np.arange(bands)
-        counts = np.zeros(256**bands, np.int64)
-        for pixels in _chunks(patches):
-            counts += np.bincount((pixels.astype(np.int64) << shifts).sum(axis=1), minlength=len(counts))
-        keys = np.flatnonzero(counts)
-        return (keys[:, None] >> shifts & 255).astype(np.uint8), counts[keys]
+        chunks = ((pixels.astype(np.int64) << shifts).sum(axis=1) for pixels in _chunks(patches))
+        keys, occurrences = zip(*(np.unique(chunk, return_counts=True) for chunk in chunks))
+        distinct, where = np.unique(np.concatenate(keys), return_inverse=True)
+        counts = np.bincount(where, np.concatenate(occurrences)).astype(np.int64)
+        return (distinct[:, None] >> shifts & 255).astype(np.uint8), counts
     pixels = patches.reshape(-1, bands)
     if len(pixels) > SAMPLED_PIXELS:
         chosen = np.random.default_rng(seed).choice(len(pixels), SAMPLED_PIXELS, replace=False)
@@ -160,7 +161,7 @@ def _shortest_path(cost: NDArray[np.float64], edges: int) -> NDArray[np.int64]:
     for _ in range(edges - 1):
         totals = steps + best
         parents.append(totals.argmin(axis=1))
-        best = totals.min(axis=1)
+        best = totals[np.arange(len(totals)), parents[-1]]
     path = [len(cost) - 1]
     for parent in reversed(parents):
         path.append(int(parent[path[-1]]))

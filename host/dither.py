@@ -15,6 +15,7 @@ nearest other, saturates at the sample type's ends, and takes the nearest colour
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,13 +28,16 @@ STEPS = MASK_SIDE * MASK_SIDE
 """Values of the mask, and positions from one code to the next."""
 
 
+@lru_cache(maxsize=16)
 def bayer_mask(bands: int) -> NDArray[np.uint8]:
-    """The mask (8, 8, bands): Bayer's 8 x 8 matrix of 0..63 (Bayer 1973), for band c moved up by
+    """The mask (8, 8, bands), read-only: Bayer's 8 x 8 matrix of 0..63 (Bayer 1973), for band c moved up by
     c // 2 and left by c, since without a shift all bands would rise together."""
     mask = np.zeros((1, 1), np.uint8)
     while len(mask) < MASK_SIDE:
         mask = np.block([[4 * mask, 4 * mask + 2], [4 * mask + 3, 4 * mask + 1]])
-    return np.stack([np.roll(mask, (-(band // 2), -band), (0, 1)) for band in range(bands)], axis=-1)
+    shifted = np.stack([np.roll(mask, (-(band // 2), -band), (0, 1)) for band in range(bands)], axis=-1)
+    shifted.flags.writeable = False
+    return shifted
 
 
 def positions(samples: NDArray[np.int64], values: NDArray[np.int64]) -> NDArray[np.int64]:
