@@ -22,6 +22,8 @@ def augment(patches: NDArray[np.generic], config: AugmentConfig, rng: np.random.
     turns = rng.integers(0, 2 if config.rotations and height == width else 1, count)
     for kind in range(8):
         chosen = np.flatnonzero((flips + 4 * turns) == kind)
+        if not len(chosen):
+            continue
         part = patches[chosen]
         if kind & 1:
             part = part[:, ::-1]

@@ -82,7 +82,7 @@ def _best_shifts(boundaries: NDArray[np.float64]) -> tuple[NDArray[np.float64], 
     candidates = candidates[np.argsort(np.abs(candidates), kind="stable")]
     moved = boundaries[:, None, :] + candidates[None, :, None]
     margins = np.abs(moved - np.rint(moved)).min(axis=2)
-    enough = margins >= ENOUGH
+    enough = margins >= ENOUGH - 1e-9
     chosen = np.where(enough.any(axis=1), enough.argmax(axis=1), margins.argmax(axis=1))
     rows = np.arange(len(boundaries))
     return candidates[chosen], margins[:, 0], margins[rows, chosen]
