@@ -10,6 +10,10 @@ namespace bitswath::emulator {
 
 class Finish {
 public:
+    Finish() = default;
+    Finish(Finish&&) = default;  // parameters point into the vectors, which a move keeps in place
+    Finish& operator=(Finish&&) = default;
+
     // Stores accumulators (`wide`: s64, else s32) as `out`.
     static Finish store(const Kernels& kernels, bool wide, Type out);
     // Applies a Threshold stage to accumulators within the ranges of `in`. Chooses the affine form where
