@@ -1,6 +1,7 @@
 // From a row of accumulators to a row of the output tensor: stored as they are, or through thresholds.
 #pragma once
 
+#include <tuple>
 #include <vector>
 
 #include "graph.hpp"
@@ -24,16 +25,17 @@ public:
     const char* name() const { return name_; }
 
 private:
-    bool make_affine(const Stage& stage, const Tensor& in);
+    template <typename Acc, typename Word>
+    bool make_affine(const Stage& stage, const Tensor& in, int64_t limit);
     template <typename Acc>
-    void make_rows(const Stage& stage, const Tensor& in, std::vector<Acc>& storage);
+    void make_rows(const Stage& stage, const Tensor& in);
 
     const char* name_ = "store";
     ConvertKernel convert_ = nullptr;
     RequantizeKernel requantize_ = nullptr;
     Requantizer parameters_;
-    std::vector<int32_t> narrow_;
-    std::vector<int64_t> wide_;
+    std::tuple<std::vector<int32_t>, std::vector<int64_t>> rows_;    // as the accumulators
+    std::tuple<std::vector<uint32_t>, std::vector<uint64_t>> lines_;
 };
 
 // The line (x * gain + offset) >> shift that equals #{k : x >= thresholds[k]} for every x in

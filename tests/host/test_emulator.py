@@ -173,6 +173,19 @@ def test_uniform_thresholds_become_an_affine_map_that_is_exact_everywhere(seed: 
 
 
 @every_kernel
+@pytest.mark.parametrize("hi", [30000, 2**40])
+def test_lines_too_fine_for_32_bits_are_drawn_in_64(hi: int, kernel: Kernel) -> None:
+    rng = np.random.default_rng(hi)
+    scale, offset = rng.uniform(100, 200, (5, 1)), rng.uniform(-25000, -20000, (5, 1))
+    rows = np.ceil((np.arange(255) + 0.5) * scale + offset).astype(np.int64)
+    threshold = Threshold("y", (INPUT,), rows, np.array([1, -1, 1, -1, 1], np.int8), base=-5, step=3)
+    network = network_of((60001, 1, 5), -hi, hi, threshold)
+    codes = np.tile(np.arange(-30000, 30001)[:, None], (1, 5))[None, :, None]
+    assert kernels_of(network, kernel) == ["threshold+affine64"]
+    np.testing.assert_array_equal(run(network, codes, kernel=kernel), reference.output(network, codes))
+
+
+@every_kernel
 @pytest.mark.parametrize(
     ("count", "name"), [(5, "count"), (24, "count"), (25, "search"), (255, "search"), (300, "search")]
 )
@@ -241,7 +254,7 @@ def test_random_networks_reach_every_kernel() -> None:
             finishes.add(finish)
     expected = {"loop", "depthwise", "threshold", "add", "sum_pool", "max_pool", "concat", "lookup", "arg_max"}
     assert expected <= stages
-    assert {"store", "affine", "count", "search"} <= finishes
+    assert {"store", "affine", "affine64", "count", "search"} <= finishes
 
 
 @pytest.mark.parametrize("count", [0, 1, 3, 257])
