@@ -79,7 +79,7 @@ void pack(const Stage& stage, const Reduction& reduction, int64_t groups, int bl
 class ConvStep : public Step {
 public:
     ConvStep(const StepContext& context, Type acc, Finish finish)
-        : stage_rows_(context.layouts[context.output].shape.h), in_(context.layouts[context.stage.inputs[0]]),
+        : in_(context.layouts[context.stage.inputs[0]]),
           out_(context.layouts[context.output]), finish_(std::move(finish)), acc_(acc), scratch_(context.scratch),
           stride_h_(context.stage.strides[0]), top_(context.stage.pads[0]), left_(context.stage.pads[1]),
           outputs_(context.stage.values.shape[0]), weights_(0) {}
@@ -90,7 +90,7 @@ public:
         const int64_t per_group = in_.shape.c / groups_;
         ConvRow row = row_;
         row.offsets = reduction_.offsets.data();
-        for (int64_t y = 0; y < stage_rows_; ++y) {
+        for (int64_t y = 0; y < out_.shape.h; ++y) {
             const uint8_t* in = in_.at(arena, y * stride_h_ - top_, -left_);
             for (int64_t g = 0; g < groups_; ++g) {
                 row.in = in + g * per_group * in_bytes;
@@ -129,7 +129,6 @@ public:
     }
 
 private:
-    int64_t stage_rows_;
     Layout in_, out_;
     Finish finish_;
     Type acc_;

@@ -26,7 +26,8 @@ using Int64Array = py::array_t<int64_t, py::array::c_style>;
 
 IntArray view(const py::dict& fields, const char* key) {
     if (!py::isinstance<Int64Array>(fields[key]))
-        throw NetworkFault("stage '" + py::cast<std::string>(fields["name"]) + "': expected " + key + " as C-order int64");
+        throw NetworkFault("stage '" + py::cast<std::string>(fields["name"]) + "': expected " + key +
+                           " as C-order int64");
     const auto array = py::reinterpret_borrow<Int64Array>(fields[key]);
     IntArray values;
     values.shape.assign(array.shape(), array.shape() + array.ndim());
@@ -132,7 +133,8 @@ public:
         if (!wide && !py::isinstance<py::array_t<uint8_t, py::array::c_style>>(codes))
             throw InputFault("expected codes of dtype uint8 or int64 in C order");
         const auto& dims = plan_.input().dims;
-        if (codes.ndim() != static_cast<int64_t>(dims.size()) + 1 || !std::equal(dims.begin(), dims.end(), codes.shape() + 1))
+        if (codes.ndim() != static_cast<int64_t>(dims.size()) + 1 ||
+            !std::equal(dims.begin(), dims.end(), codes.shape() + 1))
             throw InputFault("expected codes of shape (N, *input shape)");
         const int64_t bytes = plan_.input().layout.shape.size() * (wide ? 8 : 1);
         return run({static_cast<const uint8_t*>(codes.data()), codes.shape(0), bytes, 0, wide}, taps);
@@ -168,7 +170,8 @@ private:
             shape.insert(shape.end(), tap.dims.begin(), tap.dims.end());
             last = py::array(tap.wide ? py::dtype::of<int64_t>() : py::dtype::of<int32_t>(), shape);
             arrays[py::str(tap.name)] = last;
-            sinks.push_back({&tap, static_cast<uint8_t*>(last.mutable_data()), tap.layout.shape.size() * (tap.wide ? 8 : 4)});
+            const int64_t bytes = tap.layout.shape.size() * (tap.wide ? 8 : 4);
+            sinks.push_back({&tap, static_cast<uint8_t*>(last.mutable_data()), bytes});
         }
         {
             py::gil_scoped_release release;
@@ -196,7 +199,8 @@ private:
         std::vector<std::thread> helpers;
         const auto workers = std::min<int64_t>(static_cast<int64_t>(arenas_.size()), frames.count);
         try {
-            for (int64_t worker = 1; worker < workers; ++worker) helpers.emplace_back(work, static_cast<size_t>(worker));
+            for (int64_t worker = 1; worker < workers; ++worker)
+                helpers.emplace_back(work, static_cast<size_t>(worker));
         } catch (const std::system_error&) {
             // No more threads to be had: those that started do the work.
         }
@@ -205,8 +209,9 @@ private:
         if (cancelled_) throw BackendFault("the emulator was closed while it ran");
         const auto first = std::min_element(bad_frames.begin(), bad_frames.end());
         if (*first < frames.count)
-            throw InputFault("frame " + std::to_string(*first) + ": expected codes in " + std::to_string(plan_.lo()) + ".." +
-                             std::to_string(plan_.hi()) + ", got " + std::to_string(bad_values[first - bad_frames.begin()]));
+            throw InputFault("frame " + std::to_string(*first) + ": expected codes in " + std::to_string(plan_.lo()) +
+                             ".." + std::to_string(plan_.hi()) + ", got " +
+                             std::to_string(bad_values[first - bad_frames.begin()]));
     }
 
     Kernels kernels_;

@@ -28,16 +28,16 @@ struct ConvRow {
 };
 
 // How accumulators become the codes that a Threshold stage defines; parameters are per channel.
-//   affine: y = base + step * ((clamp(x, lo, hi) * gain + offset) >> shift), in arithmetic modulo 2^32
+//   affine: y = base + step * ((clamp(x, lo, hi) * gain + offset) >> shift), modulo 2^32 with int32 gain and
+//           offset; affine64: modulo 2^64 with int64 ones, for lines that 32 bits cannot draw finely enough
 //   count:  y = base + step * #{t : x ^ flip >= thresholds[t][channel]}
 //   search: the same by bisection of thresholds[channel][t], `columns` = 2^n - 1
 // `flip` is -1 for a falling channel: x ^ -1 = -x - 1, so its thresholds are one lower.
 struct Requantizer {
     int64_t base = 0, step = 1, columns = 0;
     int shift = 0;
-    const void* thresholds = nullptr;
-    const void* flip = nullptr;
-    const int32_t *lo = nullptr, *hi = nullptr, *gain = nullptr, *offset = nullptr;
+    const void *thresholds = nullptr, *flip = nullptr;                               // as the accumulators
+    const void *lo = nullptr, *hi = nullptr, *gain = nullptr, *offset = nullptr;  // lo, hi as the accumulators
 };
 
 using ConvKernel = void (*)(const ConvRow&);
@@ -71,6 +71,7 @@ struct Kernels {
     AddKernel add[kTypes][2];
     LookupKernel lookup[kTypes][2];
     RequantizeKernel affine[kTypes];  // s32 accumulators, by output Type
+    RequantizeKernel affine64[2][kTypes];
     RequantizeKernel count[2][kTypes];
     RequantizeKernel search[2][kTypes];
 };

@@ -88,26 +88,25 @@ BITSWATH_TARGET void conv(const ConvRow& row) {
     }
 }
 
-BITSWATH_TARGET inline __m512i affine(const Requantizer& r, const int32_t* x, int64_t c, __mmask16 mask) {
-    const __m512i lo = _mm512_maskz_loadu_epi32(mask, r.lo + c), hi = _mm512_maskz_loadu_epi32(mask, r.hi + c);
-    const __m512i gain = _mm512_maskz_loadu_epi32(mask, r.gain + c);
-    const __m512i offset = _mm512_maskz_loadu_epi32(mask, r.offset + c);
-    __m512i v = _mm512_maskz_loadu_epi32(mask, x + c);
-    v = _mm512_min_epi32(_mm512_max_epi32(v, lo), hi);
-    v = _mm512_add_epi32(_mm512_mullo_epi32(v, gain), offset);
-    return _mm512_srl_epi32(v, _mm_cvtsi32_si128(r.shift));
+BITSWATH_TARGET inline __m512i load(const void* values, int64_t c, __mmask16 mask) {
+    return _mm512_maskz_loadu_epi32(mask, static_cast<const int32_t*>(values) + c);
 }
 
 // For base 0 and step 1 and codes of 8 bits, the usual activation.
 BITSWATH_TARGET void affine_u8(const Requantizer& r, const void* acc, void* out, int64_t pixels, int64_t channels) {
-    if (r.base != 0 || r.step != 1) return affine_loop<uint8_t>(r, acc, out, pixels, channels);
+    if (r.base != 0 || r.step != 1) return affine_loop<int32_t, uint32_t, uint8_t>(r, acc, out, pixels, channels);
+    const __m128i shift = _mm_cvtsi32_si128(r.shift);
     for (int64_t p = 0; p < pixels; ++p) {
         const int32_t* x = static_cast<const int32_t*>(acc) + p * channels;
         uint8_t* y = static_cast<uint8_t*>(out) + p * channels;
         for (int64_t c = 0; c < channels; c += kBlock) {
             const int64_t left = channels - c;
             const auto mask = static_cast<__mmask16>(left >= kBlock ? 0xFFFF : (1 << left) - 1);
-            _mm512_mask_cvtepi32_storeu_epi8(y + c, mask, affine(r, x, c, mask));
+            const __m512i low = _mm512_max_epi32(load(x, c, mask), load(r.lo, c, mask));
+            const __m512i clamped = _mm512_min_epi32(low, load(r.hi, c, mask));
+            const __m512i scaled = _mm512_mullo_epi32(clamped, load(r.gain, c, mask));
+            const __m512i code = _mm512_srl_epi32(_mm512_add_epi32(scaled, load(r.offset, c, mask)), shift);
+            _mm512_mask_cvtepi32_storeu_epi8(y + c, mask, code);
         }
     }
 }

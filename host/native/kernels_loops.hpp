@@ -66,18 +66,21 @@ BITSWATH_TARGET void lookup_loop(const void* in, const void* table, void* acc, i
         }
 }
 
-template <typename Out>
+// `Word`: uint32_t or uint64_t, in which the line is drawn.
+template <typename Acc, typename Word, typename Out>
 BITSWATH_TARGET void affine_loop(const Requantizer& r, const void* acc, void* out, int64_t pixels, int64_t channels) {
-    const auto step = static_cast<uint32_t>(r.step), base = static_cast<uint32_t>(r.base);
+    const Acc *__restrict lo = static_cast<const Acc*>(r.lo), *__restrict hi = static_cast<const Acc*>(r.hi);
+    const Word* __restrict gain = static_cast<const Word*>(r.gain);
+    const Word* __restrict offset = static_cast<const Word*>(r.offset);
+    const auto step = static_cast<Word>(r.step), base = static_cast<Word>(r.base);
     for (int64_t p = 0; p < pixels; ++p) {
-        const int32_t* __restrict x = static_cast<const int32_t*>(acc) + p * channels;
+        const Acc* __restrict x = static_cast<const Acc*>(acc) + p * channels;
         Out* __restrict y = static_cast<Out*>(out) + p * channels;
         for (int64_t c = 0; c < channels; ++c) {
-            const int32_t low = x[c] < r.lo[c] ? r.lo[c] : x[c];
-            const int32_t clamped = low > r.hi[c] ? r.hi[c] : low;
-            const uint32_t scaled = static_cast<uint32_t>(clamped) * static_cast<uint32_t>(r.gain[c]);
-            const uint32_t code = (scaled + static_cast<uint32_t>(r.offset[c])) >> r.shift;
-            y[c] = static_cast<Out>(static_cast<int32_t>(base + step * code));
+            const Acc low = x[c] < lo[c] ? lo[c] : x[c];
+            const Acc clamped = low > hi[c] ? hi[c] : low;
+            const Word code = (static_cast<Word>(clamped) * gain[c] + offset[c]) >> r.shift;
+            y[c] = static_cast<Out>(base + step * code);
         }
     }
 }
@@ -144,7 +147,9 @@ void fill_from(Kernels& k, Type in) {
 
 template <typename Out>
 void fill_to(Kernels& k, Type out) {
-    k.affine[out] = affine_loop<Out>;
+    k.affine[out] = affine_loop<int32_t, uint32_t, Out>;
+    k.affine64[0][out] = affine_loop<int32_t, uint64_t, Out>;
+    k.affine64[1][out] = affine_loop<int64_t, uint64_t, Out>;
     k.count[0][out] = count_loop<int32_t, Out>;
     k.count[1][out] = count_loop<int64_t, Out>;
     k.search[0][out] = search_loop<int32_t, Out>;

@@ -167,12 +167,12 @@ void Plan::run(uint8_t* arena) const {
     for (const auto& step : steps_) step->run(arena);
 }
 
-void Plan::read(const Tap& tap, const uint8_t* arena, void* out) const {
+void Plan::read(const Tap& tap, uint8_t* arena, void* out) const {
     const Layout& layout = tap.layout;
     const Type to = tap.wide ? s64 : s32;
     auto* row = static_cast<uint8_t*>(out);
     for (int64_t y = 0; y < layout.shape.h; ++y, row += layout.width() * static_cast<int64_t>(kTypeBytes[to]))
-        kernels_.convert[layout.type][to](layout.at(const_cast<uint8_t*>(arena), y), row, layout.width());
+        kernels_.convert[layout.type][to](layout.at(arena, y), row, layout.width());
 }
 
 }  // namespace bitswath::emulator

@@ -93,7 +93,7 @@ public:
     bool load_packed(uint8_t* arena, const uint8_t* frame, int bits, int64_t& bad) const;
     void run(uint8_t* arena) const;
     // Copies a tensor out as int32 or int64 in C order.
-    void read(const Tap& tap, const uint8_t* arena, void* out) const;
+    void read(const Tap& tap, uint8_t* arena, void* out) const;
     int64_t lo() const { return lo_; }
     int64_t hi() const { return hi_; }
 

@@ -7,6 +7,7 @@ namespace bitswath::emulator {
 namespace {
 
 constexpr int64_t kMostCounted = 24;
+constexpr int64_t kMostOnALine = 4096;
 constexpr int64_t kMostThresholds = int64_t{1} << 26;  // of all channels together
 
 // The thresholds of one channel on direction * x, cut to what x can reach.
@@ -33,8 +34,6 @@ bool fits_s32(int64_t value) {
     return value >= std::numeric_limits<int32_t>::min() && value <= std::numeric_limits<int32_t>::max();
 }
 
-int32_t wrapped(int64_t value) { return static_cast<int32_t>(static_cast<uint32_t>(value)); }
-
 }  // namespace
 
 // A line m * x + b, x counted from t[0] - 1, must be at least k << s at lower point k (x = t[k - 1]; x = 0 for
@@ -43,6 +42,7 @@ int32_t wrapped(int64_t value) { return static_cast<int32_t>(static_cast<uint32_
 // two tells whether m is too large or too small for every b. So bisection on m finds a line if there is one.
 Line fit_line(const std::vector<int64_t>& thresholds, int shift) {
     const auto n = static_cast<int64_t>(thresholds.size());
+    if (thresholds.front() < -kLargest / 2 || thresholds.back() > kLargest / 2) return {};
     const int64_t origin = thresholds.front() - 1, span = thresholds.back() - origin;
     int64_t least = 1, most = ((n + 1) << shift) / span;
     while (least <= most) {
@@ -60,36 +60,43 @@ Line fit_line(const std::vector<int64_t>& thresholds, int shift) {
     return {};
 }
 
-bool Finish::make_affine(const Stage& stage, const Tensor& in) {
+// Codes times 2^shift stay within `limit`, so that they never wrap around in a Word.
+template <typename Acc, typename Word>
+bool Finish::make_affine(const Stage& stage, const Tensor& in, int64_t limit) {
     const int64_t count = stage.values.shape[1], channels = in.shape.c;
-    if (count > 4095 || !fits_s32(stage.base) || !fits_s32(stage.step)) return false;
+    if (count >= kMostOnALine) return false;
     int shift = 0;
-    while ((count + 1) << (shift + 1) <= std::numeric_limits<int32_t>::max()) ++shift;
-    narrow_.assign(4 * channels, 0);
-    int32_t *lo = narrow_.data(), *hi = lo + channels, *gain = hi + channels, *offset = gain + channels;
+    while (count + 1 <= limit >> (shift + 1)) ++shift;
+    auto& ends = std::get<std::vector<Acc>>(rows_);
+    auto& lines = std::get<std::vector<Word>>(lines_);
+    ends.assign(2 * channels, 0);
+    lines.assign(2 * channels, 0);
     for (int64_t c = 0; c < channels; ++c) {
         const Row row = row_of(stage, in, c);
-        offset[c] = wrapped(row.always << shift);
-        if (row.reachable.empty()) continue;
-        const Line line = fit_line(row.reachable, shift);
-        if (!line.found) return false;
-        const int64_t first = row.reachable.front() - 1, last = row.reachable.back();
-        lo[c] = static_cast<int32_t>(row.falling ? -last : first);
-        hi[c] = static_cast<int32_t>(row.falling ? -first : last);
-        gain[c] = wrapped(row.falling ? -line.gain : line.gain);
-        const uint32_t start = static_cast<uint32_t>(line.gain) * static_cast<uint32_t>(first);
-        offset[c] = wrapped(int64_t{static_cast<uint32_t>(offset[c])} + line.offset - start);
+        uint64_t gain = 0, offset = static_cast<uint64_t>(row.always) << shift;
+        if (!row.reachable.empty()) {
+            const Line line = fit_line(row.reachable, shift);
+            if (!line.found) return false;
+            const int64_t first = row.reachable.front() - 1, last = row.reachable.back();
+            ends[c] = static_cast<Acc>(row.falling ? -last : first);
+            ends[channels + c] = static_cast<Acc>(row.falling ? -first : last);
+            gain = static_cast<uint64_t>(row.falling ? -line.gain : line.gain);
+            offset += static_cast<uint64_t>(line.offset) - static_cast<uint64_t>(line.gain) * static_cast<uint64_t>(first);
+        }
+        lines[c] = static_cast<Word>(gain);
+        lines[channels + c] = static_cast<Word>(offset);
     }
     parameters_.shift = shift;
-    parameters_.lo = lo;
-    parameters_.hi = hi;
-    parameters_.gain = gain;
-    parameters_.offset = offset;
+    parameters_.lo = ends.data();
+    parameters_.hi = ends.data() + channels;
+    parameters_.gain = lines.data();
+    parameters_.offset = lines.data() + channels;
     return true;
 }
 
 template <typename Acc>
-void Finish::make_rows(const Stage& stage, const Tensor& in, std::vector<Acc>& storage) {
+void Finish::make_rows(const Stage& stage, const Tensor& in) {
+    auto& storage = std::get<std::vector<Acc>>(rows_);
     const int64_t channels = in.shape.c;
     int64_t columns = 0;
     std::vector<Row> rows;
@@ -134,15 +141,23 @@ Finish Finish::threshold(const Kernels& kernels, const Stage& stage, const Tenso
     Finish finish;
     finish.parameters_.base = stage.base;
     finish.parameters_.step = stage.step;
-    if (!wide && out != s64 && finish.make_affine(stage, in)) {
+    constexpr int64_t largest = std::numeric_limits<int32_t>::max();
+    const bool narrow = !wide && out != s64 && fits_s32(stage.base) && fits_s32(stage.step);
+    if (narrow && finish.make_affine<int32_t, uint32_t>(stage, in, largest)) {
         finish.name_ = "affine";
         finish.requantize_ = kernels.affine[out];
         return finish;
     }
+    if (wide ? finish.make_affine<int64_t, uint64_t>(stage, in, kLargest)
+             : finish.make_affine<int32_t, uint64_t>(stage, in, kLargest)) {
+        finish.name_ = "affine64";
+        finish.requantize_ = kernels.affine64[wide][out];
+        return finish;
+    }
     if (wide)
-        finish.make_rows(stage, in, finish.wide_);
+        finish.make_rows<int64_t>(stage, in);
     else
-        finish.make_rows(stage, in, finish.narrow_);
+        finish.make_rows<int32_t>(stage, in);
     finish.requantize_ = (finish.name_[0] == 's' ? kernels.search : kernels.count)[wide][out];
     return finish;
 }

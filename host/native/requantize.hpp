@@ -1,6 +1,7 @@
 // From a row of accumulators to a row of the output tensor: stored as they are, or through thresholds.
 #pragma once
 
+#include <tuple>
 #include <vector>
 
 #include "graph.hpp"
@@ -10,6 +11,10 @@ namespace bitswath::emulator {
 
 class Finish {
 public:
+    Finish() = default;
+    Finish(Finish&&) = default;  // parameters point into the vectors, which a move keeps in place
+    Finish& operator=(Finish&&) = default;
+
     // Stores accumulators (`wide`: s64, else s32) as `out`.
     static Finish store(const Kernels& kernels, bool wide, Type out);
     // Applies a Threshold stage to accumulators within the ranges of `in`. Chooses the affine form where
@@ -20,16 +25,17 @@ public:
     const char* name() const { return name_; }
 
 private:
-    bool make_affine(const Stage& stage, const Tensor& in);
+    template <typename Acc, typename Word>
+    bool make_affine(const Stage& stage, const Tensor& in, int64_t limit);
     template <typename Acc>
-    void make_rows(const Stage& stage, const Tensor& in, std::vector<Acc>& storage);
+    void make_rows(const Stage& stage, const Tensor& in);
 
     const char* name_ = "store";
     ConvertKernel convert_ = nullptr;
     RequantizeKernel requantize_ = nullptr;
     Requantizer parameters_;
-    std::vector<int32_t> narrow_;
-    std::vector<int64_t> wide_;
+    std::tuple<std::vector<int32_t>, std::vector<int64_t>> rows_;    // as the accumulators
+    std::tuple<std::vector<uint32_t>, std::vector<uint64_t>> lines_;
 };
 
 // The line (x * gain + offset) >> shift that equals #{k : x >= thresholds[k]} for every x in

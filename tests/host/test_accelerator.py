@@ -16,9 +16,8 @@ from bitswath.codecs import PaletteCodec, UniformCodec
 from bitswath.errors import BackendError, BackendTimeoutError, BundleError, InputError, PackingError
 from bitswath.network import INPUT, ArgMax, Dense, Head, Lookup, Network, SumPool, TensorSpec
 from bitswath.packing import pack
-
-from .fake_backend import FakeBackend
-from .networks import linear
+from tests.host.fake_backend import FakeBackend
+from tests.host.kinds import linear
 
 SHAPE = (4, 5, 2)
 CLASSES = ("forest", "river", "sea lake")

@@ -20,8 +20,7 @@ from bitswath.bundle import Bundle, load_bundle, save_bundle, update_accuracy
 from bitswath.codecs import UniformCodec
 from bitswath.errors import BundleError
 from bitswath.network import INPUT, ArgMax, Conv, Dense, Network, TensorSpec, Threshold
-
-from .networks import linear
+from tests.host.kinds import linear
 
 CLASSES = ("forest", "river", "sea lake")
 Manifest = dict[str, Any]

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -24,10 +22,8 @@ from bitswath.network import (
     Network,
     Threshold,
 )
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-import reference
-from networks import network_of, random_codes, random_network, small_cnn, sorted_rows, uniform_rows
+from tests import reference
+from tests.networks import network_of, random_codes, random_network, small_cnn, sorted_rows, uniform_rows
 
 KERNELS = [
     pytest.param(k, marks=pytest.mark.skipif(k not in available_kernels(), reason=f"this CPU has no {k}"))
@@ -132,7 +128,7 @@ def test_auto_takes_the_best_kernel_and_a_missing_one_is_an_error() -> None:
     network = ConvCase().network()
     assert _compile(network, 1, "auto", fuse=True).kernel == available_kernels()[-1]
     with pytest.raises(BackendError, match="amx"):
-        run(network, random_codes(network.input, 1, np.random.default_rng(0)), kernel="amx")  # type: ignore[call-overload]
+        run(network, random_codes(network.input, 1, np.random.default_rng(0)), kernel=cast(Kernel, "amx"))
 
 
 @every_kernel
@@ -170,6 +166,19 @@ def test_uniform_thresholds_become_an_affine_map_that_is_exact_everywhere(seed: 
     threshold = Threshold("y", ("x",), rows, directions, int(rng.integers(-3, 3)), int(rng.choice([1, 2, -1])))
     network = Network(bare.input, (*bare.stages, threshold))
     assert kernels_of(network, kernel)[-1] == "threshold+affine"
+    np.testing.assert_array_equal(run(network, codes, kernel=kernel), reference.output(network, codes))
+
+
+@every_kernel
+@pytest.mark.parametrize("hi", [30000, 2**40])
+def test_lines_too_fine_for_32_bits_are_drawn_in_64(hi: int, kernel: Kernel) -> None:
+    rng = np.random.default_rng(hi)
+    scale, offset = rng.uniform(100, 200, (5, 1)), rng.uniform(-25000, -20000, (5, 1))
+    rows = np.ceil((np.arange(255) + 0.5) * scale + offset).astype(np.int64)
+    threshold = Threshold("y", (INPUT,), rows, np.array([1, -1, 1, -1, 1], np.int8), base=-5, step=3)
+    network = network_of((60001, 1, 5), -hi, hi, threshold)
+    codes = np.tile(np.arange(-30000, 30001)[:, None], (1, 5))[None, :, None]
+    assert kernels_of(network, kernel) == ["threshold+affine64"]
     np.testing.assert_array_equal(run(network, codes, kernel=kernel), reference.output(network, codes))
 
 
@@ -242,7 +251,7 @@ def test_random_networks_reach_every_kernel() -> None:
             finishes.add(finish)
     expected = {"loop", "depthwise", "threshold", "add", "sum_pool", "max_pool", "concat", "lookup", "arg_max"}
     assert expected <= stages
-    assert {"store", "affine", "count", "search"} <= finishes
+    assert {"store", "affine", "affine64", "count", "search"} <= finishes
 
 
 @pytest.mark.parametrize("count", [0, 1, 3, 257])

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,9 +14,7 @@ from bitswath.backends.base import Backend, Packing, Ticket
 from bitswath.backends.emulator import EmulatorBackend, run
 from bitswath.errors import BackendError, BackendTimeoutError, InputError
 from bitswath.network import INPUT, Conv, Network
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from networks import network_of, random_codes, small_cnn
+from tests.networks import network_of, random_codes, small_cnn
 
 
 def packed(codes: NDArray[np.integer], bits: int) -> NDArray[np.uint8]:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from bitswath._native import Emulator
-from bitswath.backends.emulator import run
+from bitswath.backends.emulator import _parameters, run
 from bitswath.errors import InputError, NetworkError
 from bitswath.network import INPUT, Conv
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from networks import network_of, small_cnn
+from tests.networks import network_of, random_codes, random_network, small_cnn
 
 
 @pytest.mark.parametrize(
@@ -158,6 +156,38 @@ def test_concat_refuses_maps_of_different_size() -> None:
         native([POOL, {"op": "Concat", "inputs": (INPUT, "s0")}])
     with pytest.raises(NetworkError, match="one shape"):
         native([POOL, {"op": "Add", "inputs": (INPUT, "s0"), "multipliers": (1, 1)}])
+
+
+@given(st.integers(0, 2**32))
+@settings(max_examples=100, deadline=None)
+def test_a_mutated_network_is_refused_or_runs(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    network = random_network(seed)
+    stages = [_parameters(stage) for stage in network.stages]
+    mutate(stages[rng.integers(len(stages))], rng)
+    spec = network.input
+    try:
+        emulator = Emulator((spec.shape, spec.lo, spec.hi), stages, 1)
+    except NetworkError:
+        return
+    codes = random_codes(spec, 2, rng)
+    np.testing.assert_array_equal(emulator.run_codes(codes), emulator.run_codes(codes))
+
+
+def mutate(stage: dict[str, Any], rng: np.random.Generator) -> None:
+    """Change one parameter: an integer, one of a tuple, or an array's shape."""
+    key = rng.choice([key for key, value in stage.items() if not isinstance(value, str) and key != "inputs"] or ["op"])
+    odd = int(rng.choice([-1, 0, 1, 2, 3, 5, 17, 2**31, 2**62, -(2**63)]))
+    value = stage[key]
+    if isinstance(value, np.ndarray):
+        shape = list(value.shape)
+        shape[rng.integers(len(shape))] = int(rng.integers(0, 5))
+        stage[key] = np.resize(value, shape)
+    elif isinstance(value, tuple):
+        index = int(rng.integers(len(value)))
+        stage[key] = (*value[:index], odd, *value[index + 1 :])
+    else:
+        stage[key] = odd
 
 
 def test_values_past_62_bits_are_refused_not_wrapped() -> None:

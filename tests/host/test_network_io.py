@@ -20,8 +20,7 @@ from safetensors.numpy import load_file, save_file
 from bitswath.errors import NetworkError
 from bitswath.network import INPUT, Conv, Dense, Head, Network, Stage, SumPool, TensorSpec, Threshold
 from bitswath.network_io import load_network, network_bytes, save_network
-
-from .networks import every_stage, linear
+from tests.host.kinds import every_stage, linear
 
 
 def same(a: object, b: object) -> bool:

@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from bitswath.errors import BackendError, BackendTimeoutError
 from bitswath.packing import pack
 from bitswath.stream import Values, stream
-
-from .fake_backend import FakeBackend
-from .networks import linear
+from tests.host.fake_backend import FakeBackend
+from tests.host.kinds import linear
 
 WEIGHTS = np.array([[1, 2, 3, 4], [-1, 1, -1, 1]])
 Codes = NDArray[np.uint8]

@@ -27,6 +27,7 @@ def small_model(
     Half of the gains are negative, so that thresholds fall as well as rise.
     """
     rng = np.random.default_rng(11)
+    keras.utils.set_random_seed(11)
     size = 32 if name == "vgg16" else 12
     spec = spec or InputSpec((size, size, 3), 4)
     model = build_model(ARCHITECTURES[name], spec, 5, WidthsConfig(weights=weights, activations=activations, **widths))

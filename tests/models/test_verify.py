@@ -55,14 +55,14 @@ def test_every_architecture_is_equal_everywhere(tmp_path: Path, name: str) -> No
     assert result.comparisons[1].tensors > 4
 
 
-@pytest.mark.parametrize(("weights", "activations"), [(1, 1), (1, 2), (2, 2), (3, 3), (8, 4)])
+@pytest.mark.parametrize(("weights", "activations"), [(1, 1), (2, 2), (8, 4)])
 def test_every_width_is_equal_everywhere(tmp_path: Path, weights: int, activations: int) -> None:
     bundle = made(tmp_path, "vgg", weights, activations)
     result = verify_bundle(bundle, codes_for(bundle))
     assert result.equal, [item.first for item in result.comparisons]
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("name", ["vgg", "resnet"])
 def test_powers_of_two_are_equal_although_ties_are_common(tmp_path: Path, name: str) -> None:
     bundle = made(tmp_path, name, power_of_two=True)
     result = verify_bundle(bundle, codes_for(bundle))
