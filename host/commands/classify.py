@@ -200,7 +200,8 @@ def command(
 
 def _progress() -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=Console(stderr=True), transient=True)
+    console = Console(stderr=True)
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
 def _show(console: Console, bundle: Bundle, done: Classified, report: Report | None) -> None:
@@ -208,18 +209,19 @@ def _show(console: Console, bundle: Bundle, done: Classified, report: Report | N
         console.print(class_table(report, bundle.name))
     elif len(done.names) <= 20:
         for name, label in zip(done.names, done.predicted):
-            console.print(f"{name}: [bold]{bundle.classes[label]}[/]", highlight=False)
+            console.print(f"{name}: [bold]{bundle.classes[label]}[/]", highlight=False, soft_wrap=True)
     else:
         counts = np.bincount(done.predicted, minlength=len(bundle.classes))
         for name, count in zip(bundle.classes, counts):
-            console.print(f"{name}: {count}", highlight=False)
+            console.print(f"{name}: {count}", highlight=False, soft_wrap=True)
     for name, reason in done.skipped:
-        console.print(f"skipped {name}: {reason}", style="yellow", highlight=False)
+        console.print(f"skipped {name}: {reason}", style="yellow", highlight=False, soft_wrap=True)
     figures = done.to_dict(bundle)
     console.print(
         f"{figures['patches']} patches, {figures['patches_per_s']:,.0f} patches/s from file to label"
         f" ({figures['classify_patches_per_s']:,.0f} once decoded), {figures['bytes_per_patch']} bytes per patch",
         highlight=False,
+        soft_wrap=True,
     )
 
 

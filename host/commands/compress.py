@@ -54,13 +54,14 @@ def command(
     raw = _write(target, source, codec)
     console = Console()
     for name, reason in source.skipped:
-        console.print(f"skipped {name}: {reason}", style="yellow", highlight=False)
+        console.print(f"skipped {name}: {reason}", style="yellow", highlight=False, soft_wrap=True)
     packed = frame_bytes(codec.code_shape(raw), codec.bits)
     size = int(np.prod(raw)) * codec.dtype.itemsize
     console.print(
         f"{target}: {len(source) - len(source.skipped)} patches at {packed} bytes,"
         f" {size / packed:.1f} times smaller than their {size} bytes of samples",
         highlight=False,
+        soft_wrap=True,
     )
 
 

@@ -34,7 +34,7 @@ def command(path: Path, as_json: bool) -> None:
         console.print_json(json.dumps(facts))
         return
     for name, value in facts.items():
-        console.print(f"[bold]{name}[/]: {value}", highlight=False)
+        console.print(f"[bold]{name}[/]: {value}", highlight=False, soft_wrap=True)
     if stages:
         console.print(stages)
 

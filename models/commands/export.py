@@ -42,6 +42,7 @@ def command(model: Path, output: Path, classes: str | None, data: Path | None) -
     console.print(
         f"{output}: {facts.network.macs:,} multiply-accumulates, {facts.input.frame_bytes} bytes per patch",
         highlight=False,
+        soft_wrap=True,
     )
     if dataset is not None:
         _measure(console, bundle, dataset, data)
@@ -116,7 +117,7 @@ def _measure(console: Console, bundle: Bundle, dataset: DataConfig, data: Path |
         try:
             samples = load_configured(dataset, split, data=data)
         except DatasetError as error:
-            console.print(f"{split}: accuracy not measured: {error}", style="yellow", highlight=False)
+            console.print(f"{split}: accuracy not measured: {error}", style="yellow", highlight=False, soft_wrap=True)
             continue
         with open_accelerator(bundle) as accelerator:
             correct = int(np.count_nonzero(accelerator.classify(samples.patches).labels == samples.labels))
@@ -126,4 +127,5 @@ def _measure(console: Console, bundle: Bundle, dataset: DataConfig, data: Path |
             f"{split}: {100 * found.accuracy:.2f} % of {found.patches} patches"
             f" (95 %: {100 * found.interval[0]:.2f}-{100 * found.interval[1]:.2f})",
             highlight=False,
+            soft_wrap=True,
         )

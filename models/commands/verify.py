@@ -87,7 +87,7 @@ def _real_patches(
 
 def _show(console: Console, result: Verification) -> None:
     for note in result.notes:
-        console.print(note, highlight=False)
+        console.print(note, highlight=False, soft_wrap=True)
     table = Table("compared", "tensors", "integers", "differing", "first difference")
     for item in result.comparisons:
         where = ""
