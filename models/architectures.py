@@ -58,7 +58,7 @@ class InputSpec:
         return 2**self.bits - 1 if self.table is None else int(self.table.max())
 
 
-class Conv2D(keras.layers.Conv2D):  # type: ignore[misc]  # tf_keras is not annotated
+class Conv2D(keras.layers.Conv2D):
     """A convolution that may compute in bfloat16 while training (AMX, AVX512-BF16), float32 outside."""
 
     def __init__(self, *args: Any, precision: Precision = "float32", **kwargs: Any) -> None:
@@ -75,7 +75,7 @@ class Conv2D(keras.layers.Conv2D):  # type: ignore[misc]  # tf_keras is not anno
         return {**super().get_config(), "precision": self.precision}
 
 
-class CodeLookup(keras.layers.Layer):  # type: ignore[misc]  # tf_keras is not annotated
+class CodeLookup(keras.layers.Layer):
     """Codes (N, H, W, C) to their integer values (N, H, W, C * D), as the network's Lookup stage does."""
 
     def __init__(self, table: list[list[list[int]]], **kwargs: Any) -> None:

@@ -217,9 +217,9 @@ def _lookup(graph: _Graph, layer: Any, inputs: list[str], output: str, kernel: s
 
 def _pool(operator: str) -> Callable[..., str]:
     def convert(graph: _Graph, layer: Any, inputs: list[str], output: str, kernel: str | None) -> str:
-        pads = _pads(layer, layer.pool_size, layer.strides, (1, 1))
-        common = {"kernel_shape": list(layer.pool_size), "strides": list(layer.strides), "pads": pads}
-        return graph.node(operator, inputs, output, **common)
+        size, strides = list(layer.pool_size), list(layer.strides)
+        pads = _pads(layer, size, strides, (1, 1))
+        return graph.node(operator, inputs, output, kernel_shape=size, strides=strides, pads=pads)
 
     return convert
 

@@ -29,10 +29,18 @@ __all__ = [
     "QuantizedOutput",
     "QuantizedWeights",
     "WeightQuantizer",
+    "keras",
     "quantize",
+    "tf",
+    "tfmot_keras",
 ]
 
 tfmot_keras = tfmot.quantization.keras
+Quantizer: Any = tfmot_keras.quantizers.Quantizer
+QuantizeConfig: Any = tfmot_keras.QuantizeConfig
+QuantizeLayoutTransform: Any = tfmot_keras.QuantizeLayoutTransform
+QuantizeScheme: Any = tfmot_keras.QuantizeScheme
+QuantizeRegistry: Any = tfmot_keras.default_8bit.Default8BitQuantizeRegistry
 SMALLEST_SCALE = 1e-6
 
 
@@ -85,9 +93,9 @@ def _bipolar(x: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]
     return sign, lambda upstream: tf.where(tf.abs(x) <= 1.0, upstream, tf.zeros_like(upstream))
 
 
-class _Quantizer(tfmot_keras.quantizers.Quantizer):  # type: ignore[misc]  # tfmot is not annotated
+class _Quantizer(Quantizer):
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self.get_config() == other.get_config()  # type: ignore[attr-defined]
+        return isinstance(other, type(self)) and bool(self.get_config() == other.get_config())
 
     def __ne__(self, other: object) -> bool:
         return not self == other
@@ -109,7 +117,7 @@ class WeightQuantizer(_Quantizer):
 
     @property
     def highest(self) -> int:
-        return max(2 ** (self.bits - 1) - 1, 1)
+        return max((1 << (self.bits - 1)) - 1, 1)
 
     def build(self, tensor_shape: tf.TensorShape, name: str, layer: keras.layers.Layer) -> dict[str, tf.Variable]:
         rank = len(tensor_shape)
@@ -173,11 +181,11 @@ class ActivationQuantizer(_Quantizer):
 
     @property
     def lowest(self) -> int:
-        return -(2 ** (self.bits - 1)) if self.signed else 0
+        return -(1 << (self.bits - 1)) if self.signed else 0
 
     @property
     def highest(self) -> int:
-        return self.lowest + 2**self.bits - 1
+        return self.lowest + (1 << self.bits) - 1
 
     def build(self, tensor_shape: tf.TensorShape, name: str, layer: keras.layers.Layer) -> dict[str, tf.Variable]:
         initial = keras.initializers.Constant(self.initial_range / max(self.highest, 1))
@@ -204,7 +212,7 @@ class ActivationQuantizer(_Quantizer):
         }
 
 
-class _QuantizeConfig(tfmot_keras.QuantizeConfig):  # type: ignore[misc]  # tfmot is not annotated
+class _QuantizeConfig(QuantizeConfig):
     """Quantizes nothing; the two below each override what they quantize."""
 
     def __init__(self, quantizer: _Quantizer) -> None:
@@ -250,17 +258,17 @@ def _kernel_name(layer: keras.layers.Layer) -> str:
     return "depthwise_kernel" if isinstance(layer, keras.layers.DepthwiseConv2D) else "kernel"
 
 
-class _KeepLayout(tfmot_keras.QuantizeLayoutTransform):  # type: ignore[misc]  # tfmot is not annotated
+class _KeepLayout(QuantizeLayoutTransform):
     def apply(self, model: keras.Model, layer_quantize_map: dict[str, Any]) -> tuple[keras.Model, dict[str, Any]]:
         return model, layer_quantize_map
 
 
-class _NothingByDefault(tfmot_keras.default_8bit.Default8BitQuantizeRegistry):  # type: ignore[misc]
+class _NothingByDefault(QuantizeRegistry):
     def supports(self, layer: keras.layers.Layer) -> bool:
         return False
 
 
-class _AsAnnotated(tfmot_keras.QuantizeScheme):  # type: ignore[misc]  # tfmot is not annotated
+class _AsAnnotated(QuantizeScheme):
     """No folding of batch normalization, no 8-bit input layer: only what is annotated."""
 
     def get_layout_transformer(self) -> _KeepLayout:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from bitswath.accelerator import Accelerator
 from bitswath.accelerator import open as open_accelerator
-from bitswath.archive import open_archive
+from bitswath.archive import Archive, is_archive, open_archive
 from bitswath.bundle import Bundle, load_bundle, update_accuracy
 from bitswath.errors import ArchiveError, InputError
 from bitswath.files import write_atomic
@@ -79,7 +80,7 @@ def classify_path(
     """
     started = time.perf_counter()
     skipped: list[tuple[str, str]] = []
-    if path.suffix.lower() == ".bsa":
+    if is_archive(path):
         total, source = _archive_parts(accelerator, path)
     else:
         total, source = _image_parts(accelerator, path, split, skip_bad, skipped)
@@ -148,14 +149,15 @@ def _archive_parts(accelerator: Accelerator, path: Path) -> tuple[int, Iterator[
     return len(archive.frames), parts()
 
 
-def _archive_labels(path: Path, archive: Any, bundle: Bundle) -> NDArray[np.int64] | None:
+def _archive_labels(path: Path, archive: Archive, bundle: Bundle) -> NDArray[np.int64] | None:
     if archive.labels is None or archive.classes is None:
         return None
     unknown = sorted(set(archive.classes) - set(bundle.classes))
     if unknown:
         raise ArchiveError(f"{path}: holds the class {unknown[0]!r}, which bundle {bundle.name!r} does not know")
     order = np.array([bundle.classes.index(name) for name in archive.classes], np.int64)
-    return order[np.asarray(archive.labels)]
+    labels: NDArray[np.int64] = order[archive.labels]
+    return labels
 
 
 @click.command("classify")
@@ -200,8 +202,8 @@ def command(
 
 def _progress() -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    console = Console(stderr=True, quiet=not sys.stderr.isatty())
+    return Progress(*columns, console=console, transient=True)
 
 
 def _show(console: Console, bundle: Bundle, done: Classified, report: Report | None) -> None:

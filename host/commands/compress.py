@@ -13,7 +13,7 @@ from rich.console import Console
 
 from bitswath.archive import ArchiveWriter
 from bitswath.bundle import load_bundle
-from bitswath.codecs import Codec, fit_codec, parse_codec
+from bitswath.codecs import Codec, CodecSpec, fit_codec, parse_codec
 from bitswath.errors import InputError
 from bitswath.images import Batch, ImageSource, open_images
 from bitswath.packing import frame_bytes, pack
@@ -48,8 +48,9 @@ def command(
     """
     if (codec_text is None) == (bundle is None):
         raise InputError("expected either --codec or --bundle")
+    wanted = load_bundle(bundle).codec if bundle else parse_codec(str(codec_text))
     source = open_images(images, split=split, skip_bad=skip_bad)
-    codec = load_bundle(bundle).codec if bundle else _fitted(str(codec_text), source, fit_path, split)
+    codec = _fitted(wanted, source, fit_path, split) if isinstance(wanted, CodecSpec) else wanted
     target = output or Path(f"{images.resolve().name.removesuffix('.zip')}.bsa")
     raw = _write(target, source, codec)
     console = Console()
@@ -65,8 +66,7 @@ def command(
     )
 
 
-def _fitted(text: str, source: ImageSource, fit_path: Path | None, split: str | None) -> Codec:
-    spec = parse_codec(text)
+def _fitted(spec: CodecSpec, source: ImageSource, fit_path: Path | None, split: str | None) -> Codec:
     wanted = open_images(fit_path, split=None if split is None else "train") if fit_path else source
     step = max(1, -(-len(wanted) // FIT_PATCHES))
     every = ImageSource(**{**vars(wanted), "items": wanted.items[::step], "skipped": []})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -61,12 +62,12 @@ def _codes(
 
 def _real_patches(
     bundle: Bundle, frames: int, images: Path | None, split: str, data: Path | None, notes: list[str]
-) -> NDArray[np.generic] | None:
+) -> NDArray[Any] | None:
     entry, training = bundle.manifest.input, bundle.manifest.provenance.source.training
     if images is not None:
         source = open_images(images, shape=entry.patch_shape, dtype=entry.patch_dtype)
         source.items = source.items[:: max(1, len(source) // frames)][:frames]
-        patches: NDArray[np.generic] = np.concatenate([batch.patches for batch in source])
+        patches: NDArray[Any] = np.concatenate([batch.patches for batch in source])
         notes.append(f"real frames: {len(patches)} of {images}")
         return patches
     if training is None:
