@@ -24,7 +24,7 @@ from bitswath.models.augment import augment
 from bitswath.models.config import TrainConfig
 from bitswath.models.quantizers import keras, tf
 
-__all__ = ["Samples", "TrainingRun", "evaluate", "float_layers"]
+__all__ = ["Samples", "Teacher", "TrainingRun", "evaluate", "float_layers", "phase_weights", "save_weights"]
 
 RECALIBRATION_BATCHES = 40
 
@@ -37,6 +37,14 @@ class Samples:
 
     patches: NDArray[Any]
     labels: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A trained network to learn from, with the encoding that it was trained on."""
+
+    model: keras.Model
+    encode: Encode
 
 
 @dataclass
@@ -52,7 +60,7 @@ class TrainingRun:
     classes: int
     encode: Encode
     folder: Path
-    teacher: keras.Model | None = None
+    teacher: Teacher | None = None
     report: Callable[[str, int, dict[str, float]], None] = lambda phase, epoch, metrics: None
     progress: Callable[[str, int, int], None] = lambda phase, done, total: None
     _started: float = field(default_factory=time.monotonic, repr=False)
@@ -66,7 +74,7 @@ class TrainingRun:
             warm = self._phase("float", None, train, val)
             distill = self.config.distill
             if distill and distill.teacher == "float":
-                self.teacher = warm
+                self.teacher = Teacher(warm, self.encode)
         model = self._phase("quantized", self.teacher, train, val)
         return self._recalibrated(model, train, val)
 
@@ -78,10 +86,10 @@ class TrainingRun:
         before, kept = evaluate(model, self.encode, val), model.get_weights()
         norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
         batches = self._batches(train, np.random.default_rng((self.config.schedule.seed, 0)))
-        for seen, (codes, _) in enumerate(islice(batches, RECALIBRATION_BATCHES)):
+        for seen, (patches, _) in enumerate(islice(batches, RECALIBRATION_BATCHES)):
             for norm in norms:
                 norm.momentum = seen / (seen + 1)
-            model(tf.cast(codes, tf.float32), training=True)
+            model(tf.cast(self.encode(patches), tf.float32), training=True)
         for norm in norms:
             norm.momentum = BATCHNORM_MOMENTUM
         if evaluate(model, self.encode, val) < before:
@@ -103,10 +111,10 @@ class TrainingRun:
 
     def load_best(self, phase: str = "quantized") -> keras.Model:
         model = self.build(phase)
-        model.load_weights(self.folder / f"{phase}.weights.h5")
+        model.load_weights(phase_weights(self.folder, phase))
         return model
 
-    def _phase(self, phase: str, teacher: keras.Model | None, train: Samples, val: Samples) -> keras.Model:
+    def _phase(self, phase: str, teacher: Teacher | None, train: Samples, val: Samples) -> keras.Model:
         schedule = self.config.schedule
         epochs = schedule.float_epochs if phase == "float" else schedule.epochs
         steps = -(-len(train.labels) // schedule.batch)
@@ -123,17 +131,17 @@ class TrainingRun:
         manager = tf.train.CheckpointManager(checkpoint, str(self.folder / "checkpoint" / phase), max_to_keep=1)
         if manager.latest_checkpoint:
             checkpoint.restore(manager.latest_checkpoint)
-        step = _make_step(model, optimizer, teacher, self.config)
+        step = _make_step(model, optimizer, teacher.model if teacher else None, self.config)
         writer = tf.summary.create_file_writer(str(self.folder / "tensorboard" / phase))
         while int(epoch) < epochs and not self._stalled(int(epoch), int(best_epoch)):
-            metrics = self._epoch(phase, int(epoch), steps, step, train)
+            metrics = self._epoch(phase, int(epoch), steps, step, train, teacher)
             metrics["val_accuracy"] = evaluate(model, self.encode, val)
             metrics["elapsed_s"] = time.monotonic() - self._started
             epoch.assign_add(1)
             if metrics["val_accuracy"] > float(best):
                 best.assign(metrics["val_accuracy"])
                 best_epoch.assign(epoch)
-                _save_weights(model, self.folder / f"{phase}.weights.h5")
+                save_weights(model, phase_weights(self.folder, phase))
             manager.save()
             self._log(phase, int(epoch), metrics, writer)
         return self.load_best(phase)
@@ -142,22 +150,27 @@ class TrainingRun:
         patience = self.config.schedule.early_stop
         return patience is not None and epoch - best_epoch >= patience
 
-    def _epoch(self, phase: str, epoch: int, steps: int, step: Any, train: Samples) -> dict[str, float]:
+    def _epoch(
+        self, phase: str, epoch: int, steps: int, step: Any, train: Samples, teacher: Teacher | None
+    ) -> dict[str, float]:
         rng = np.random.default_rng((self.config.schedule.seed, epoch, phase == "float"))
         losses = []
-        for done, (codes, labels) in enumerate(self._batches(train, rng), 1):
-            losses.append(step(tf.constant(codes), tf.constant(labels)))
+        for done, (patches, labels) in enumerate(self._batches(train, rng), 1):
+            codes = tf.constant(self.encode(patches))
+            shown = tf.constant(teacher.encode(patches)) if teacher else codes
+            losses.append(step(codes, shown, tf.constant(labels)))
             self.progress(phase, done, steps)
         return {"loss": float(np.mean([loss.numpy() for loss in losses]))}
 
     def _batches(self, train: Samples, rng: np.random.Generator) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+        """Augmented patches and labels of one epoch, in random order."""
         size = self.config.schedule.batch
         order = rng.permutation(len(train.labels))
         for start in range(0, len(order), size):
             chosen = order[start : start + size]
             if len(chosen) < size:  # one batch shape: XLA compiles the quantizers once
-                chosen = np.concatenate([chosen, order[: size - len(chosen)]])
-            yield self.encode(augment(train.patches[chosen], self.config.augment, rng)), train.labels[chosen]
+                chosen = np.resize(np.concatenate([chosen, order]), size)
+            yield augment(train.patches[chosen], self.config.augment, rng), train.labels[chosen]
 
     def _log(self, phase: str, epoch: int, metrics: dict[str, float], writer: Any) -> None:
         line = {"phase": phase, "epoch": epoch} | {name: round(value, 5) for name, value in metrics.items()}
@@ -192,13 +205,13 @@ def _make_step(model: keras.Model, optimizer: Any, teacher: keras.Model | None, 
     ]
 
     @tf.function
-    def step(codes: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-        codes = tf.cast(codes, tf.float32)
+    def step(codes: tf.Tensor, shown: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        codes, shown = tf.cast(codes, tf.float32), tf.cast(shown, tf.float32)
         with tf.GradientTape() as tape:
             logits = model(codes, training=True)
             loss = hard(tf.one_hot(labels, classes), logits)
             if teacher is not None and distill is not None:
-                soft = _soft_loss(teacher(codes, training=False), logits, distill.temperature)
+                soft = _soft_loss(teacher(shown, training=False), logits, distill.temperature)
                 loss = (1 - distill.weight) * loss + distill.weight * soft
         gradients = tape.gradient(loss, model.trainable_variables)
         optimizer.apply_gradients(zip(gradients, model.trainable_variables))
@@ -234,8 +247,13 @@ def float_layers(model: keras.Model) -> dict[str, keras.layers.Layer]:
     return {layer.name: layer for layer in plain if layer.weights}
 
 
-def _save_weights(model: keras.Model, path: Path) -> None:
-    partial = path.with_name(f".{path.name}")
-    partial = partial.with_name(partial.name.removesuffix(".weights.h5") + ".partial.weights.h5")
+def phase_weights(folder: Path, phase: str) -> Path:
+    """Where a run keeps the best weights of a phase."""
+    return folder / f"{phase}.weights.h5"
+
+
+def save_weights(model: keras.Model, path: Path) -> None:
+    """Write weights so that `path`, which ends in ``.weights.h5``, is never half-written."""
+    partial = path.with_name(f".partial.{path.name}")
     model.save_weights(partial)
     partial.replace(path)

@@ -19,8 +19,9 @@ from bitswath.files import write_atomic
 from bitswath.models.architectures import InputSpec, build_model
 from bitswath.models.config import TrainConfig
 from bitswath.models.quantizers import keras
+from bitswath.models.train import Teacher, phase_weights, save_weights
 
-__all__ = ["ModelInfo", "Trained", "input_spec", "load_trained", "save_trained"]
+__all__ = ["ModelInfo", "Trained", "input_spec", "load_teacher", "load_trained", "save_trained"]
 
 INFO = "model.json"
 WEIGHTS = "model.weights.h5"
@@ -39,11 +40,11 @@ class ModelInfo(BaseModel):
     dataset: str
     dataset_digest: str
 
-    def build(self) -> keras.Model:
-        """The quantization-aware network, untrained, convolutions in float32."""
-        codec = codec_from_dict(self.codec)
-        spec = input_spec(codec, self.patch_shape)
-        return build_model(self.config.architecture, spec, len(self.classes), self.config.widths)
+    def build(self, *, quantized: bool = True) -> keras.Model:
+        """The network, untrained, convolutions in float32; quantization-aware, or its float form."""
+        spec = input_spec(codec_from_dict(self.codec), self.patch_shape)
+        widths = self.config.widths if quantized else None
+        return build_model(self.config.architecture, spec, len(self.classes), widths)
 
 
 @dataclass(frozen=True)
@@ -67,25 +68,39 @@ def input_spec(codec: Codec, patch_shape: tuple[int, int, int]) -> InputSpec:
 
 def save_trained(folder: Path, info: ModelInfo, model: keras.Model) -> None:
     """Write weights, then the description that makes the folder a trained model."""
-    partial = folder / ".partial.weights.h5"
-    model.save_weights(partial)
-    partial.replace(folder / WEIGHTS)
+    save_weights(model, folder / WEIGHTS)
     write_atomic(folder / INFO, (info.model_dump_json(indent=2) + "\n").encode())
 
 
 def load_trained(folder: str | Path) -> Trained:
     """Read what `save_trained` wrote. Raises `ConfigError` naming the file that is missing or wrong."""
+    info = _load_info(Path(folder))
+    return Trained(info, codec_from_dict(info.codec), _with_weights(info.build(), Path(folder) / WEIGHTS))
+
+
+def load_teacher(folder: str | Path) -> Teacher:
+    """The network of a training run to learn from: its float warm-up if it has one, else the quantized one."""
     folder = Path(folder)
+    info = _load_info(folder)
+    path = phase_weights(folder, "float")
+    warm = path.exists()
+    model = _with_weights(info.build(quantized=not warm), path if warm else folder / WEIGHTS)
+    return Teacher(model, codec_from_dict(info.codec).encode)
+
+
+def _load_info(folder: Path) -> ModelInfo:
     path = folder / INFO
     try:
-        info = ModelInfo.model_validate(json.loads(path.read_text()))
+        return ModelInfo.model_validate(json.loads(path.read_text()))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); 'bitswath train' writes it") from error
     except (json.JSONDecodeError, ValidationError) as error:
         raise ConfigError(f"{path}: not a trained model's description ({str(error).splitlines()[0]})") from error
-    model = info.build()
+
+
+def _with_weights(model: keras.Model, path: Path) -> keras.Model:
     try:
-        model.load_weights(folder / WEIGHTS)
+        model.load_weights(path)
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{folder / WEIGHTS}: cannot be loaded ({str(error).splitlines()[0]})") from error
-    return Trained(info, codec_from_dict(info.codec), model)
+        raise ConfigError(f"{path}: cannot be loaded ({str(error).splitlines()[0]})") from error
+    return model

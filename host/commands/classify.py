@@ -6,158 +6,21 @@ import csv
 import io
 import json
 import sys
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import click
 import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from bitswath.accelerator import Accelerator
 from bitswath.accelerator import open as open_accelerator
-from bitswath.archive import Archive, is_archive, open_archive
 from bitswath.bundle import Bundle, load_bundle, update_accuracy
-from bitswath.errors import ArchiveError, InputError
+from bitswath.errors import InputError
+from bitswath.evaluation import Classified, classify_path
 from bitswath.files import write_atomic
-from bitswath.images import open_images
 from bitswath.report import Report, class_table, save_confusion_picture
 
-__all__ = ["Classified", "classify_path", "command"]
-
-BATCH = 1024
-
-
-@dataclass(frozen=True, eq=False)
-class Classified:
-    """What came of a run. `labels`: int64 (N,) or None; `seconds`: all of it, reading and decoding included;
-    `classify_s`: encode, pack, compute, and nothing else."""
-
-    names: tuple[str, ...]
-    predicted: NDArray[np.int64]
-    labels: NDArray[np.int64] | None
-    skipped: tuple[tuple[str, str], ...]
-    seconds: float
-    classify_s: float
-
-    def to_dict(self, bundle: Bundle) -> dict[str, Any]:
-        """Plain JSON; `accuracy` is null where the patches carry no labels."""
-        count = len(self.predicted)
-        report = self.report(bundle)
-        return {
-            "bundle": bundle.name,
-            "patches": count,
-            "patches_per_s": count / self.seconds,
-            "classify_patches_per_s": count / self.classify_s,
-            "bytes_per_patch": bundle.manifest.input.frame_bytes,
-            "skipped": [{"name": name, "reason": reason} for name, reason in self.skipped],
-            "accuracy": None,
-            **(report.to_dict() if report else {}),
-        }
-
-    def report(self, bundle: Bundle) -> Report | None:
-        return None if self.labels is None else Report.of(self.labels, self.predicted, bundle.classes)
-
-
-@dataclass(frozen=True, eq=False)
-class _Part:
-    names: tuple[str, ...]
-    predicted: NDArray[np.int64]
-    labels: NDArray[np.int64] | None
-    classify_s: float
-
-
-def classify_path(
-    accelerator: Accelerator, path: Path, *, split: str | None = None, skip_bad: bool = False, progress: Progress
-) -> Classified:
-    """Classify what is at `path`: an image, a folder, a zip, or a packed archive (``.bsa``).
-
-    Raises `ImageError`, `ArchiveError` or `InputError` naming the file that is wrong.
-    """
-    started = time.perf_counter()
-    skipped: list[tuple[str, str]] = []
-    if is_archive(path):
-        total, source = _archive_parts(accelerator, path)
-    else:
-        total, source = _image_parts(accelerator, path, split, skip_bad, skipped)
-    task = progress.add_task("classify", total=total)
-    parts = []
-    for part in source:
-        parts.append(part)
-        progress.advance(task, len(part.names))
-    progress.update(task, completed=total)
-    labels = [part.labels for part in parts if part.labels is not None]
-    return Classified(
-        tuple(name for part in parts for name in part.names),
-        np.concatenate([part.predicted for part in parts]),
-        np.concatenate(labels) if labels else None,
-        tuple(skipped),
-        time.perf_counter() - started,
-        sum(part.classify_s for part in parts),
-    )
-
-
-def _image_parts(
-    accelerator: Accelerator, path: Path, split: str | None, skip_bad: bool, skipped: list[tuple[str, str]]
-) -> tuple[int, Iterator[_Part]]:
-    entry = accelerator.bundle.manifest.input
-    source = open_images(
-        path,
-        split=split,
-        classes=accelerator.classes,
-        shape=entry.patch_shape,
-        dtype=entry.patch_dtype,
-        skip_bad=skip_bad,
-    )
-
-    def parts() -> Iterator[_Part]:
-        for batch in source.batches(BATCH):
-            started = time.perf_counter()
-            predicted = accelerator.classify(batch.patches).labels
-            yield _Part(batch.names, predicted, batch.labels, time.perf_counter() - started)
-        skipped.extend(source.skipped)
-
-    return len(source), parts()
-
-
-def _archive_parts(accelerator: Accelerator, path: Path) -> tuple[int, Iterator[_Part]]:
-    archive = open_archive(path)
-    bundle = accelerator.bundle
-    if archive.codec.to_dict() != bundle.codec.to_dict():
-        raise ArchiveError(
-            f"{path}: was packed with another codec than bundle {bundle.name!r} takes; compress it again"
-        )
-    labels = _archive_labels(path, archive, bundle)
-
-    def parts() -> Iterator[_Part]:
-        for start in range(0, len(archive.frames), BATCH):
-            part = slice(start, start + BATCH)
-            started = time.perf_counter()
-            predicted = accelerator.classify_frames(np.asarray(archive.frames[part])).labels
-            elapsed = time.perf_counter() - started
-            names = (
-                tuple(archive.names[part])
-                if archive.names
-                else tuple(str(index) for index in range(start, start + len(predicted)))
-            )
-            yield _Part(names, predicted, None if labels is None else labels[part], elapsed)
-
-    return len(archive.frames), parts()
-
-
-def _archive_labels(path: Path, archive: Archive, bundle: Bundle) -> NDArray[np.int64] | None:
-    if archive.labels is None or archive.classes is None:
-        return None
-    unknown = sorted(set(archive.classes) - set(bundle.classes))
-    if unknown:
-        raise ArchiveError(f"{path}: holds the class {unknown[0]!r}, which bundle {bundle.name!r} does not know")
-    order = np.array([bundle.classes.index(name) for name in archive.classes], np.int64)
-    labels: NDArray[np.int64] = order[archive.labels]
-    return labels
+__all__ = ["command"]
 
 
 @click.command("classify")
@@ -185,7 +48,14 @@ def command(
     console = Console()
     loaded = load_bundle(bundle)
     with open_accelerator(loaded, backend) as accelerator, _progress() as progress:
-        done = classify_path(accelerator, images, split=split, skip_bad=skip_bad, progress=progress)
+        task = progress.add_task("classify", total=None)
+        done = classify_path(
+            accelerator,
+            images,
+            split=split,
+            skip_bad=skip_bad,
+            progress=lambda count, total: progress.update(task, completed=count, total=total),
+        )
     report = done.report(loaded)
     if (confusion or record) and report is None:
         raise InputError(f"{images}: has no labels, so there is no accuracy; give a folder of the bundle's classes")
@@ -218,6 +88,8 @@ def _show(console: Console, bundle: Bundle, done: Classified, report: Report | N
             console.print(f"{name}: {count}", highlight=False, soft_wrap=True)
     for name, reason in done.skipped:
         console.print(f"skipped {name}: {reason}", style="yellow", highlight=False, soft_wrap=True)
+    if done.ignored:
+        console.print(f"{done.ignored} files left out that are no images by their names", style="yellow")
     figures = done.to_dict(bundle)
     console.print(
         f"{figures['patches']} patches, {figures['patches_per_s']:,.0f} patches/s from file to label"

@@ -11,10 +11,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from bitswath.codecs import fit_codec, parse_codec
 from bitswath.models.config import TrainConfig, load_config
 from bitswath.models.datasets import load_configured
-from bitswath.models.quantizers import keras
 from bitswath.models.settle import settle
-from bitswath.models.train import Samples, TrainingRun, evaluate
-from bitswath.models.trained import ModelInfo, input_spec, load_trained, save_trained
+from bitswath.models.train import Samples, Teacher, TrainingRun, evaluate
+from bitswath.models.trained import ModelInfo, input_spec, load_teacher, save_trained
 
 __all__ = ["command"]
 
@@ -87,8 +86,8 @@ class _Show:
         )
 
 
-def _teacher(settings: TrainConfig) -> keras.Model | None:
-    """The float teacher of another run, where the configuration names one."""
+def _teacher(settings: TrainConfig) -> Teacher | None:
+    """The teacher of another run, where the configuration names one."""
     if settings.distill is None or settings.distill.teacher == "float":
         return None
-    return load_trained(settings.distill.teacher).model
+    return load_teacher(settings.distill.teacher)

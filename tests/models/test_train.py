@@ -9,8 +9,8 @@ from bitswath.codecs import UniformCodec
 from bitswath.errors import ConfigError
 from bitswath.models.architectures import InputSpec
 from bitswath.models.config import TrainConfig, parse_config
-from bitswath.models.train import Samples, TrainingRun, evaluate
-from bitswath.models.trained import ModelInfo, load_trained, save_trained
+from bitswath.models.train import Samples, Teacher, TrainingRun, evaluate
+from bitswath.models.trained import ModelInfo, load_teacher, load_trained, save_trained
 
 SPEC = InputSpec((16, 16, 3), 4)
 
@@ -23,6 +23,17 @@ def config(**sections: object) -> TrainConfig:
         "schedule": {"epochs": 3, "batch": 32, "learning_rate": 0.005},
     }
     return parse_config({**raw, **sections}, "test")
+
+
+def info(settings: TrainConfig, codec: UniformCodec) -> ModelInfo:
+    return ModelInfo(
+        config=settings,
+        codec=codec.to_dict(),
+        patch_shape=(16, 16, 3),
+        classes=("a", "b", "c"),
+        dataset="synthetic",
+        dataset_digest="sha256:0",
+    )
 
 
 def samples(count: int, seed: int) -> Samples:
@@ -85,6 +96,25 @@ def test_a_float_warm_up_teaches_the_quantized_network(tmp_path: Path) -> None:
     assert evaluate(model, trial.encode, samples(120, 2)) > 0.6
 
 
+def test_another_run_teaches_with_its_own_encoding(tmp_path: Path) -> None:
+    settings = config(schedule={"epochs": 1, "float_epochs": 2, "batch": 32, "learning_rate": 0.005})
+    teaching = TrainingRun(settings, InputSpec((16, 16, 3), 8), 3, UniformCodec(8).encode, tmp_path / "teacher")
+    save_trained(tmp_path / "teacher", info(settings, UniformCodec(8)), teaching.fit(samples(320, 0), samples(60, 1)))
+    teacher = load_teacher(tmp_path / "teacher")
+    shown: list[int] = []
+
+    def encode(patches: np.ndarray) -> np.ndarray:
+        codes = teacher.encode(patches)
+        shown.append(int(codes.max()))
+        return codes
+
+    learning = run(tmp_path / "student", config(distill={"teacher": "teacher"}), teacher=Teacher(teacher.model, encode))
+    model = learning.fit(samples(320, 0), samples(60, 1))
+    assert max(shown) > 15
+    assert evaluate(teacher.model, teacher.encode, samples(120, 2)) > 0.7
+    assert evaluate(model, learning.encode, samples(120, 2)) > 0.6
+
+
 def test_training_stops_early_when_validation_stalls(tmp_path: Path) -> None:
     settings = config(schedule={"epochs": 8, "batch": 32, "early_stop": 1, "learning_rate": 1e-9, "warmup_epochs": 0})
     epochs: list[int] = []
@@ -101,19 +131,12 @@ def test_another_configuration_does_not_take_over_a_folder(tmp_path: Path) -> No
 
 
 def test_a_saved_model_is_the_one_that_was_trained(tmp_path: Path) -> None:
-    info = ModelInfo(
-        config=config(),
-        codec=UniformCodec(4).to_dict(),
-        patch_shape=(16, 16, 3),
-        classes=("a", "b", "c"),
-        dataset="synthetic",
-        dataset_digest="sha256:0",
-    )
-    trial = run(tmp_path, info.config)
+    described = info(config(), UniformCodec(4))
+    trial = run(tmp_path, described.config)
     model = trial.fit(samples(96, 0), samples(30, 1))
-    save_trained(tmp_path, info, model)
+    save_trained(tmp_path, described, model)
     loaded = load_trained(tmp_path)
-    assert loaded.info == info
+    assert loaded.info == described
     codes = UniformCodec(4).encode(samples(8, 3).patches).astype(np.float32)
     assert np.array_equal(loaded.model(codes), model(codes))
 

@@ -1,0 +1,157 @@
+"""Classifying whatever a path names, and what that took: the work behind ``bitswath classify``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitswath.accelerator import Accelerator, Result
+from bitswath.archive import Archive, is_archive, open_archive
+from bitswath.bundle import Bundle
+from bitswath.errors import ArchiveError, InputError
+from bitswath.images import ImageSource, open_images
+from bitswath.report import Report
+
+__all__ = ["Classified", "classify_path"]
+
+BATCH = 1024
+
+
+@dataclass(frozen=True, eq=False)
+class Classified:
+    """What came of a run over N patches.
+
+    `labels`: int64 (N,), or None where the patches carry none; `skipped`: (name, reason) of bad images;
+    `ignored`: files that are no images by their suffix; `seconds`: all of it, reading and decoding
+    included; `classify_s`: encoding, packing and computing only.
+    """
+
+    names: tuple[str, ...]
+    predicted: NDArray[np.int64]
+    labels: NDArray[np.int64] | None
+    skipped: tuple[tuple[str, str], ...]
+    ignored: int
+    seconds: float
+    classify_s: float
+
+    def report(self, bundle: Bundle) -> Report | None:
+        """The predictions against the labels, or None where there are no labels."""
+        return None if self.labels is None else Report.of(self.labels, self.predicted, bundle.classes)
+
+    def to_dict(self, bundle: Bundle) -> dict[str, Any]:
+        """Plain JSON; `accuracy` is null where the patches carry no labels."""
+        count = len(self.predicted)
+        report = self.report(bundle)
+        return {
+            "bundle": bundle.name,
+            "patches": count,
+            "patches_per_s": count / self.seconds,
+            "classify_patches_per_s": count / self.classify_s,
+            "bytes_per_patch": bundle.manifest.input.frame_bytes,
+            "skipped": [{"name": name, "reason": reason} for name, reason in self.skipped],
+            "ignored_files": self.ignored,
+            "accuracy": None,
+            **(report.to_dict() if report else {}),
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class _Batch:
+    names: tuple[str, ...]
+    labels: NDArray[np.int64] | None
+    classify: Callable[[], Result]
+
+
+def classify_path(
+    accelerator: Accelerator,
+    path: Path,
+    *,
+    split: str | None = None,
+    skip_bad: bool = False,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Classified:
+    """Classify what is at `path`: an image, a folder, a zip, or a packed archive (``.bsa``).
+
+    `progress(done, total)` is called after every batch. Raises `ImageError`, `ArchiveError` or `InputError`
+    naming the file that is wrong.
+    """
+    started = time.perf_counter()
+    source: ImageSource | None = None
+    if is_archive(path):
+        archive = _fitting_archive(path, accelerator.bundle)
+        total, batches = len(archive), _archive_batches(accelerator, archive)
+    else:
+        source = _fitting_images(path, accelerator.bundle, split, skip_bad)
+        total, batches = len(source), _image_batches(accelerator, source)
+    names: list[str] = []
+    labels, predicted = [], []
+    classify_s = 0.0
+    for batch in batches:
+        before = time.perf_counter()
+        predicted.append(batch.classify().labels)
+        classify_s += time.perf_counter() - before
+        names.extend(batch.names)
+        if batch.labels is not None:
+            labels.append(batch.labels)
+        progress(len(names), total)
+    return Classified(
+        tuple(names),
+        np.concatenate(predicted),
+        np.concatenate(labels) if labels else None,
+        tuple(source.skipped) if source else (),
+        source.ignored if source else 0,
+        time.perf_counter() - started,
+        classify_s,
+    )
+
+
+def _fitting_images(path: Path, bundle: Bundle, split: str | None, skip_bad: bool) -> ImageSource:
+    entry = bundle.manifest.input
+    return open_images(
+        path,
+        split=split,
+        classes=bundle.classes,
+        shape=entry.patch_shape,
+        dtype=entry.patch_dtype,
+        skip_bad=skip_bad,
+    )
+
+
+def _image_batches(accelerator: Accelerator, source: ImageSource) -> Iterator[_Batch]:
+    for batch in source.batches(BATCH):
+        yield _Batch(batch.names, batch.labels, partial(accelerator.classify, batch.patches))
+
+
+def _fitting_archive(path: Path, bundle: Bundle) -> Archive:
+    archive = open_archive(path)
+    if not len(archive):
+        raise InputError(f"{path}: holds no patches")
+    if archive.codec.to_dict() != bundle.codec.to_dict():
+        raise ArchiveError(
+            f"{path}: was packed with another codec than bundle {bundle.name!r} takes; compress it again with --bundle"
+        )
+    wanted = bundle.manifest.input.patch_shape
+    if archive.patch_shape != wanted:
+        raise ArchiveError(f"{path}: holds patches {archive.patch_shape}, bundle {bundle.name!r} takes {wanted}")
+    unknown = sorted(set(archive.classes or ()) - set(bundle.classes))
+    if unknown:
+        raise ArchiveError(f"{path}: holds the class {unknown[0]!r}, which bundle {bundle.name!r} does not know")
+    return archive
+
+
+def _archive_batches(accelerator: Accelerator, archive: Archive) -> Iterator[_Batch]:
+    names = archive.names or tuple(map(str, range(len(archive))))
+    labels = None
+    if archive.labels is not None and archive.classes is not None:
+        labels = np.array([accelerator.classes.index(name) for name in archive.classes], np.int64)[archive.labels]
+    for start in range(0, len(archive), BATCH):
+        part = slice(start, start + BATCH)
+        known = None if labels is None else labels[part]
+        yield _Batch(names[part], known, partial(accelerator.classify_frames, archive.frames[part]))
