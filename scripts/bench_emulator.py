@@ -30,6 +30,9 @@ from bitswath.backends.emulator import EmulatorBackend, available_kernels
 from bitswath.bundle import Bundle, load_bundle
 from bitswath.packing import pack
 
+SETTLE_S = 0.2
+"""Between runs: ONNX Runtime's threads spin for a while after theirs and would slow the next."""
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -55,6 +58,7 @@ def interleaved(runs: dict[str, Callable[[], object]], repeats: int) -> dict[str
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(repeats):
         for name, run in runs.items():
+            time.sleep(SETTLE_S)
             started = time.perf_counter()
             run()
             seconds[name].append(time.perf_counter() - started)
@@ -87,7 +91,7 @@ def measure(bundle: Bundle, batch: int, threads: int, repeats: int) -> dict[str,
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("bundle", nargs="?", type=Path, default=ROOT / "models" / "zoo" / "eurosat-u4-w4a4.bsw")
-    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--batch", type=int, default=512)
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()

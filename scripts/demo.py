@@ -6,6 +6,7 @@ Run by ``scripts/demo``; needs nothing but the base install.
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
 import os
 import platform
@@ -123,6 +124,7 @@ def main() -> None:
     console.print(f"confusion matrix drawn in {os.path.relpath(arguments.picture)}", highlight=False)
     if arguments.json:
         facts = {
+            "date": datetime.date.today().isoformat(),
             "bundle": bundle.name,
             "data": data.what,
             **report.to_dict(),
