@@ -23,6 +23,7 @@ __all__ = ["BACKENDS", "Accelerator", "Result", "open"]
 
 _CHUNK_BYTES = 32 << 20
 _MAX_CHUNK = 1024
+_CHUNK_MACS = 1 << 36
 _DEFAULT_TIMEOUT_S = 120.0
 
 _Self = TypeVar("_Self", bound="Accelerator")
@@ -61,7 +62,9 @@ class Accelerator:
         entry = bundle.manifest.input
         patch_bytes = int(np.prod(entry.patch_shape)) * np.dtype(entry.patch_dtype).itemsize
         self.bundle = bundle
-        self.chunk = chunk or max(1, min(_MAX_CHUNK, _CHUNK_BYTES // patch_bytes, backend.frames_in_flight // 2))
+        macs = max(bundle.manifest.network.macs, 1)
+        room = min(_CHUNK_BYTES // patch_bytes, _CHUNK_MACS // macs, backend.frames_in_flight // 2)
+        self.chunk = chunk or max(1, min(_MAX_CHUNK, room))
         self.timeout_s = timeout_s
         self._backend: Backend | None = backend
 

@@ -131,7 +131,9 @@ class ArchiveWriter:
     def __init__(
         self, path: str | Path, codec: Codec, shape: tuple[int, int, int], classes: Sequence[str] | None = None
     ) -> None:
-        self.path = Path(path)
+        self.path = Path(os.path.realpath(path))
+        if self.path.exists() and not self.path.is_file():
+            raise ArchiveError(f"{path}: is not a regular file, it is not replaced; choose another path")
         self._codec = codec
         if len(shape) != 3 or not all(1 <= extent <= MAX_EXTENT for extent in shape):
             raise ArchiveError(f"expected a patch shape (H, W, C) of 1 to {MAX_EXTENT} each, got {tuple(shape)}")

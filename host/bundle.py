@@ -168,7 +168,7 @@ def _read_manifest(folder: Path) -> Manifest:
         version = json.loads(content).get("schema_version")
     except (ValueError, RecursionError, AttributeError) as error:
         raise BundleError(f"{path}: not a JSON object ({error})") from None
-    if version != SCHEMA_VERSION or isinstance(version, bool):
+    if version != SCHEMA_VERSION or type(version) is not int:
         raise BundleError(
             f"{path}: schema version {version!r:.40} is unknown, this bitswath reads version {SCHEMA_VERSION};"
             " update bitswath or export the bundle again"
@@ -254,8 +254,14 @@ def _class_count(network: Network) -> int:
 def _check_target(path: Path) -> None:
     if not path.parent.is_dir():
         raise BundleError(f"{path}: cannot be written, the folder {path.parent} does not exist; create it first")
-    if path.exists() and not (path.is_dir() and ((path / MANIFEST).is_file() or not any(path.iterdir()))):
-        raise BundleError(f"{path}: exists and is no bundle, it is not overwritten; choose another path")
+    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+        return
+    try:
+        _check_unlisted(path, _read_manifest(path))
+    except BundleError as error:
+        raise BundleError(f"{path}: exists and is no bundle, it is not overwritten ({error})") from error
+    if (path / HARDWARE).exists():
+        raise BundleError(f"{path}: holds builds below {HARDWARE}/, it is not overwritten; move or delete it first")
 
 
 def _publish(path: Path, contents: Mapping[str, bytes]) -> Bundle:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import sys
 
 import click
@@ -49,6 +50,9 @@ def _cli() -> None:
 
 def main() -> None:
     """Run the command line: exit code 0 for success, 1 for an error told in one line, 2 for wrong usage."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names of files may hold any byte
     try:
         _cli(standalone_mode=False)
     except click.exceptions.Abort:
@@ -63,7 +67,7 @@ def main() -> None:
     except ModuleNotFoundError as error:
         _fail(_missing(error), 1)
     except OSError as error:
-        _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error), 1)
+        _fail(f"{error.filename or 'standard output'}: {error.strerror}", 1)
 
 
 def _missing(error: ModuleNotFoundError) -> str:

@@ -23,6 +23,7 @@ __all__ = [
     "LoweringError",
     "NetworkError",
     "PackingError",
+    "TrainingError",
     "VerificationError",
 ]
 
@@ -69,6 +70,10 @@ class ExportError(BitswathError, ValueError):
 
 class ConfigError(BitswathError, ValueError):
     """A configuration has a wrong key or value; the message names each."""
+
+
+class TrainingError(BitswathError, ArithmeticError):
+    """Training cannot go on, for instance because its loss is no number any more."""
 
 
 class BundleError(BitswathError, ValueError):

@@ -85,6 +85,8 @@ def classify_path(
     started = time.perf_counter()
     source: ImageSource | None = None
     if is_archive(path):
+        if split is not None:
+            raise InputError(f"{path}: is an archive and holds no splits; leave --split out")
         archive = _fitting_archive(path, accelerator.bundle)
         total, batches = len(archive), _archive_batches(accelerator, archive)
     else:
@@ -130,7 +132,7 @@ def _image_batches(accelerator: Accelerator, source: ImageSource) -> Iterator[_B
 
 
 def _fitting_archive(path: Path, bundle: Bundle) -> Archive:
-    archive = open_archive(path)
+    archive = open_archive(path, verify=True)
     if not len(archive):
         raise InputError(f"{path}: holds no patches")
     if archive.codec.to_dict() != bundle.codec.to_dict():

@@ -14,16 +14,25 @@ _BLOCK_BYTES = 1 << 20
 
 
 def write_atomic(path: Path, content: bytes) -> None:
-    """Replace `path` by `content` in one step; on failure the old file stays. Raises `OSError`."""
-    scratch = scratch_path(path)
+    """Replace `path` by `content` in one step; on failure the old file stays.
+
+    A link's target is replaced, not the link; what is no regular file (a device, a pipe) is written to.
+    Raises `OSError` that names `path`.
+    """
+    target = Path(os.path.realpath(path))
+    scratch = scratch_path(target)
     try:
+        if target.exists() and not target.is_file():
+            target.write_bytes(content)
+            return
         write_synced(scratch, content)
-        scratch.replace(path)
-    except BaseException:
+        scratch.replace(target)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+    finally:
         with contextlib.suppress(OSError):
             scratch.unlink()
-        raise
-    sync_folder(path.parent)
+    sync_folder(target.parent)
 
 
 def write_synced(path: Path, content: bytes) -> None:

@@ -30,6 +30,8 @@ MAX_SAMPLES = 1 << 26
 
 _FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "JPEG2000", "PPM")
 _TIFF_MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_GAP = rb"(?:\s|#[^\r\n]*[\r\n])+"
+_NETPBM = re.compile(rb"P[2356]" + _GAP + rb"\d+" + _GAP + rb"\d+" + _GAP + rb"(\d{1,9})\s")
 _KINDS = {
     "1": "a bilevel image",
     "P": "a palette image",
@@ -71,6 +73,8 @@ def _decode_pillow(data: bytes) -> NDArray[Any]:
     with opened as image:
         _check_size(image.width * image.height * len(image.getbands()))
         depth = _depth(data, image.format)
+        if depth not in (8, 16) and image.mode not in ("1", "P"):
+            raise ImageError(f"holds {depth}-bit samples, which would be rescaled; expected 8 or 16, store it as TIFF")
         deep_grey = image.mode.startswith("I;16") or (image.mode == "I" and 8 < depth <= 16)
         if not deep_grey and image.mode not in ("L", "RGB", "RGBA"):
             raise ImageError(f"is {_KINDS.get(image.mode, f'of mode {image.mode}')}; expected grey, RGB or multi-band")
@@ -81,13 +85,18 @@ def _decode_pillow(data: bytes) -> NDArray[Any]:
 
 
 def _depth(data: bytes, name: str | None) -> int:
-    """Declared bits a sample where Pillow reduces them to 8 without a word; else 8."""
+    """Declared bits a sample where Pillow rescales them without a word; else 8."""
     if name == "PNG":
         return data[24]
     if name == "JPEG2000":
         return (data[data.index(b"\xff\x4f\xff\x51") + 42] & 0x7F) + 1
-    maxval = re.match(rb"P[2356](?:\s+|#[^\n]*\n)+\d+(?:\s+|#[^\n]*\n)+\d+(?:\s+|#[^\n]*\n)+(\d{1,9})", data)
-    return int(maxval[1]).bit_length() if name == "PPM" and maxval else 8
+    if name != "PPM" or data[1:2] in b"14":
+        return 8
+    header = _NETPBM.match(data)
+    if header is None:
+        raise ImageError("has a header that is not understood; store it as TIFF or PNG")
+    maxval = int(header[1])
+    return maxval.bit_length() if maxval in (255, 65535) else min(maxval.bit_length(), 15) % 8 or 7
 
 
 def _decode_tiff(data: bytes) -> NDArray[Any]:

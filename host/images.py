@@ -257,7 +257,7 @@ def _label(
     """Names of the chosen split with their labels, and what the labels index."""
     parts = {name: _parts(name) for name in names}
     while len(tops := {part[0] for part in parts.values()}) == 1 and min(map(len, parts.values())) > 2:
-        if tops <= set(SPLITS):
+        if tops <= {*SPLITS, *(classes or ())}:
             break
         parts = {name: part[1:] for name, part in parts.items()}
     parts = _choose_split(path, parts, split)

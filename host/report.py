@@ -27,6 +27,7 @@ __all__ = [
     "confusion_figure",
     "confusion_matrix",
     "confusion_table",
+    "picture_format",
     "save_confusion_picture",
     "wilson_interval",
 ]
@@ -152,11 +153,12 @@ class Report:
 
 def class_table(report: Report, title: str | None = None) -> Table:
     """A table for the terminal: a row a class, the whole in the footer."""
+    from rich.markup import escape
     from rich.table import Table
 
     low, high = report.interval
-    table = Table(title=title, show_footer=True)
-    table.add_column("class", footer="all")
+    table = Table(title=escape(title) if title else None, show_footer=True)
+    table.add_column("class", footer="all", overflow="fold")
     table.add_column("patches", justify="right", footer=str(report.patches))
     table.add_column("correct", justify="right", footer=str(report.correct))
     table.add_column("recall %", justify="right", footer=f"{100 * report.accuracy:.1f}")
@@ -164,21 +166,23 @@ def class_table(report: Report, title: str | None = None) -> Table:
     table.add_column("most confused with", footer=f"95 %: {100 * low:.1f}-{100 * high:.1f}")
     for index, score in enumerate(report.scores):
         shares = ("-" if share is None else f"{100 * share:.1f}" for share in (score.recall, score.precision))
-        table.add_row(score.name, str(score.patches), str(score.correct), *shares, _confused_with(report, index))
+        confused = escape(_confused_with(report, index))
+        table.add_row(escape(score.name), str(score.patches), str(score.correct), *shares, confused)
     return table
 
 
 def confusion_table(report: Report) -> Table:
     """The matrix for the terminal: a row a true class, a column a predicted one."""
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(title="confusion matrix: rows true, columns predicted")
-    table.add_column("class")
+    table.add_column("class", overflow="fold")
     for index in range(len(report.classes)):
         table.add_column(str(index), justify="right")
     for index, (name, row) in enumerate(zip(report.classes, report.matrix)):
         cells = (f"[bold]{n}[/]" if column == index else str(n) if n else "·" for column, n in enumerate(row))
-        table.add_row(f"{index} {name}", *cells)
+        table.add_row(escape(f"{index} {name}"), *cells)
     return table
 
 
@@ -224,14 +228,20 @@ def save_confusion_picture(report: Report, path: str | Path, title: str | None =
     Raises `InputError` for another ending or an empty report, `DependencyError`, `OSError`.
     """
     path = Path(path)
+    ending = picture_format(path)
+    content = io.BytesIO()
+    confusion_figure(report, title).savefig(content, format=ending, dpi=150)
+    write_atomic(path, content.getvalue())
+
+
+def picture_format(path: Path) -> str:
+    """png, svg or pdf, by the path's ending; raises `InputError` for another."""
     ending = path.suffix.lower().lstrip(".")
     if ending not in _PICTURE_FORMATS:
         raise InputError(
             f"{path}: expected a picture ending in {', '.join(_PICTURE_FORMATS)}, not {ending or 'none'!r}"
         )
-    content = io.BytesIO()
-    confusion_figure(report, title).savefig(content, format=ending, dpi=150)
-    write_atomic(path, content.getvalue())
+    return ending
 
 
 def _confused_with(report: Report, index: int) -> str:

@@ -120,6 +120,8 @@ class _Builder:
         if self.widths is None:
             return layer(x)
         bits = override.activations or self.widths.activations
+        if quantizer.get("signed"):
+            bits = max(bits, 2)  # one signed bit is -1 and 0 to Keras, -1 and +1 to QONNX
         output = QuantizedOutput(ActivationQuantizer(bits, self.widths.power_of_two, **quantizer))
         return tfmot_keras.quantize_annotate_layer(layer, output)(x)
 

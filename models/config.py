@@ -25,6 +25,7 @@ __all__ = [
     "load_config",
 ]
 
+Channels = Annotated[int, Field(ge=1, le=4096)]
 Bits = Annotated[int, Field(ge=1, le=8)]
 
 
@@ -44,10 +45,13 @@ class DataConfig(_Section):
 
 
 class ArchitectureConfig(_Section):
-    """Which network. `widths`: output channels per layer, "M" for a 2x2 max pool where the kind allows it."""
+    """Which network. `widths`: output channels per layer, "M" for a 2x2 max pool where the kind allows it.
+
+    With `dropout` a resumed run draws other masks than an unbroken one.
+    """
 
     kind: Literal["vgg", "vgg16", "resnet", "separable"] = "vgg"
-    widths: tuple[int | Literal["M"], ...] | None = None
+    widths: Annotated[tuple[Channels | Literal["M"], ...], Field(min_length=1)] | None = None
     multiplier: float = Field(default=1.0, gt=0, le=4)
     head: Literal["dense", "pool"] = "dense"
     dropout: float = Field(default=0.0, ge=0, lt=1)

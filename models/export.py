@@ -48,6 +48,8 @@ class _Graph:
         return output
 
     def quantize(self, source: str, output: str, quantizer: ActivationQuantizer, scale: float) -> str:
+        if quantizer.signed and quantizer.bits == 1:
+            raise ExportError(f"layer {output!r}: one signed bit is bipolar in QONNX; expected at least 2 bits")
         inputs = [
             source,
             self.constant(f"{output}_scale", scale),

@@ -35,6 +35,8 @@ __all__ = [
     "tfmot_keras",
 ]
 
+tf.get_logger().setLevel("ERROR")  # XLA-compiled quantizers are traced per layer on purpose
+
 tfmot_keras = tfmot.quantization.keras
 Quantizer: Any = tfmot_keras.quantizers.Quantizer
 QuantizeConfig: Any = tfmot_keras.QuantizeConfig
@@ -89,8 +91,7 @@ def fake_quantize(x: tf.Tensor, scale: tf.Tensor, lowest: float, highest: float,
 
 @tf.custom_gradient
 def _bipolar(x: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
-    sign = tf.where(x >= 0, tf.ones_like(x), -tf.ones_like(x))
-    return sign, lambda upstream: tf.where(tf.abs(x) <= 1.0, upstream, tf.zeros_like(upstream))
+    return tf.where(x >= 0, tf.ones_like(x), -tf.ones_like(x)), lambda upstream: upstream
 
 
 class _Quantizer(Quantizer):

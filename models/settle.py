@@ -73,7 +73,12 @@ def _settle_layer(
     shifts, before, after = _best_shifts(boundaries)
     shifts = np.where(live, shifts, 0.0)
     norm.beta.assign((norm.beta.numpy() - shifts * per_step).astype(np.float32))
-    return Settled(wrapper.layer.name, float(before[live].min()), float(after[live].min()), float(np.abs(shifts).max()))
+    return Settled(
+        wrapper.layer.name,
+        float(before[live].min(initial=0.5)),
+        float(after[live].min(initial=0.5)),
+        float(np.abs(shifts).max()),
+    )
 
 
 def _best_shifts(boundaries: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:

@@ -1,12 +1,13 @@
 """Quantization-aware training of one configuration, resumable after any interruption.
 
-A run is a folder: ``config.json`` and ``codec.json`` (what is trained), ``log.jsonl`` (one line per
+A run is a folder: ``config.json`` and ``data.sha256`` (what is trained, on what), ``log.jsonl`` (one line per
 epoch), ``<phase>.weights.h5`` (best on the validation split), ``checkpoint/`` (to resume) and
 ``tensorboard/``. The phases are "float" (warm-up, optional) and "quantized".
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -18,13 +19,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bitswath.errors import ConfigError
+from bitswath.errors import ConfigError, TrainingError
+from bitswath.files import write_atomic
 from bitswath.models.architectures import BATCHNORM_MOMENTUM, InputSpec, build_model
 from bitswath.models.augment import augment
 from bitswath.models.config import TrainConfig
+from bitswath.models.graph import plain_layer
 from bitswath.models.quantizers import keras, tf
 
-__all__ = ["Samples", "Teacher", "TrainingRun", "evaluate", "float_layers", "phase_weights", "save_weights"]
+__all__ = ["Samples", "Teacher", "TrainingRun", "evaluate", "float_variables", "phase_weights", "save_weights"]
 
 RECALIBRATION_BATCHES = 40
 
@@ -67,8 +70,9 @@ class TrainingRun:
 
     def fit(self, train: Samples, val: Samples) -> keras.Model:
         """Train all phases, resuming what is there; returns the best quantized model in float32."""
+        self.build("quantized")
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._claim_folder()
+        self._claim_folder(train)
         keras.utils.set_random_seed(self.config.schedule.seed)
         if self.config.schedule.float_epochs:
             warm = self._phase("float", None, train, val)
@@ -96,12 +100,21 @@ class TrainingRun:
             model.set_weights(kept)
         return model
 
-    def _claim_folder(self) -> None:
-        path = self.folder / "config.json"
-        text = self.config.model_dump_json(indent=2) + "\n"
-        if path.exists() and path.read_text() != text:
-            raise ConfigError(f"{self.folder}: holds a run of another configuration; choose another folder")
-        path.write_text(text)
+    def _claim_folder(self, train: Samples) -> None:
+        """Write what is trained, or refuse a folder that holds the run of something else."""
+        data = hashlib.sha256(np.ascontiguousarray(train.patches).data)
+        data.update(np.ascontiguousarray(train.labels).data)
+        for name, text in (
+            ("config.json", self.config.model_dump_json(indent=2) + "\n"),
+            ("data.sha256", data.hexdigest() + "\n"),
+        ):
+            path = self.folder / name
+            if path.exists() and path.read_text() != text:
+                raise ConfigError(
+                    f"{self.folder}: holds a run of another configuration or other data ({name} differs);"
+                    " choose another folder"
+                )
+            write_atomic(path, text.encode())
 
     def build(self, phase: str, *, training: bool = False) -> keras.Model:
         """The network of a phase; convolutions in the schedule's precision only for training."""
@@ -120,9 +133,10 @@ class TrainingRun:
         steps = -(-len(train.labels) // schedule.batch)
         model = self.build(phase, training=True)
         if phase == "quantized" and schedule.float_epochs:
-            warm = float_layers(self.load_best("float"))
-            for name, layer in float_layers(model).items():
-                layer.set_weights(warm[name].get_weights())
+            warm = float_variables(self.load_best("float"))
+            for name, variables in float_variables(model).items():
+                for variable, value in zip(variables, warm[name]):
+                    variable.assign(value)
         optimizer = keras.optimizers.legacy.Adam(_cosine(schedule.learning_rate, epochs, schedule.warmup_epochs, steps))
         epoch, best, best_epoch = (tf.Variable(start, dtype=kind) for start, kind in _COUNTERS)
         checkpoint = tf.train.Checkpoint(
@@ -135,6 +149,11 @@ class TrainingRun:
         writer = tf.summary.create_file_writer(str(self.folder / "tensorboard" / phase))
         while int(epoch) < epochs and not self._stalled(int(epoch), int(best_epoch)):
             metrics = self._epoch(phase, int(epoch), steps, step, train, teacher)
+            if not all(np.isfinite(values).all() for values in (metrics["loss"], *model.get_weights())):
+                where = f"{phase} epoch {int(epoch) + 1}"
+                raise TrainingError(
+                    f"{self.folder}: weights are no numbers after {where}; lower schedule.learning_rate"
+                )
             metrics["val_accuracy"] = evaluate(model, self.encode, val)
             metrics["elapsed_s"] = time.monotonic() - self._started
             epoch.assign_add(1)
@@ -233,18 +252,25 @@ def _soft_loss(teacher: tf.Tensor, student: tf.Tensor, temperature: float) -> tf
 
 def evaluate(model: keras.Model, encode: Encode, samples: Samples, batch: int = 300) -> float:
     """Share of patches whose largest logit is at the label."""
-    predict = tf.function(lambda codes: tf.argmax(model(tf.cast(codes, tf.float32), training=False), -1))
     correct = 0
     for start in range(0, len(samples.labels), batch):
         part = slice(start, start + batch)
-        correct += int((predict(tf.constant(encode(samples.patches[part]))).numpy() == samples.labels[part]).sum())
+        logits = model.predict_on_batch(encode(samples.patches[part]).astype(np.float32))
+        correct += int((logits.argmax(axis=1) == samples.labels[part]).sum())
     return correct / max(len(samples.labels), 1)
 
 
-def float_layers(model: keras.Model) -> dict[str, keras.layers.Layer]:
-    """Layers with float weights by their plain name, unwrapped from their quantizers."""
-    plain = (getattr(layer, "layer", layer) for layer in model.layers)
-    return {layer.name: layer for layer in plain if layer.weights}
+def float_variables(model: keras.Model) -> dict[str, list[tf.Variable]]:
+    """What a quantized layer and its float twin both have, by the layer's plain name: kernel first, then the rest.
+
+    Quantization takes a layer's kernel out of its weights; the wrapper keeps it.
+    """
+    found = {}
+    for layer in model.layers:
+        plain = plain_layer(layer)
+        kernels = [kernel for kernel, *_ in getattr(layer, "_weight_vars", [])]
+        found[plain.name] = kernels + plain.weights
+    return {name: variables for name, variables in found.items() if variables}
 
 
 def phase_weights(folder: Path, phase: str) -> Path:

@@ -78,10 +78,18 @@ def load_trained(folder: str | Path) -> Trained:
     return Trained(info, codec_from_dict(info.codec), _with_weights(info.build(), Path(folder) / WEIGHTS))
 
 
-def load_teacher(folder: str | Path) -> Teacher:
-    """The network of a training run to learn from: its float warm-up if it has one, else the quantized one."""
+def load_teacher(folder: str | Path, student: ModelInfo) -> Teacher:
+    """The network of a training run to learn from: its float warm-up if it has one, else the quantized one.
+
+    Raises `ConfigError` if it was trained for other patches or classes than the student's.
+    """
     folder = Path(folder)
     info = _load_info(folder)
+    if (info.patch_shape, info.classes) != (student.patch_shape, student.classes):
+        raise ConfigError(
+            f"{folder}: a teacher of {info.patch_shape} patches in {len(info.classes)} classes does not fit"
+            f" {student.patch_shape} in {len(student.classes)}, or their classes differ"
+        )
     path = phase_weights(folder, "float")
     warm = path.exists()
     model = _with_weights(info.build(quantized=not warm), path if warm else folder / WEIGHTS)

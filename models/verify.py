@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from bitswath.backends.emulator import EmulatorBackend, run
 from bitswath.bundle import Bundle
-from bitswath.errors import BundleError, InputError
-from bitswath.network import INPUT
+from bitswath.errors import BundleError, InputError, VerificationError
+from bitswath.network import INPUT, Head
 from bitswath.packing import pack
 
 __all__ = ["Comparison", "Difference", "Verification", "verify_bundle"]
@@ -33,13 +33,13 @@ Tensors = dict[str, NDArray[np.int64]]
 class Difference:
     """The first place where two sides differ: a tensor's name in QONNX and Keras, or in the network.
 
-    `index`: (frame, ...) in the network's layout.
+    `index`: (frame, ...) in the network's layout; for the head's scale and offset, the class.
     """
 
     tensor: str
     index: tuple[int, ...]
-    expected: int
-    actual: int
+    expected: float
+    actual: float
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,8 @@ class Verification:
 def verify_bundle(bundle: Bundle, codes: NDArray[np.uint8], batch: int = 16) -> Verification:
     """Compare all sides of a bundle on codes, uint8 (N, H, W, C).
 
-    Raises `BundleError` if the bundle has no QONNX model or its network is not what the model lowers to.
+    Raises `BundleError` if the bundle has no QONNX model, `VerificationError` where two sides cannot be
+    compared integer by integer: tensors of other shapes, or reals that are no integers of their scale.
     """
     if len(codes) == 0:
         raise InputError("expected at least one frame to verify on, got none")
@@ -86,7 +87,7 @@ def verify_bundle(bundle: Bundle, codes: NDArray[np.uint8], batch: int = 16) -> 
     result = Verification(frames=len(codes))
     lowered = lower(bundle.onnx_path)
     if dict(lowered.network.tensors) != dict(bundle.network.tensors):
-        raise BundleError(f"{bundle.path}: model.onnx lowers to another network than the bundle's; export it again")
+        raise VerificationError("QONNX and network: model.onnx lowers to tensors of other names, shapes or ranges")
     keras_model = restore_keras(bundle)
     if keras_model is None:
         result.notes.append("Keras: the bundle was not trained by bitswath, so there is no Keras model to compare")
@@ -104,7 +105,33 @@ def verify_bundle(bundle: Bundle, codes: NDArray[np.uint8], batch: int = 16) -> 
             found = _compare(left, expected, right, actual, start)
             totals[left, right] = _merged(totals.get((left, right)), found)
     result.comparisons.extend(totals.values())
+    result.comparisons.append(_compare_heads(lowered.network.head, bundle.network.head))
     return result
+
+
+def _compare_heads(expected: Head, actual: Head) -> Comparison:
+    """What turns the last integers into logits, in QONNX and in the network."""
+    first = None
+    differing = int(expected.softmax != actual.softmax)
+    pairs = {"head scale": (expected.scale, actual.scale), "head offset": (expected.offset, actual.offset)}
+    for name, (left, right) in pairs.items():
+        left, right = np.broadcast_arrays(left, right)
+        wrong = left != right
+        differing += int(wrong.sum())
+        if first is None and wrong.any():
+            index = next(_indices(wrong))
+            first = Difference(name, index, float(left[index]), float(right[index]))
+    if first is None and differing:
+        first = Difference("head softmax", (), expected.softmax, actual.softmax)
+    return Comparison("QONNX", "head", 3, expected.scale.size + expected.offset.size + 1, differing, first)
+
+
+def _integers(side: str, lowered: Any, name: str, values: NDArray[Any]) -> NDArray[np.int64]:
+    try:
+        integers: NDArray[np.int64] = lowered.integers(name, values)
+    except InputError as error:
+        raise VerificationError(f"{side} at stage {name}: {error}") from error
+    return integers
 
 
 def _network_tensors(bundle: Bundle, codes: NDArray[np.uint8]) -> Tensors:
@@ -133,7 +160,7 @@ def _qonnx_tensors(bundle: Bundle, lowered: Any, codes: NDArray[np.uint8]) -> Te
         )
         for name, pair in lowered.tensors.items():
             if pair.tensor != INPUT:
-                frames.setdefault(name, []).append(lowered.integers(name, context[name]))
+                frames.setdefault(name, []).append(_integers("QONNX", lowered, name, context[name]))
     return {name: np.concatenate(parts) for name, parts in frames.items()}
 
 
@@ -149,7 +176,7 @@ def _keras_tensors(model: Any, lowered: Any, codes: NDArray[np.uint8]) -> Tensor
     for name, output in zip(shared, outputs if isinstance(outputs, list) else [outputs]):
         values = output.numpy()
         onnx_layout = values.transpose(0, 3, 1, 2) if values.ndim == 4 else values
-        tensors[name] = lowered.integers(name, onnx_layout)
+        tensors[name] = _integers("Keras", lowered, name, onnx_layout)
     return tensors
 
 

@@ -15,10 +15,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from bitswath.accelerator import open as open_accelerator
 from bitswath.bundle import Bundle, load_bundle, update_accuracy
+from bitswath.console import say
 from bitswath.errors import InputError
 from bitswath.evaluation import Classified, classify_path
 from bitswath.files import write_atomic
-from bitswath.report import Report, class_table, save_confusion_picture
+from bitswath.report import Report, class_table, picture_format, save_confusion_picture
 
 __all__ = ["command"]
 
@@ -45,7 +46,11 @@ def command(
     record: str | None,
 ) -> None:
     """Classify IMAGES (an image, a folder, a zip or a .bsa archive) with BUNDLE."""
-    console = Console()
+    _check_outputs([path for path in (json_path, predictions, confusion) if path])
+    if confusion:
+        picture_format(confusion)
+    if record and split and record != split:
+        raise InputError(f"--record: expected {split!r}, the split that is measured, got {record!r}")
     loaded = load_bundle(bundle)
     with open_accelerator(loaded, backend) as accelerator, _progress() as progress:
         task = progress.add_task("classify", total=None)
@@ -59,11 +64,11 @@ def command(
     report = done.report(loaded)
     if (confusion or record) and report is None:
         raise InputError(f"{images}: has no labels, so there is no accuracy; give a folder of the bundle's classes")
-    _show(console, loaded, done, report)
+    _show(loaded, done, report)
     if json_path:
         write_atomic(json_path, (json.dumps(done.to_dict(loaded), indent=2) + "\n").encode())
     if predictions:
-        write_atomic(predictions, _csv(loaded, done).encode())
+        write_atomic(predictions, _csv(loaded, done).encode(errors="surrogateescape"))
     if confusion and report:
         save_confusion_picture(report, confusion, loaded.name)
     if record and report:
@@ -76,26 +81,31 @@ def _progress() -> Progress:
     return Progress(*columns, console=console, transient=True)
 
 
-def _show(console: Console, bundle: Bundle, done: Classified, report: Report | None) -> None:
+def _check_outputs(paths: list[Path]) -> None:
+    """Say so before the work if a file cannot be written after it."""
+    for path in paths:
+        if not path.absolute().parent.is_dir():
+            raise InputError(f"{path}: cannot be written, the folder {path.parent} does not exist; create it first")
+
+
+def _show(bundle: Bundle, done: Classified, report: Report | None) -> None:
     if report:
-        console.print(class_table(report, bundle.name))
+        Console().print(class_table(report, bundle.name))
     elif len(done.names) <= 20:
         for name, label in zip(done.names, done.predicted):
-            console.print(f"{name}: [bold]{bundle.classes[label]}[/]", highlight=False, soft_wrap=True)
+            say(f"{name}: {bundle.classes[label]}")
     else:
         counts = np.bincount(done.predicted, minlength=len(bundle.classes))
         for name, count in zip(bundle.classes, counts):
-            console.print(f"{name}: {count}", highlight=False, soft_wrap=True)
+            say(f"{name}: {count}")
     for name, reason in done.skipped:
-        console.print(f"skipped {name}: {reason}", style="yellow", highlight=False, soft_wrap=True)
+        say(f"skipped {name}: {reason}", "yellow")
     if done.ignored:
-        console.print(f"{done.ignored} files left out that are no images by their names", style="yellow")
+        say(f"{done.ignored} files left out that are no images by their names", "yellow")
     figures = done.to_dict(bundle)
-    console.print(
+    say(
         f"{figures['patches']} patches, {figures['patches_per_s']:,.0f} patches/s from file to label"
-        f" ({figures['classify_patches_per_s']:,.0f} once decoded), {figures['bytes_per_patch']} bytes per patch",
-        highlight=False,
-        soft_wrap=True,
+        f" ({figures['classify_patches_per_s']:,.0f} once decoded), {figures['bytes_per_patch']} bytes per patch"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,12 @@ from typing import Any
 import click
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
 
 from bitswath.archive import ArchiveWriter
 from bitswath.bundle import load_bundle
 from bitswath.codecs import Codec, CodecSpec, fit_codec, parse_codec
-from bitswath.errors import InputError
+from bitswath.console import say
+from bitswath.errors import ImageError, InputError
 from bitswath.images import Batch, ImageSource, open_images
 from bitswath.packing import frame_bytes, pack
 
@@ -48,28 +49,46 @@ def command(
     """
     if (codec_text is None) == (bundle is None):
         raise InputError("expected either --codec or --bundle")
-    wanted = load_bundle(bundle).codec if bundle else parse_codec(str(codec_text))
-    source = open_images(images, split=split, skip_bad=skip_bad)
-    codec = _fitted(wanted, source, fit_path, split) if isinstance(wanted, CodecSpec) else wanted
     target = output or Path(f"{images.resolve().name.removesuffix('.zip')}.bsa")
+    if target.exists() and images.exists() and target.samefile(images):
+        raise InputError(f"{target}: is what is to be compressed; choose another output")
+    if bundle:
+        loaded = load_bundle(bundle)
+        entry, codec = loaded.manifest.input, loaded.codec
+        source = open_images(
+            images,
+            split=split,
+            skip_bad=skip_bad,
+            classes=loaded.classes,
+            shape=entry.patch_shape,
+            dtype=entry.patch_dtype,
+        )
+    else:
+        spec = parse_codec(str(codec_text))
+        source = open_images(images, split=split, skip_bad=skip_bad)
+        codec = _fitted(spec, _training_images(fit_path) if fit_path else source)
     raw = _write(target, source, codec)
-    console = Console()
     for name, reason in source.skipped:
-        console.print(f"skipped {name}: {reason}", style="yellow", highlight=False, soft_wrap=True)
+        say(f"skipped {name}: {reason}", "yellow")
     packed = frame_bytes(codec.code_shape(raw), codec.bits)
     size = int(np.prod(raw)) * codec.dtype.itemsize
-    console.print(
+    say(
         f"{target}: {len(source) - len(source.skipped)} patches at {packed} bytes,"
-        f" {size / packed:.1f} times smaller than their {size} bytes of samples",
-        highlight=False,
-        soft_wrap=True,
+        f" {size / packed:.1f} times smaller than their {size} bytes of samples"
     )
 
 
-def _fitted(spec: CodecSpec, source: ImageSource, fit_path: Path | None, split: str | None) -> Codec:
-    wanted = open_images(fit_path, split=None if split is None else "train") if fit_path else source
-    step = max(1, -(-len(wanted) // FIT_PATCHES))
-    every = ImageSource(**{**vars(wanted), "items": wanted.items[::step], "skipped": []})
+def _training_images(path: Path) -> ImageSource:
+    """The training split of a path that has splits, else all of it."""
+    try:
+        return open_images(path, split="train")
+    except ImageError:
+        return open_images(path)
+
+
+def _fitted(spec: CodecSpec, source: ImageSource) -> Codec:
+    step = max(1, -(-len(source) // FIT_PATCHES))
+    every = replace(source, items=source.items[::step], skipped=[])
     return fit_codec(spec, np.concatenate([batch.patches for batch in every]))
 
 

@@ -8,10 +8,12 @@ from typing import Any
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from bitswath.archive import is_archive, open_archive
 from bitswath.bundle import Bundle, load_bundle
+from bitswath.console import say
 from bitswath.network import Conv, Dense, Network, Stage, Threshold
 
 __all__ = ["command"]
@@ -34,7 +36,7 @@ def command(path: Path, as_json: bool) -> None:
         console.print_json(json.dumps(facts))
         return
     for name, value in facts.items():
-        console.print(f"[bold]{name}[/]: {value}", highlight=False, soft_wrap=True)
+        say(f"{name}: {value}")
     if stages:
         console.print(stages)
 
@@ -83,7 +85,7 @@ def _stage_table(network: Network) -> Table:
     for stage in network.stages:
         spec = network.tensors[stage.name]
         shape = " x ".join(map(str, spec.shape))
-        table.add_row(stage.name, type(stage).__name__, shape, f"{spec.lo}..{spec.hi}", _parameters(stage))
+        table.add_row(escape(stage.name), type(stage).__name__, shape, f"{spec.lo}..{spec.hi}", _parameters(stage))
     return table
 
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import click
 import numpy as np
 import onnx
-from rich.console import Console
 
 from bitswath.accelerator import open as open_accelerator
 from bitswath.bundle import Bundle, save_bundle, update_accuracy
 from bitswath.codecs import UniformCodec
-from bitswath.errors import DatasetError, ExportError
+from bitswath.console import say
+from bitswath.errors import DatasetError, ExportError, LoweringError
 from bitswath.manifest import Source
 from bitswath.models.config import DataConfig
 from bitswath.models.lowering import Lowered, lower
@@ -33,19 +33,14 @@ def command(model: Path, output: Path, classes: str | None, data: Path | None) -
     For a training run, accuracy is measured on the emulator over the validation and test splits, if
     the data set is there, and stored in the manifest.
     """
-    console = Console()
     if model.is_dir():
         bundle, dataset = export_trained(model, output)
     else:
         bundle, dataset = export_onnx(model, output, classes.split(",") if classes else None), None
     facts = bundle.manifest
-    console.print(
-        f"{output}: {facts.network.macs:,} multiply-accumulates, {facts.input.frame_bytes} bytes per patch",
-        highlight=False,
-        soft_wrap=True,
-    )
+    say(f"{output}: {facts.network.macs:,} multiply-accumulates, {facts.input.frame_bytes} bytes per patch")
     if dataset is not None:
-        _measure(console, bundle, dataset, data)
+        _measure(bundle, dataset, data)
 
 
 def export_trained(folder: Path, output: Path) -> tuple[Bundle, DataConfig]:
@@ -78,7 +73,10 @@ def export_onnx(path: Path, output: Path, classes: list[str] | None = None) -> B
 
     Raises `ExportError` for another input, `LoweringError` for what has no integer form.
     """
-    lowered = lower(path)
+    try:
+        lowered = lower(path)
+    except LoweringError as error:
+        raise LoweringError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
     network = lowered.network
     bits = _input_bits(path, lowered)
     height, width, channels = network.input.shape
@@ -86,8 +84,8 @@ def export_onnx(path: Path, output: Path, classes: list[str] | None = None) -> B
     if network.stages[-1].__class__.__name__ == "ArgMax":
         count = network.tensors[network.stages[-1].inputs[0]].size
     names = classes or [f"class {index}" for index in range(count)]
-    if len(names) != count:
-        raise ExportError(f"{path}: has {count} outputs, but {len(names)} class names were given")
+    if len(names) != count or len(set(names)) != count or not all(names):
+        raise ExportError(f"{path}: has {count} outputs and needs as many distinct class names, got {names}")
     return save_bundle(
         output,
         network=network,
@@ -110,22 +108,25 @@ def _input_bits(path: Path, lowered: Lowered) -> int:
     return bits
 
 
-def _measure(console: Console, bundle: Bundle, dataset: DataConfig, data: Path | None) -> None:
+def _measure(bundle: Bundle, dataset: DataConfig, data: Path | None) -> None:
     from bitswath.models.datasets import load_configured
 
     for split in SPLITS:
         try:
             samples = load_configured(dataset, split, data=data)
         except DatasetError as error:
-            console.print(f"{split}: accuracy not measured: {error}", style="yellow", highlight=False, soft_wrap=True)
+            say(f"{split}: accuracy not measured: {error}", "yellow")
             continue
+        if samples.classes != bundle.classes:
+            raise ExportError(
+                f"{dataset.name}: its classes are not those the model was trained on, so accuracy means nothing;"
+                f" expected {', '.join(bundle.classes)}, got {', '.join(samples.classes)}"
+            )
         with open_accelerator(bundle) as accelerator:
             correct = int(np.count_nonzero(accelerator.classify(samples.patches).labels == samples.labels))
         bundle = update_accuracy(bundle, split, correct, len(samples))
         found = bundle.manifest.accuracy[split]
-        console.print(
+        say(
             f"{split}: {100 * found.accuracy:.2f} % of {found.patches} patches"
-            f" (95 %: {100 * found.interval[0]:.2f}-{100 * found.interval[1]:.2f})",
-            highlight=False,
-            soft_wrap=True,
+            f" (95 %: {100 * found.interval[0]:.2f}-{100 * found.interval[1]:.2f})"
         )

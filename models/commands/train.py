@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from bitswath.codecs import fit_codec, parse_codec
-from bitswath.models.config import TrainConfig, load_config
+from bitswath.models.config import load_config
 from bitswath.models.datasets import load_configured
 from bitswath.models.settle import settle
 from bitswath.models.train import Samples, Teacher, TrainingRun, evaluate
@@ -54,7 +54,7 @@ def command(config: Path, output: Path, data: Path | None, download: bool) -> No
             len(info.classes),
             codec.encode,
             output,
-            teacher=_teacher(settings),
+            teacher=_teacher(info),
             report=show.report,
             progress=show.step,
         )
@@ -86,8 +86,9 @@ class _Show:
         )
 
 
-def _teacher(settings: TrainConfig) -> Teacher | None:
+def _teacher(info: ModelInfo) -> Teacher | None:
     """The teacher of another run, where the configuration names one."""
-    if settings.distill is None or settings.distill.teacher == "float":
+    distill = info.config.distill
+    if distill is None or distill.teacher == "float":
         return None
-    return load_teacher(settings.distill.teacher)
+    return load_teacher(distill.teacher, info)

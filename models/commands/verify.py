@@ -13,11 +13,14 @@ from rich.console import Console
 from rich.table import Table
 
 from bitswath.bundle import Bundle, load_bundle
-from bitswath.errors import BackendError, DatasetError
+from bitswath.console import say
+from bitswath.errors import BackendError, DatasetError, VerificationError
 from bitswath.images import open_images
 from bitswath.models.verify import Verification, verify_bundle
 
 __all__ = ["command"]
+
+SPLITS = ("train", "val", "test")
 
 
 @click.command("verify")
@@ -25,7 +28,13 @@ __all__ = ["command"]
 @click.option("--to", "target", type=click.Choice(["emulator", "rtl"]), default="emulator", show_default=True)
 @click.option("--frames", default=16, show_default=True, type=click.IntRange(1), help="Random frames, and real ones.")
 @click.option("--images", type=click.Path(path_type=Path), help="Real patches; else the data set it was trained on.")
-@click.option("--split", default="val", show_default=True, help="Which split of the real patches.")
+@click.option(
+    "--split",
+    default="val",
+    show_default=True,
+    type=click.Choice(SPLITS),
+    help="Which split of the real patches.",
+)
 @click.option("--data", type=click.Path(path_type=Path), help="Where data sets are; else BITSWATH_DATA.")
 @click.option("--seed", default=0, show_default=True, help="Of the random frames.")
 def command(
@@ -37,13 +46,16 @@ def command(
     """
     if target == "rtl":
         raise BackendError("this version has no RTL simulation to verify against; use --to emulator")
-    console = Console()
     loaded = load_bundle(bundle)
     codes, notes = _codes(loaded, frames, images, split, data, seed)
-    result = verify_bundle(loaded, codes)
+    try:
+        result = verify_bundle(loaded, codes)
+    except VerificationError as error:
+        say(f"DIFFERENT: {loaded.name}, {error}")
+        sys.exit(1)
     result.notes[:0] = notes
-    _show(console, result)
-    console.print(_verdict(loaded, result), highlight=False, soft_wrap=True)
+    _show(result)
+    say(_verdict(loaded, result))
     sys.exit(0 if result.equal else 1)
 
 
@@ -80,28 +92,30 @@ def _real_patches(
     try:
         samples = load_configured(config.model_copy(update={"limit": frames}), split, data=data)
     except DatasetError as error:
+        if data is not None:
+            raise
         notes.append(f"real frames: none ({error})")
         return None
     notes.append(f"real frames: {len(samples)} of {config.name}, {split} split")
     return samples.patches
 
 
-def _show(console: Console, result: Verification) -> None:
+def _show(result: Verification) -> None:
     for note in result.notes:
-        console.print(note, highlight=False, soft_wrap=True)
+        say(note)
     table = Table("compared", "tensors", "integers", "differing", "first difference")
     for item in result.comparisons:
         where = ""
         if item.first:
             where = f"{item.first.tensor}{list(item.first.index)}: {item.first.expected} against {item.first.actual}"
         table.add_row(f"{item.left} = {item.right}", str(item.tensors), f"{item.values:,}", str(item.differing), where)
-    console.print(table)
+    Console().print(table)
 
 
 def _verdict(bundle: Bundle, result: Verification) -> str:
     if result.equal:
         integers = sum(item.values for item in result.comparisons)
-        return f"EQUAL: {bundle.name}, {integers:,} integers compared over {result.frames} frames"
+        return f"EQUAL: {bundle.name}, {integers:,} values compared over {result.frames} frames"
     worst = next(item for item in result.comparisons if not item.equal)
     if worst.first is None:
         return f"NOT PROVED: {bundle.name}, {worst.left} and {worst.right} have no tensor in common"

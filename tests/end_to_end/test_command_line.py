@@ -86,6 +86,48 @@ def test_an_archive_gives_the_same_classes(bundle: Path, images: Path, tmp_path:
     assert (tmp_path / "a.csv").read_text() == (tmp_path / "b.csv").read_text()
 
 
+def test_compress_for_a_bundle_takes_only_what_it_classifies(bundle: Path, images: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (16, 16)).save(tmp_path / "small.png")
+    done = bitswath("compress", tmp_path, "--bundle", bundle, "-o", tmp_path / "x.bsa", code=1)
+    assert "small.png" in done.stderr
+    assert not (tmp_path / "x.bsa").exists()
+
+
+def test_a_codec_is_fitted_to_the_training_split_of_another_folder(images: Path, tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        (tmp_path / "splits" / split).mkdir(parents=True)
+        for folder in list(images.iterdir())[:2]:
+            (tmp_path / "splits" / split / folder.name).symlink_to(folder)
+    bitswath("compress", images, "--codec", "companded:2", "--fit", images, "-o", tmp_path / "a.bsa")
+    bitswath("compress", images, "--codec", "companded:2", "-o", tmp_path / "b.bsa")
+    assert (tmp_path / "a.bsa").read_bytes() == (tmp_path / "b.bsa").read_bytes()
+
+
+def test_names_with_brackets_are_printed_as_they_are(bundle: Path, images: Path, tmp_path: Path) -> None:
+    (tmp_path / "odd[").mkdir()
+    (tmp_path / "odd[" / "[red]a[").write_bytes(b"")
+    (tmp_path / "odd[" / "tile[red].png").write_bytes(next(images.rglob("*.png")).read_bytes())
+    (tmp_path / "odd[" / "[").mkdir()
+    (tmp_path / "odd[" / "[" / "b].png").write_bytes(next(images.rglob("*.png")).read_bytes())
+    printed = bitswath("classify", bundle, tmp_path / "odd[").stdout
+    assert "tile[red].png: " in printed
+    assert "[/b].png: " in printed
+
+
+def test_outputs_are_checked_before_the_work(bundle: Path, images: Path, tmp_path: Path) -> None:
+    for option, value, reason in (
+        ("--confusion", "c.gif", "png, svg, pdf"),
+        ("--predictions", "none/p.csv", "none"),
+        ("--record", "val", "--record"),
+    ):
+        done = bitswath(
+            "classify", bundle, images, "--json", tmp_path / "out.json", "--split", "test", option, value,
+            code=1, cwd=tmp_path,
+        )  # fmt: skip
+        assert reason in done.stderr
+        assert list(tmp_path.iterdir()) == []
+
+
 def test_a_single_image_is_named_with_its_class(bundle: Path, images: Path) -> None:
     image = next(images.rglob("*.png"))
     done = bitswath("classify", bundle, image)

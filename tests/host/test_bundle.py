@@ -156,10 +156,27 @@ class TestSaving:
 
     def test_an_older_bundle_is_replaced_whole(self, tmp_path: Path) -> None:
         save(tmp_path / "x.bsw")
-        (tmp_path / "x.bsw" / "hw").mkdir()
         save(tmp_path / "x.bsw", 1, onnx_model=None)
         assert sorted(p.name for p in (tmp_path / "x.bsw").iterdir()) == ["manifest.json", "network.safetensors"]
         assert sorted(p.name for p in tmp_path.iterdir()) == ["x.bsw"]
+
+    def test_builds_of_an_older_bundle_are_never_lost(self, tmp_path: Path) -> None:
+        save(tmp_path / "x.bsw")
+        (tmp_path / "x.bsw" / "hw").mkdir()
+        with pytest.raises(BundleError, match="holds builds below hw/"):
+            save(tmp_path / "x.bsw", 1)
+        assert (tmp_path / "x.bsw" / "hw").is_dir()
+
+    @pytest.mark.parametrize("extra", [{"manifest.json": '{"name": "my web app"}'}, {"thesis.txt": "years of work"}])
+    def test_a_folder_that_only_looks_like_a_bundle_is_never_replaced(
+        self, tmp_path: Path, extra: dict[str, str]
+    ) -> None:
+        save(tmp_path / "x.bsw")
+        for name, text in extra.items():
+            (tmp_path / "x.bsw" / name).write_text(text)
+        with pytest.raises(BundleError, match="exists and is no bundle"):
+            save(tmp_path / "x.bsw", 1)
+        assert all((tmp_path / "x.bsw" / name).read_text() == text for name, text in extra.items())
 
     def test_what_is_no_bundle_is_never_replaced(self, tmp_path: Path) -> None:
         (tmp_path / "x.bsw").mkdir()

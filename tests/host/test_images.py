@@ -419,3 +419,23 @@ def test_eurosat_is_read_as_pillow_reads_it() -> None:
         for name, patch in zip(batch.names[::17], batch.patches[::17]):
             expected = np.asarray(Image.open(io.BytesIO(file.read(name))))
             assert hashlib.sha256(patch.tobytes()).digest() == hashlib.sha256(expected.tobytes()).digest()
+
+
+@pytest.mark.parametrize(
+    ("header", "samples"),
+    [
+        (b"P5 4 4 15\n", 16),
+        (b"P5 4 4 4095\n", 32),
+        (b"P6\n4 4\n#c\r65535\n", 96),
+        (b"P6" + b" " * 5000 + b"4 4 +255\n", 48),
+    ],
+)
+def test_netpbm_of_another_depth_is_refused_and_quickly(header: bytes, samples: int) -> None:
+    with pytest.raises(ImageError):
+        decode_image(header + bytes(samples))
+
+
+def test_netpbm_of_eight_bits_is_read_whatever_its_comments() -> None:
+    samples = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
+    header = b"P6 # a comment\n4\t4\r\n# another\n255\n"
+    np.testing.assert_array_equal(decode_image(header + samples.tobytes()), samples)

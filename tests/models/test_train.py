@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from bitswath.codecs import UniformCodec
-from bitswath.errors import ConfigError
+from bitswath.errors import ConfigError, TrainingError
 from bitswath.models.architectures import InputSpec
 from bitswath.models.config import TrainConfig, parse_config
-from bitswath.models.train import Samples, Teacher, TrainingRun, evaluate
+from bitswath.models.train import Samples, Teacher, TrainingRun, evaluate, float_variables
 from bitswath.models.trained import ModelInfo, load_teacher, load_trained, save_trained
 
 SPEC = InputSpec((16, 16, 3), 4)
@@ -96,11 +96,50 @@ def test_a_float_warm_up_teaches_the_quantized_network(tmp_path: Path) -> None:
     assert evaluate(model, trial.encode, samples(120, 2)) > 0.6
 
 
+def test_the_warm_up_hands_over_its_kernels(tmp_path: Path) -> None:
+    settings = config(
+        schedule={"epochs": 1, "float_epochs": 1, "batch": 32, "learning_rate": 1e-12, "warmup_epochs": 0}
+    )
+    trial = run(tmp_path, settings)
+    quantized = float_variables(trial.fit(samples(64, 0), samples(30, 1)))
+    warm = float_variables(trial.load_best("float"))
+    assert set(quantized) == set(warm) == {"conv0", "bn0", "conv1", "bn1", "fc"}
+    for name in ("conv0", "conv1", "fc"):
+        np.testing.assert_allclose(quantized[name][0], warm[name][0], atol=1e-6)
+
+
+def test_a_loss_that_is_no_number_ends_the_run(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"epoch 1.*learning_rate"):
+        run(tmp_path, config(schedule={"epochs": 2, "batch": 16, "learning_rate": 1e30, "warmup_epochs": 0})).fit(
+            samples(64, 0), samples(30, 1)
+        )
+
+
+def test_other_data_do_not_take_over_a_folder(tmp_path: Path) -> None:
+    settings = config(schedule={"epochs": 1, "batch": 32})
+    run(tmp_path, settings).fit(samples(64, 0), samples(30, 1))
+    with pytest.raises(ConfigError, match="other data"):
+        run(tmp_path, settings).fit(samples(64, 5), samples(30, 1))
+
+
+def test_a_refused_configuration_claims_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no layer conv9"):
+        run(tmp_path / "new", config(widths={"layers": {"conv9": {"weights": 2}}})).fit(samples(64, 0), samples(30, 1))
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_teacher_of_other_classes_is_refused(tmp_path: Path) -> None:
+    described = info(config(), UniformCodec(4))
+    save_trained(tmp_path, described, described.build())
+    with pytest.raises(ConfigError, match="does not fit"):
+        load_teacher(tmp_path, described.model_copy(update={"classes": ("c", "b", "a")}))
+
+
 def test_another_run_teaches_with_its_own_encoding(tmp_path: Path) -> None:
     settings = config(schedule={"epochs": 1, "float_epochs": 2, "batch": 32, "learning_rate": 0.005})
     teaching = TrainingRun(settings, InputSpec((16, 16, 3), 8), 3, UniformCodec(8).encode, tmp_path / "teacher")
     save_trained(tmp_path / "teacher", info(settings, UniformCodec(8)), teaching.fit(samples(320, 0), samples(60, 1)))
-    teacher = load_teacher(tmp_path / "teacher")
+    teacher = load_teacher(tmp_path / "teacher", info(settings, UniformCodec(4)))
     shown: list[int] = []
 
     def encode(patches: np.ndarray) -> np.ndarray:
@@ -144,8 +183,3 @@ def test_a_saved_model_is_the_one_that_was_trained(tmp_path: Path) -> None:
 def test_a_folder_without_a_model_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"model\.json"):
         load_trained(tmp_path)
-
-
-def test_an_override_of_an_unknown_layer_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no layer conv9"):
-        run(tmp_path, config(widths={"layers": {"conv9": {"weights": 2}}})).fit(samples(64, 0), samples(30, 1))

@@ -6,11 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+from onnx import numpy_helper
 
 from bitswath.bundle import Bundle, save_bundle
 from bitswath.codecs import UniformCodec
-from bitswath.errors import BundleError
+from bitswath.errors import BundleError, VerificationError
 from bitswath.models.config import TrainConfig, WidthsConfig
 from bitswath.models.export import export_qonnx
 from bitswath.models.lowering import lower
@@ -49,7 +51,7 @@ def test_every_architecture_is_equal_everywhere(tmp_path: Path, name: str) -> No
     bundle = made(tmp_path, name)
     result = verify_bundle(bundle, codes_for(bundle))
     assert [(item.left, item.right) for item in result.comparisons] == [
-        ("Keras", "QONNX"), ("QONNX", "network"), ("network", "emulator"),
+        ("Keras", "QONNX"), ("QONNX", "network"), ("network", "emulator"), ("QONNX", "head"),
     ]  # fmt: skip
     assert result.equal, [item.first for item in result.comparisons]
     assert result.comparisons[1].tensors > 4
@@ -87,12 +89,40 @@ def test_the_first_difference_is_named(tmp_path: Path) -> None:
     wrong = replace(bundle, network=shifted(bundle.network, second))
     result = verify_bundle(wrong, codes_for(bundle))
     assert not result.equal
-    keras, qonnx, emulator = result.comparisons
-    assert keras.equal and emulator.equal
+    keras, qonnx, emulator, head = result.comparisons
+    assert keras.equal and emulator.equal and head.equal
     assert qonnx.first is not None
     assert qonnx.first.tensor == "act1"
     assert qonnx.first.actual == qonnx.first.expected + 1
     assert len(qonnx.first.index) == 4
+
+
+def test_another_head_is_a_difference(tmp_path: Path) -> None:
+    bundle = made(tmp_path, "vgg")
+    network = bundle.network
+    turned = Network(network.input, network.stages, replace(network.head, scale=-network.head.scale))
+    result = verify_bundle(replace(bundle, network=turned), codes_for(bundle))
+    assert not result.equal
+    first = result.comparisons[-1].first
+    assert first is not None
+    assert first.tensor == "head scale"
+    assert first.actual == -first.expected
+
+
+def test_reals_off_the_grid_are_named(tmp_path: Path) -> None:
+    bundle = made(tmp_path, "vgg", power_of_two=True)
+    model = onnx.load(bundle.onnx_path)
+    scale = next(i for i in model.graph.initializer if i.name == "act0_scale")
+    scale.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(scale) * np.float32(1.1), "act0_scale"))
+    onnx.save(model, bundle.onnx_path)
+    with pytest.raises(VerificationError, match="at stage act0: expected integers times"):
+        verify_bundle(bundle, codes_for(bundle))
+
+
+def test_residual_branches_of_one_bit_are_equal_everywhere(tmp_path: Path) -> None:
+    bundle = made(tmp_path, "resnet", weights=2, activations=1)
+    result = verify_bundle(bundle, codes_for(bundle))
+    assert result.equal, [item.first for item in result.comparisons]
 
 
 def test_a_bundle_without_qonnx_cannot_be_verified(tmp_path: Path) -> None:
