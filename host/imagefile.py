@@ -96,7 +96,9 @@ def _depth(data: bytes, name: str | None) -> int:
     if header is None:
         raise ImageError("has a header that is not understood; store it as TIFF or PNG")
     maxval = int(header[1])
-    return maxval.bit_length() if maxval in (255, 65535) else min(maxval.bit_length(), 15) % 8 or 7
+    if maxval not in (255, 65535):
+        raise ImageError(f"holds samples up to {maxval}, which would be rescaled; expected 255 or 65535")
+    return maxval.bit_length()
 
 
 def _decode_tiff(data: bytes) -> NDArray[Any]:
