@@ -291,7 +291,11 @@ def _decode_jpeg2000(data: bytes) -> tuple[NDArray[Any], bool]:
 def _decode_pillow(data: bytes) -> tuple[Samples, bool]:
     from PIL import Image
 
-    with Image.open(io.BytesIO(data), formats=_PILLOW_FORMATS) as image:
+    try:
+        opened = Image.open(io.BytesIO(data), formats=_PILLOW_FORMATS)
+    except Image.DecompressionBombError:  # derives from Exception alone
+        raise ContainerError(f"declares more pixels than the {MAX_SAMPLES} samples that are decoded") from None
+    with opened as image:
         _check_size(image.width * image.height * len(image.getbands()))
         if image.format == "PNG" and data[24] > 8:
             raise ContainerError(f"expected samples of up to 8 bits, got {data[24]}")

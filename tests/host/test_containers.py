@@ -279,3 +279,10 @@ def test_a_path_is_read_like_its_bytes(tmp_path: Path) -> None:
 def test_a_missing_file_is_named() -> None:
     with pytest.raises(ContainerError, match=r"nowhere\.png"):
         read("nowhere.png")
+
+
+def test_a_bomb_is_a_container_error() -> None:
+    data = bytearray(write(parse_container("bmp"), np.zeros((4, 4, 3), np.uint8), 8))
+    data[18:26] = struct.pack("<ii", 60_000, 60_000)
+    with pytest.raises(ContainerError, match="declares more pixels"):
+        read(bytes(data))
