@@ -19,10 +19,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from bitswath.errors import ArchiveError
 from bitswath.packing import frame_bytes
+from bitswath.schema import Schema, parse_json
 
 __all__ = [
     "FRAMES_OFFSET",
@@ -54,19 +55,17 @@ _Extent = Annotated[int, Field(ge=1, le=MAX_EXTENT)]
 _Shape = tuple[_Extent, _Extent, _Extent]
 
 
-class Section(BaseModel):
+class Section(Schema):
     """Where a section lies in the file, in bytes, and its digest."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
     offset: Annotated[int, Field(ge=FRAMES_OFFSET)]
     size: Annotated[int, Field(ge=0)]
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
-class Header(BaseModel):
+class Header(Schema):
     """What the JSON at the end of an archive says."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     codec: dict[str, Any]
     bits: Annotated[int, Field(ge=1, le=8)]
     patch_shape: _Shape
@@ -98,11 +97,9 @@ def read_header(path: Path, size: int) -> Header:
     if hashlib.sha256(body).digest() != digest:
         raise ArchiveError(f"{path}: the header is damaged: its SHA-256 is not the preamble's")
     try:
-        header = Header.model_validate_json(body)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "header"
-        raise ArchiveError(f"{path}: header: {where}: {first['msg']}") from None
+        header = parse_json(Header, body, ArchiveError)
+    except ArchiveError as error:
+        raise ArchiveError(f"{path}: header: {error}") from None
     _check_layout(header, offset, f"{path}: ")
     return header
 

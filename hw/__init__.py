@@ -1,1 +1,1 @@
-"""QONNX to FINN to RTL to simulation: comes with its own issue."""
+"""QONNX to FINN to RTL to simulation: not in this version."""

@@ -23,6 +23,7 @@ __all__ = [
     "TrainConfig",
     "WidthsConfig",
     "load_config",
+    "parse_config",
 ]
 
 Channels = Annotated[int, Field(ge=1, le=4096)]
@@ -65,7 +66,8 @@ class LayerWidths(_Section):
 
 
 class WidthsConfig(_Section):
-    """Bits of weights and activations; 1-bit weights are bipolar."""
+    """Bits of weights and activations; 1-bit weights are bipolar. Residual branches, which are signed, have
+    at least two bits."""
 
     weights: Bits = 4
     activations: Bits = 4

@@ -70,7 +70,7 @@ class TrainingRun:
 
     def fit(self, train: Samples, val: Samples) -> keras.Model:
         """Train all phases, resuming what is there; returns the best quantized model in float32."""
-        self.build("quantized")
+        self.build("quantized")  # refuses a wrong configuration before it claims the folder
         self.folder.mkdir(parents=True, exist_ok=True)
         self._claim_folder(train)
         keras.utils.set_random_seed(self.config.schedule.seed)
@@ -201,7 +201,8 @@ class TrainingRun:
         self.report(phase, epoch, metrics)
 
 
-_COUNTERS: tuple[tuple[Any, Any], ...] = ((0, tf.int64), (0.0, tf.float64), (0, tf.int64))
+_COUNTERS: tuple[tuple[Any, Any], ...] = ((0, tf.int64), (-1.0, tf.float64), (0, tf.int64))
+"""Epochs done, best validation accuracy (below any, so that the first epoch is kept), and its epoch."""
 
 
 def _cosine(peak: float, epochs: int, warmup_epochs: float, steps: int) -> Any:

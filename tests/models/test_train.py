@@ -115,6 +115,13 @@ def test_a_loss_that_is_no_number_ends_the_run(tmp_path: Path) -> None:
         )
 
 
+def test_a_run_that_never_gets_one_right_still_leaves_a_model(tmp_path: Path) -> None:
+    val = samples(30, 1)
+    never = Samples(val.patches, np.full_like(val.labels, 99))
+    trial = run(tmp_path, config(schedule={"epochs": 1, "batch": 32}))
+    assert evaluate(trial.fit(samples(64, 0), never), trial.encode, never) == 0
+
+
 def test_other_data_do_not_take_over_a_folder(tmp_path: Path) -> None:
     settings = config(schedule={"epochs": 1, "batch": 32})
     run(tmp_path, settings).fit(samples(64, 0), samples(30, 1))
