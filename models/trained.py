@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from bitswath.codecs import Codec, PaletteCodec, codec_from_dict
+from bitswath.codecs import Codec, codec_from_dict
 from bitswath.errors import ConfigError
 from bitswath.files import write_atomic
 from bitswath.models.architectures import InputSpec, build_model
@@ -62,8 +62,7 @@ class Trained:
 
 def input_spec(codec: Codec, patch_shape: tuple[int, int, int]) -> InputSpec:
     """What the network is fed: a palette's codes are names of colours and are looked up, others are numbers."""
-    table = codec.values if isinstance(codec, PaletteCodec) else None
-    return InputSpec(codec.code_shape(patch_shape), codec.bits, table)
+    return InputSpec(codec.code_shape(patch_shape), codec.bits, None if codec.numeric else codec.values)
 
 
 def save_trained(folder: Path, info: ModelInfo, model: keras.Model) -> None:

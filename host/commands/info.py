@@ -42,8 +42,7 @@ def command(path: Path, as_json: bool) -> None:
 
 
 def _archive_facts(path: Path) -> dict[str, Any]:
-    archive = open_archive(path)
-    archive.verify()
+    archive = open_archive(path, verify=True)
     return {
         "patches": len(archive),
         "patch shape": list(archive.patch_shape),
