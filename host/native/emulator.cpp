@@ -4,13 +4,9 @@
 #include <pybind11/stl.h>
 
 #include <algorithm>
-#include <atomic>
 #include <map>
-#include <mutex>
-#include <system_error>
-#include <thread>
 
-#include "plan.hpp"
+#include "engine.hpp"
 
 namespace py = pybind11;
 
@@ -18,10 +14,7 @@ namespace bitswath {
 namespace emulator {
 namespace {
 
-struct BackendFault : std::runtime_error {
-    using std::runtime_error::runtime_error;
-};
-
+using Bytes = py::array_t<uint8_t, py::array::c_style>;
 using Int64Array = py::array_t<int64_t, py::array::c_style>;
 
 IntArray view(const py::dict& fields, const char* key) {
@@ -78,94 +71,70 @@ Graph graph_of(const py::tuple& input, const py::list& stages) {
     }
 }
 
-Kernels choose(const std::string& name) {
-#if defined(__x86_64__)
-    if (cpu_has_avx512vnni() && (name == "auto" || name == "avx512vnni")) return avx512vnni_kernels();
-    if (cpu_has_avx2() && (name == "auto" || name == "avx2")) return avx2_kernels();
-#endif
-    if (name == "auto" || name == "scalar") return scalar_kernels();
-    throw BackendFault("kernel '" + name + "' is not one this CPU can run; leave it at 'auto'");
-}
-
-std::vector<std::string> kernel_names() {
-    std::vector<std::string> names{"scalar"};
-    if (cpu_has_avx2()) names.emplace_back("avx2");
-    if (cpu_has_avx512vnni()) names.emplace_back("avx512vnni");
-    return names;
-}
-
-// Frames as they come: dense packed bytes, or codes as uint8 or int64.
-struct Frames {
-    const uint8_t* data;
-    int64_t count, bytes;
-    int bits;   // 0: codes
-    bool wide;  // codes are int64
-
-    bool load(const Plan& plan, uint8_t* arena, int64_t index, int64_t& bad) const {
-        const uint8_t* frame = data + index * bytes;
-        if (bits) return plan.load_packed(arena, frame, bits, bad);
-        if (wide) return plan.load(arena, reinterpret_cast<const int64_t*>(frame), bad);
-        return plan.load(arena, frame, bad);
-    }
-};
-
 class Emulator {
 public:
     Emulator(const py::tuple& input, const py::list& stages, int threads, const std::string& kernel, bool fuse)
-        : kernels_(choose(kernel)), plan_(graph_of(input, stages), kernels_, fuse) {
-        for (int i = 0; i < std::clamp(threads, 1, 1024); ++i) arenas_.emplace_back(plan_.arena_bytes());
-    }
+        : engine_(graph_of(input, stages), kernel, threads, fuse) {}
 
     int64_t frame_bytes(int bits) const {
         if (bits < 1 || bits > 8) throw InputFault("expected codes of 1..8 bits, got " + std::to_string(bits));
-        return (plan_.input().layout.shape.size() * bits + 7) / 8;
+        return (engine_.plan().input().layout.shape.size() * bits + 7) / 8;
     }
 
-    py::object run_packed(const py::array_t<uint8_t, py::array::c_style>& frames, int bits) {
-        const int64_t bytes = frame_bytes(bits);
-        if (frames.ndim() != 2 || frames.shape(1) != bytes)
-            throw InputFault("expected frames of shape (N, " + std::to_string(bytes) + ")");
-        return run({frames.data(), frames.shape(0), bytes, bits, false}, false);
-    }
+    py::object run_packed(const Bytes& frames, int bits) { return run(packed(frames, bits), false); }
 
     py::object run_codes(const py::array& codes, bool taps) {
         const bool wide = py::isinstance<Int64Array>(codes);
-        if (!wide && !py::isinstance<py::array_t<uint8_t, py::array::c_style>>(codes))
-            throw InputFault("expected codes of dtype uint8 or int64 in C order");
-        const auto& dims = plan_.input().dims;
+        if (!wide && !py::isinstance<Bytes>(codes)) throw InputFault("expected codes of dtype uint8 or int64 in C order");
+        const auto& dims = engine_.plan().input().dims;
         if (codes.ndim() != static_cast<int64_t>(dims.size()) + 1 ||
             !std::equal(dims.begin(), dims.end(), codes.shape() + 1))
             throw InputFault("expected codes of shape (N, *input shape)");
-        const int64_t bytes = plan_.input().layout.shape.size() * (wide ? 8 : 1);
+        const int64_t bytes = engine_.plan().input().layout.shape.size() * (wide ? 8 : 1);
         return run({static_cast<const uint8_t*>(codes.data()), codes.shape(0), bytes, 0, wide}, taps);
     }
 
-    void cancel() { cancelled_ = true; }
+    // (tensor, kernel, seconds) for each step, in order.
+    std::vector<std::tuple<std::string, std::string, double>> profile(const Bytes& frames, int bits) {
+        const Frames input = packed(frames, bits);
+        std::vector<double> seconds;
+        {
+            py::gil_scoped_release release;
+            seconds = engine_.profile(input);
+        }
+        std::vector<std::tuple<std::string, std::string, double>> steps;
+        for (const auto& step : engine_.plan().steps())
+            steps.emplace_back(step->name, step->kernel(), seconds[steps.size()]);
+        return steps;
+    }
+
+    void cancel() { engine_.cancel(); }
 
     // (tensor, kernel) for each step, in order.
     std::vector<std::pair<std::string, std::string>> steps() const {
         std::vector<std::pair<std::string, std::string>> steps;
-        for (const auto& step : plan_.steps()) steps.emplace_back(step->name, step->kernel());
+        for (const auto& step : engine_.plan().steps()) steps.emplace_back(step->name, step->kernel());
         return steps;
     }
 
-    std::string kernel() const { return kernels_.name; }
-    int64_t arena_bytes() const { return plan_.arena_bytes(); }
-    int threads() const { return static_cast<int>(arenas_.size()); }
+    std::string kernel() const { return engine_.kernel(); }
+    int64_t worker_bytes() const { return engine_.worker_bytes(); }
+    int threads() const { return engine_.threads(); }
 
 private:
-    struct Sink {
-        const Plan::Tap* tap;
-        uint8_t* data;
-        int64_t bytes;  // a frame
-    };
+    Frames packed(const Bytes& frames, int bits) const {
+        const int64_t bytes = frame_bytes(bits);
+        if (frames.ndim() != 2 || frames.shape(1) != bytes)
+            throw InputFault("expected frames of shape (N, " + std::to_string(bytes) + ")");
+        return {frames.data(), frames.shape(0), bytes, bits, false};
+    }
 
     py::object run(const Frames& frames, bool taps) {
         std::vector<Sink> sinks;
         py::dict arrays;
         py::array last;
-        for (const Plan::Tap& tap : plan_.taps()) {
-            if (!taps && &tap != &plan_.output()) continue;
+        for (const Plan::Tap& tap : engine_.plan().taps()) {
+            if (!taps && &tap != &engine_.plan().output()) continue;
             std::vector<int64_t> shape{frames.count};
             shape.insert(shape.end(), tap.dims.begin(), tap.dims.end());
             last = py::array(tap.wide ? py::dtype::of<int64_t>() : py::dtype::of<int32_t>(), shape);
@@ -175,50 +144,12 @@ private:
         }
         {
             py::gil_scoped_release release;
-            const std::lock_guard<std::mutex> lock(mutex_);
-            run_all(frames, sinks);
+            engine_.run(frames, sinks);
         }
         return taps ? py::object(arrays) : py::object(last);
     }
 
-    void run_all(const Frames& frames, const std::vector<Sink>& sinks) {
-        std::atomic<int64_t> next{0}, failed{frames.count};
-        std::vector<int64_t> bad_values(arenas_.size(), 0), bad_frames(arenas_.size(), frames.count);
-        const auto work = [&](size_t worker) {
-            uint8_t* arena = arenas_[worker].data();
-            for (int64_t i; (i = next++) < failed && !cancelled_;) {
-                if (!frames.load(plan_, arena, i, bad_values[worker])) {
-                    bad_frames[worker] = i;
-                    for (int64_t first = failed; i < first && !failed.compare_exchange_weak(first, i);) continue;
-                    return;
-                }
-                plan_.run(arena);
-                for (const Sink& sink : sinks) plan_.read(*sink.tap, arena, sink.data + i * sink.bytes);
-            }
-        };
-        std::vector<std::thread> helpers;
-        const auto workers = std::min<int64_t>(static_cast<int64_t>(arenas_.size()), frames.count);
-        try {
-            for (int64_t worker = 1; worker < workers; ++worker)
-                helpers.emplace_back(work, static_cast<size_t>(worker));
-        } catch (const std::system_error&) {
-            // No more threads to be had: those that started do the work.
-        }
-        work(0);
-        for (auto& helper : helpers) helper.join();
-        if (cancelled_) throw BackendFault("the emulator was closed while it ran");
-        const auto first = std::min_element(bad_frames.begin(), bad_frames.end());
-        if (*first < frames.count)
-            throw InputFault("frame " + std::to_string(*first) + ": expected codes in " + std::to_string(plan_.lo()) +
-                             ".." + std::to_string(plan_.hi()) + ", got " +
-                             std::to_string(bad_values[first - bad_frames.begin()]));
-    }
-
-    Kernels kernels_;
-    Plan plan_;
-    std::vector<Buffer> arenas_;
-    std::mutex mutex_;
-    std::atomic<bool> cancelled_{false};
+    Engine engine_;
 };
 
 void raise(const char* error, const char* message) {
@@ -243,18 +174,19 @@ void translate(std::exception_ptr pointer) {
 void bind_emulator(py::module_& m) {
     using emulator::Emulator;
     py::register_exception_translator(emulator::translate);
-    m.def("emulator_kernels", emulator::kernel_names, "Names of the emulator's kernel sets this CPU can run.");
+    m.def("emulator_kernels", emulator::kernel_names, "Names of the emulator's kernel sets this CPU can run, quickest last.");
     py::class_<Emulator>(m, "Emulator", "An integer network compiled for this CPU; see bitswath.backends.emulator.")
         .def(py::init<const py::tuple&, const py::list&, int, const std::string&, bool>(), py::arg("input"),
              py::arg("stages"), py::arg("threads"), py::arg("kernel") = "auto", py::arg("fuse") = true)
         .def("frame_bytes", &Emulator::frame_bytes, py::arg("bits"))
         .def("run_packed", &Emulator::run_packed, py::arg("frames").noconvert(), py::arg("bits"))
         .def("run_codes", &Emulator::run_codes, py::arg("codes"), py::arg("taps") = false)
+        .def("profile", &Emulator::profile, py::arg("frames").noconvert(), py::arg("bits"))
         .def("cancel", &Emulator::cancel)
         .def_property_readonly("steps", &Emulator::steps)
         .def_property_readonly("kernel", &Emulator::kernel)
         .def_property_readonly("threads", &Emulator::threads)
-        .def_property_readonly("arena_bytes", &Emulator::arena_bytes);
+        .def_property_readonly("worker_bytes", &Emulator::worker_bytes);
 }
 
 }  // namespace bitswath

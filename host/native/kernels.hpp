@@ -1,9 +1,16 @@
-// The inner loops: one row of one stage at a time. Every set holds the plain loops; sets for a CPU
-// feature compile those again for it and replace the ones that pay off by hand-written code.
+// The inner loops. Every set holds the plain loops; sets for a CPU feature compile those again for it
+// and put hand-written code before them where it pays.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
+#include <vector>
+
+// AMX intrinsics came with GCC 11 and Clang 12.
+#if defined(__x86_64__) && ((defined(__clang__) && __clang_major__ >= 12) || (!defined(__clang__) && __GNUC__ >= 11))
+#define BITSWATH_AMX 1
+#endif
 
 namespace bitswath::emulator {
 
@@ -12,20 +19,45 @@ enum Type : int { u8, s8, s16, s32, s64 };
 constexpr int kTypes = 5;
 constexpr size_t kTypeBytes[kTypes] = {1, 1, 2, 4, 8};
 
-// One row of a convolution group. Weights come in groups of `lanes` along the reduction: output o of
-// pixel p is the sum over k and lane of in[p * step + offsets[k] + lane] * weights(k, o, lane), in
-// blocks of outputs: [outputs / block][k][block][lanes], the last block filled up with zeros.
-struct ConvRow {
+constexpr int64_t kLowest[kTypes] = {0, INT8_MIN, INT16_MIN, INT32_MIN, INT64_MIN};
+constexpr int64_t kHighest[kTypes] = {UINT8_MAX, INT8_MAX, INT16_MAX, INT32_MAX, INT64_MAX};
+
+// A convolution over a few rows of its output, as tiles of neighbouring windows. Window p of tile t starts at
+// element starts[t] + p * step of `in`; the sum for output o is
+//   bias[o] + sum over k and i < chunk of in[start + offsets[k] + i] * weight(o, k, i),
+// weights laid out as [outputs / block][k][chunk / lanes][block][lanes], filled up with zeros.
+// Window p of tile t goes to accumulators (t * tile + p) * stride + o; every window of a tile and every
+// output of a block is written, so that there is no code for remainders. Depthwise convolutions have one
+// input an output, in[... + o], and chunk 1.
+struct ConvRows {
     const void* in;
-    int64_t step;  // elements from one output pixel's window to the next
+    const int32_t* starts;
+    int64_t tiles;
+    int64_t step;
     const int32_t* offsets;
     int64_t depth;  // number of offsets
     const void* weights;
-    int64_t outputs;
-    int64_t pixels;
-    void* acc;       // row of accumulators, pixel by pixel
-    int64_t stride;  // accumulators from one pixel to the next
+    const void* bias;  // as the accumulators
+    int64_t outputs;   // rounded up to whole blocks
+    void* acc;
+    int64_t stride;
 };
+using ConvKernel = void (*)(const ConvRows&);
+
+// A convolution kernel, what it takes, and where it is exact.
+struct ConvForm {
+    const char* name;
+    ConvKernel kernel;
+    Type in, weights, acc;
+    int lanes, chunk, block, tile;
+    bool depthwise;
+    bool pairs;             // adds products of two neighbours in 16 bits, with saturation
+    int64_t least_windows;  // a frame must have at least so many for it to pay
+};
+
+// Elements that kernels may read beyond the last one of a tensor, over whole tiles of windows.
+constexpr int64_t kMostTile = 16;
+constexpr size_t kOverread = 128;
 
 // How accumulators become the codes that a Threshold stage defines; parameters are per channel.
 //   affine: y = base + step * ((clamp(x, lo, hi) * gain + offset) >> shift), modulo 2^32 with int32 gain and
@@ -39,8 +71,23 @@ struct Requantizer {
     const void *thresholds = nullptr, *flip = nullptr;                               // as the accumulators
     const void *lo = nullptr, *hi = nullptr, *gain = nullptr, *offset = nullptr;  // lo, hi as the accumulators
 };
+using RequantizeKernel = void (*)(const Requantizer&, const void* acc, void* out, int64_t pixels, int64_t channels);
 
-using ConvKernel = void (*)(const ConvRow&);
+// The narrow form of affine, on sums that were scaled and shifted when they were made:
+//   z = (saturated to 16 bits(x) * gain + 2^14) >> 15,  y = clamp((z * slice) >> 16, lo, hi) + offset
+// with int16 gain and slice (2^n) per element, repeated to `period` elements, and y modulo 2^8.
+struct NarrowLine {
+    const int16_t *gain = nullptr, *slice = nullptr;
+    int64_t period = 0;
+    int8_t lo = 0, hi = 0, offset = 0;
+};
+// Elements whose parameters a kernel takes at once; `period` is a multiple.
+constexpr int64_t kLineGroup = 64;
+// May read and write no more than `count` elements of `out`; reads accumulators up to a multiple of kLineGroup.
+using LineKernel = void (*)(const NarrowLine&, const void* acc, uint8_t* out, int64_t count);
+// Where in a group of kLineGroup parameters each kernel wants the one of element i.
+using LineOrder = int (*)(int element);
+
 // out[i] = in[i]
 using ConvertKernel = void (*)(const void* in, void* out, int64_t count);
 // out[i] = max(out[i], in[i])
@@ -50,41 +97,46 @@ using AddKernel = void (*)(const void* in, void* acc, int64_t multiplier, int64_
 // acc[p][c * depth + d] = table[c][in[p][c]][d]
 using LookupKernel = void (*)(const void* in, const void* table, void* acc, int64_t pixels, int64_t channels,
                               int64_t entries, int64_t depth);
-using RequantizeKernel = void (*)(const Requantizer&, const void* acc, void* out, int64_t pixels, int64_t channels);
-
-struct PackedConv {
-    ConvKernel kernel = nullptr;  // none: the set has no such kernel
-    int lanes = 1, block = 1;
-    const char* name = "";
-};
+// out[x][r][c] = rows[r][x][c] of bytes: the rows of a window side by side.
+using InterleaveKernel = void (*)(const uint8_t* const* rows, int64_t count, int64_t pixels, int64_t channels,
+                                  uint8_t* out);
+// The largest of each 2 x 2 window: out[x][c] = max(above[2x][c], above[2x + 1][c], below...), pixels of out.
+using Pool2x2Kernel = void (*)(const void* above, const void* below, void* out, int64_t pixels, int64_t channels);
 
 // Tables are indexed by input Type, then by output Type or by accumulator width (0: s32, 1: s64).
 struct Kernels {
     const char* name = "scalar";
-    PackedConv u8_by_s8;         // exact while any sum fits s32
-    bool u8_pairs_s16 = false;   // ... and sums of two products fit s16
-    PackedConv s16_by_s16;       // exact while any sum fits s32
-    ConvKernel conv[kTypes][2];       // lanes 1, block = outputs, weights as wide as the accumulator
-    ConvKernel depthwise[kTypes][2];  // the same with one input a output: weights [k][outputs], in[.. + o]
+    std::vector<ConvForm> convs;      // the quickest first
+    ConvKernel conv[kTypes][2];       // lanes, chunk and tile 1, block = outputs, weights as wide as the accumulator
+    ConvKernel depthwise[kTypes][2];
     ConvertKernel convert[kTypes][kTypes];
     MaxKernel max[kTypes];
+    Pool2x2Kernel pool2x2[kTypes];
     AddKernel add[kTypes][2];
     LookupKernel lookup[kTypes][2];
+    InterleaveKernel interleave;
     RequantizeKernel affine[kTypes];  // s32 accumulators, by output Type
     RequantizeKernel affine64[2][kTypes];
     RequantizeKernel count[2][kTypes];
     RequantizeKernel search[2][kTypes];
+    LineKernel line[2];    // s16, s32 accumulators
+    LineOrder line_order[2];
+    void (*enter)() = nullptr;  // called by a thread before and after it runs kernels
+    void (*leave)() = nullptr;
 };
 
+// The sets this CPU can run, the quickest last; and one of them by name, or that last one by "auto".
+std::vector<std::string> kernel_names();
+bool find_kernels(const std::string& name, Kernels& kernels);
+
 Kernels scalar_kernels();
-bool cpu_has_avx2();
-bool cpu_has_avx512vnni();
 #if defined(__x86_64__)
 Kernels avx2_kernels();
-Kernels avx512vnni_kernels();
+Kernels avx512_kernels();
+Kernels amx_kernels();
+#elif defined(__ARM_NEON) || defined(__aarch64__)
+Kernels neon_kernels();
+Kernels neondot_kernels();
 #endif
-
-// Bytes that a packed kernel may read beyond the last input element.
-constexpr size_t kOverread = 64;
 
 }  // namespace bitswath::emulator

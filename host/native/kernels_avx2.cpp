@@ -31,68 +31,58 @@ struct S16ByS16 {
     }
 };
 
-// `Pixels` x `Blocks` accumulator registers; `w` points to the first of the blocks.
-template <typename Dot, int Pixels, int Blocks>
-BITSWATH_TARGET inline void tile(const ConvRow& row, const typename Dot::In* in, const int8_t* w, int32_t* acc,
-                                 __m256i last) {
-    __m256i sums[Pixels][Blocks];
-    for (int p = 0; p < Pixels; ++p)
-        for (int b = 0; b < Blocks; ++b) sums[p][b] = _mm256_setzero_si256();
-    const int64_t block_bytes = row.depth * 32;
-    for (int64_t k = 0; k < row.depth; ++k, w += 32) {
-        const auto* x = in + row.offsets[k];
+// `Windows` x `Blocks` accumulator registers; `w` points to the first of the blocks.
+template <typename Dot, int Windows, int Blocks>
+BITSWATH_TARGET inline void tile(const ConvRows& rows, const typename Dot::In* in, const int8_t* w,
+                                 const int32_t* bias, int32_t* acc) {
+    __m256i sums[Windows][Blocks];
+    for (int b = 0; b < Blocks; ++b)
+        for (int p = 0; p < Windows; ++p)
+            sums[p][b] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(bias + b * kBlock));
+    const int64_t block_bytes = rows.depth * 32;
+    for (int64_t k = 0; k < rows.depth; ++k, w += 32) {
+        const auto* x = in + rows.offsets[k];
         __m256i weights[Blocks];
         for (int b = 0; b < Blocks; ++b)
             weights[b] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(w + b * block_bytes));
-        for (int p = 0; p < Pixels; ++p) {
+        for (int p = 0; p < Windows; ++p) {
             int32_t group;
-            std::memcpy(&group, x + p * row.step, 4);
+            std::memcpy(&group, x + p * rows.step, 4);
             const __m256i broadcast = _mm256_set1_epi32(group);
             for (int b = 0; b < Blocks; ++b) sums[p][b] = Dot::dot(sums[p][b], broadcast, weights[b]);
         }
     }
-    for (int p = 0; p < Pixels; ++p) {
-        int32_t* out = acc + p * row.stride;
-        for (int b = 0; b + 1 < Blocks; ++b)
-            _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + b * kBlock), sums[p][b]);
-        _mm256_maskstore_epi32(out + (Blocks - 1) * kBlock, last, sums[p][Blocks - 1]);
-    }
+    for (int p = 0; p < Windows; ++p)
+        for (int b = 0; b < Blocks; ++b)
+            _mm256_storeu_si256(reinterpret_cast<__m256i*>(acc + p * rows.stride + b * kBlock), sums[p][b]);
 }
 
-template <typename Dot, int Pixels, int Blocks>
-BITSWATH_TARGET inline int64_t tiles(const ConvRow& row, int64_t p, int64_t o, const int8_t* w, __m256i last) {
-    for (; p + Pixels <= row.pixels; p += Pixels)
-        tile<Dot, Pixels, Blocks>(row, static_cast<const typename Dot::In*>(row.in) + p * row.step, w,
-                                  static_cast<int32_t*>(row.acc) + p * row.stride + o, last);
-    return p;
+template <typename Dot, int Windows, int Blocks>
+BITSWATH_TARGET inline void tiles(const ConvRows& rows, int64_t o) {
+    const auto* weights = static_cast<const int8_t*>(rows.weights) + o / kBlock * rows.depth * 32;
+    auto* acc = static_cast<int32_t*>(rows.acc) + o;
+    for (int64_t t = 0; t < rows.tiles; ++t)
+        tile<Dot, Windows, Blocks>(rows, static_cast<const typename Dot::In*>(rows.in) + rows.starts[t], weights,
+                                   static_cast<const int32_t*>(rows.bias) + o, acc + t * Windows * rows.stride);
 }
 
-template <typename Dot>
-BITSWATH_TARGET void conv(const ConvRow& row) {
-    const auto* weights = static_cast<const int8_t*>(row.weights);
-    const __m256i index = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-    for (int64_t o = 0; o < row.outputs;) {
-        const int64_t left = row.outputs - o;
-        const int blocks = left > kBlock ? 2 : 1;
-        const int64_t in_last = left - (blocks - 1) * kBlock;
-        const __m256i last = _mm256_cmpgt_epi32(_mm256_set1_epi32(in_last < kBlock ? in_last : kBlock), index);
-        const int8_t* w = weights + o / kBlock * row.depth * 32;
-        if (blocks == 2)
-            tiles<Dot, 1, 2>(row, tiles<Dot, 4, 2>(row, 0, o, w, last), o, w, last);
-        else
-            tiles<Dot, 1, 1>(row, tiles<Dot, 8, 1>(row, 0, o, w, last), o, w, last);
-        o += blocks * kBlock;
-    }
+template <typename Dot, int Windows>
+BITSWATH_TARGET void conv(const ConvRows& rows) {
+    int64_t o = 0;
+    for (; o + 2 * kBlock <= rows.outputs; o += 2 * kBlock) tiles<Dot, Windows, 2>(rows, o);
+    if (o < rows.outputs) tiles<Dot, Windows, 1>(rows, o);
 }
 
 }  // namespace
 
 Kernels avx2_kernels() {
     Kernels k = loops();
-    k.name = "avx2";
-    k.u8_by_s8 = {conv<U8ByS8>, U8ByS8::lanes, kBlock, "vpmaddubsw"};
-    k.u8_pairs_s16 = true;
-    k.s16_by_s16 = {conv<S16ByS16>, S16ByS16::lanes, kBlock, "vpmaddwd"};
+    k.convs = {
+        {"vpmaddubsw", conv<U8ByS8, 4>, u8, s8, s32, 4, 4, kBlock, 4, false, true, 2},
+        {"vpmaddubsw", conv<U8ByS8, 1>, u8, s8, s32, 4, 4, kBlock, 1, false, true, 1},
+        {"vpmaddwd", conv<S16ByS16, 4>, s16, s16, s32, 2, 2, kBlock, 4, false, false, 2},
+        {"vpmaddwd", conv<S16ByS16, 1>, s16, s16, s32, 2, 2, kBlock, 1, false, false, 1},
+    };
     return k;
 }
 

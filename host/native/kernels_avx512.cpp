@@ -14,11 +14,10 @@ namespace bitswath::emulator {
 namespace {
 #include "kernels_loops.hpp"
 
-constexpr int kBlock = 16;
+constexpr int kBlock = 16;  // outputs a register
 
 struct U8ByS8 {
     using In = uint8_t;
-    static constexpr int lanes = 4;
     BITSWATH_TARGET static inline __m512i dot(__m512i acc, __m512i x, __m512i w) {
         return _mm512_dpbusd_epi32(acc, x, w);
     }
@@ -26,65 +25,119 @@ struct U8ByS8 {
 
 struct S16ByS16 {
     using In = int16_t;
-    static constexpr int lanes = 2;
     BITSWATH_TARGET static inline __m512i dot(__m512i acc, __m512i x, __m512i w) {
         return _mm512_dpwssd_epi32(acc, x, w);
     }
 };
 
-// `Pixels` x `Blocks` accumulator registers; `w` points to the first of the blocks.
-template <typename Dot, int Pixels, int Blocks>
-BITSWATH_TARGET inline void tile(const ConvRow& row, const typename Dot::In* in, const int8_t* w, int32_t* acc,
-                                 __mmask16 last) {
-    __m512i sums[Pixels][Blocks];
-    for (int p = 0; p < Pixels; ++p)
-        for (int b = 0; b < Blocks; ++b) sums[p][b] = _mm512_setzero_si512();
-    const int64_t block_bytes = row.depth * 64;
-    for (int64_t k = 0; k < row.depth; ++k, w += 64) {
+// `Windows` x `Blocks` accumulator registers; `w` points to the first of the blocks.
+template <typename Dot, int Windows, int Blocks>
+BITSWATH_TARGET inline void tile(const ConvRows& rows, const typename Dot::In* in, const int8_t* w,
+                                 const int32_t* bias, int32_t* acc) {
+    __m512i sums[Windows][Blocks];
+    for (int b = 0; b < Blocks; ++b) {
+        const __m512i start = _mm512_loadu_si512(bias + b * kBlock);
+        for (int p = 0; p < Windows; ++p) sums[p][b] = start;
+    }
+    const int64_t block_bytes = rows.depth * 64;
+    for (int64_t k = 0; k < rows.depth; ++k, w += 64) {
         __m512i weights[Blocks];
         for (int b = 0; b < Blocks; ++b) weights[b] = _mm512_loadu_si512(w + b * block_bytes);
-        const auto* x = in + row.offsets[k];
-        for (int p = 0; p < Pixels; ++p) {
+        const auto* x = in + rows.offsets[k];
+        for (int p = 0; p < Windows; ++p) {
             int32_t group;
-            std::memcpy(&group, x + p * row.step, 4);
+            std::memcpy(&group, x + p * rows.step, 4);
             const __m512i broadcast = _mm512_set1_epi32(group);
             for (int b = 0; b < Blocks; ++b) sums[p][b] = Dot::dot(sums[p][b], broadcast, weights[b]);
         }
     }
-    for (int p = 0; p < Pixels; ++p) {
-        int32_t* out = acc + p * row.stride;
-        for (int b = 0; b + 1 < Blocks; ++b) _mm512_storeu_si512(out + b * kBlock, sums[p][b]);
-        _mm512_mask_storeu_epi32(out + (Blocks - 1) * kBlock, last, sums[p][Blocks - 1]);
+    for (int p = 0; p < Windows; ++p)
+        for (int b = 0; b < Blocks; ++b) _mm512_storeu_si512(acc + p * rows.stride + b * kBlock, sums[p][b]);
+}
+
+template <typename Dot, int Windows, int Blocks>
+BITSWATH_TARGET inline void tiles(const ConvRows& rows, int64_t o) {
+    const auto* weights = static_cast<const int8_t*>(rows.weights) + o / kBlock * rows.depth * 64;
+    auto* acc = static_cast<int32_t*>(rows.acc) + o;
+    for (int64_t t = 0; t < rows.tiles; ++t)
+        tile<Dot, Windows, Blocks>(rows, static_cast<const typename Dot::In*>(rows.in) + rows.starts[t], weights,
+                                   static_cast<const int32_t*>(rows.bias) + o, acc + t * Windows * rows.stride);
+}
+
+// Two blocks share a broadcast as long as there are two.
+template <typename Dot, int Windows>
+BITSWATH_TARGET void conv(const ConvRows& rows) {
+    int64_t o = 0;
+    for (; o + 2 * kBlock <= rows.outputs; o += 2 * kBlock) tiles<Dot, Windows, 2>(rows, o);
+    if (o < rows.outputs) tiles<Dot, Windows, 1>(rows, o);
+}
+
+// Sixteen-bit sums of one product a channel and tap, 32 channels a register.
+template <typename In>
+BITSWATH_TARGET inline __m512i widened(const In* x) {
+    if constexpr (sizeof(In) == 2) return _mm512_loadu_si512(x);
+    const __m256i bytes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x));
+    return In(-1) < In(0) ? _mm512_cvtepi8_epi16(bytes) : _mm512_cvtepu8_epi16(bytes);
+}
+
+template <typename In, int Windows>
+BITSWATH_TARGET void depthwise(const ConvRows& rows) {
+    for (int64_t o = 0; o < rows.outputs; o += 32) {
+        const __m512i bias = _mm512_loadu_si512(static_cast<const int16_t*>(rows.bias) + o);
+        for (int64_t t = 0; t < rows.tiles; ++t) {
+            const In* in = static_cast<const In*>(rows.in) + rows.starts[t] + o;
+            const auto* w = static_cast<const int16_t*>(rows.weights) + o / 32 * rows.depth * 32;
+            __m512i sums[Windows];
+            for (int p = 0; p < Windows; ++p) sums[p] = bias;
+            for (int64_t k = 0; k < rows.depth; ++k, w += 32) {
+                const __m512i weights = _mm512_loadu_si512(w);
+                for (int p = 0; p < Windows; ++p)
+                    sums[p] = _mm512_add_epi16(
+                        sums[p], _mm512_mullo_epi16(widened(in + rows.offsets[k] + p * rows.step), weights));
+            }
+            int16_t* acc = static_cast<int16_t*>(rows.acc) + t * Windows * rows.stride + o;
+            for (int p = 0; p < Windows; ++p) _mm512_storeu_si512(acc + p * rows.stride, sums[p]);
+        }
     }
 }
 
-template <typename Dot, int Pixels, int Blocks>
-BITSWATH_TARGET inline int64_t tiles(const ConvRow& row, int64_t p, int64_t o, const int8_t* w, __mmask16 last) {
-    for (; p + Pixels <= row.pixels; p += Pixels)
-        tile<Dot, Pixels, Blocks>(row, static_cast<const typename Dot::In*>(row.in) + p * row.step, w,
-                                  static_cast<int32_t*>(row.acc) + p * row.stride + o, last);
-    return p;
+// Sixteen-bit sums of 64 elements in two registers, in the order of their packing, to codes.
+BITSWATH_TARGET inline __m512i line_codes(const NarrowLine& line, int64_t at, __m512i x0, __m512i x1) {
+    const __m512i z0 = _mm512_mulhrs_epi16(x0, _mm512_loadu_si512(line.gain + at));
+    const __m512i z1 = _mm512_mulhrs_epi16(x1, _mm512_loadu_si512(line.gain + at + 32));
+    const __m512i y0 = _mm512_mulhi_epi16(z0, _mm512_loadu_si512(line.slice + at));
+    const __m512i y1 = _mm512_mulhi_epi16(z1, _mm512_loadu_si512(line.slice + at + 32));
+    const __m512i low = _mm512_max_epi8(_mm512_packs_epi16(y0, y1), _mm512_set1_epi8(line.lo));
+    return _mm512_add_epi8(_mm512_min_epi8(low, _mm512_set1_epi8(line.hi)), _mm512_set1_epi8(line.offset));
 }
 
-template <typename Dot>
-BITSWATH_TARGET void conv(const ConvRow& row) {
-    const auto* weights = static_cast<const int8_t*>(row.weights);
-    for (int64_t o = 0; o < row.outputs;) {
-        const int64_t left = row.outputs - o;
-        const int blocks = left > kBlock ? 2 : 1;
-        const int64_t in_last = left - (blocks - 1) * kBlock;
-        const auto last = static_cast<__mmask16>(in_last >= kBlock ? 0xFFFF : (1 << in_last) - 1);
-        const int8_t* w = weights + o / kBlock * row.depth * 64;
-        if (blocks == 2) {
-            int64_t p = tiles<Dot, 8, 2>(row, 0, o, w, last);
-            p = tiles<Dot, 4, 2>(row, p, o, w, last);
-            tiles<Dot, 1, 2>(row, p, o, w, last);
-        } else {
-            int64_t p = tiles<Dot, 16, 1>(row, 0, o, w, last);
-            p = tiles<Dot, 4, 1>(row, p, o, w, last);
-            tiles<Dot, 1, 1>(row, p, o, w, last);
-        }
-        o += blocks * kBlock;
+BITSWATH_TARGET inline __mmask64 first_of(int64_t count) {
+    return count >= 64 ? ~__mmask64{0} : (__mmask64{1} << count) - 1;
+}
+
+BITSWATH_TARGET void line_s32(const NarrowLine& line, const void* acc, uint8_t* out, int64_t count) {
+    const auto* x = static_cast<const int32_t*>(acc);
+    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    for (int64_t i = 0, at = 0; i < count; i += 64, at = at + 64 == line.period ? 0 : at + 64) {
+        const __m512i x0 = _mm512_packs_epi32(_mm512_loadu_si512(x + i), _mm512_loadu_si512(x + i + 16));
+        const __m512i x1 = _mm512_packs_epi32(_mm512_loadu_si512(x + i + 32), _mm512_loadu_si512(x + i + 48));
+        const __m512i codes = _mm512_permutexvar_epi32(order, line_codes(line, at, x0, x1));
+        _mm512_mask_storeu_epi8(out + i, first_of(count - i), codes);
+    }
+}
+
+// Each 128-bit lane of a packed pair holds four elements of either half.
+int line_s32_order(int element) {
+    const int quad = element / 4 % 16, source = quad / 4, lane = quad % 4;
+    return source / 2 * 32 + lane * 8 + source % 2 * 4 + element % 4;
+}
+
+BITSWATH_TARGET void line_s16(const NarrowLine& line, const void* acc, uint8_t* out, int64_t count) {
+    const auto* x = static_cast<const int16_t*>(acc);
+    const __m512i order = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);
+    for (int64_t i = 0, at = 0; i < count; i += 64, at = at + 64 == line.period ? 0 : at + 64) {
+        const __m512i packed = line_codes(line, at, _mm512_loadu_si512(x + i), _mm512_loadu_si512(x + i + 32));
+        _mm512_mask_storeu_epi8(out + i, first_of(count - i), _mm512_permutexvar_epi64(order, packed));
     }
 }
 
@@ -113,12 +166,20 @@ BITSWATH_TARGET void affine_u8(const Requantizer& r, const void* acc, void* out,
 
 }  // namespace
 
-Kernels avx512vnni_kernels() {
+Kernels avx512_kernels() {
     Kernels k = loops();
-    k.name = "avx512vnni";
-    k.u8_by_s8 = {conv<U8ByS8>, U8ByS8::lanes, kBlock, "vpdpbusd"};
-    k.s16_by_s16 = {conv<S16ByS16>, S16ByS16::lanes, kBlock, "vpdpwssd"};
+    k.convs = {
+        {"depthwise16", depthwise<uint8_t, 4>, u8, s16, s16, 1, 1, 32, 4, true, false, 1},
+        {"depthwise16", depthwise<int8_t, 4>, s8, s16, s16, 1, 1, 32, 4, true, false, 1},
+        {"vpdpbusd", conv<U8ByS8, 8>, u8, s8, s32, 4, 4, kBlock, 8, false, false, 2},
+        {"vpdpbusd", conv<U8ByS8, 1>, u8, s8, s32, 4, 4, kBlock, 1, false, false, 1},
+        {"vpdpwssd", conv<S16ByS16, 8>, s16, s16, s32, 2, 2, kBlock, 8, false, false, 2},
+        {"vpdpwssd", conv<S16ByS16, 1>, s16, s16, s32, 2, 2, kBlock, 1, false, false, 1},
+    };
     k.affine[u8] = affine_u8;
+    k.line[0] = line_s16;
+    k.line[1] = line_s32;
+    k.line_order[1] = line_s32_order;
     return k;
 }
 

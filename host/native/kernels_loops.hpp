@@ -3,34 +3,80 @@
 // the compiler vectorize them for that CPU feature. No include guard on purpose.
 
 template <typename In, typename Acc>
-BITSWATH_TARGET void conv_loop(const ConvRow& row) {
-    const auto* in = static_cast<const In*>(row.in);
-    const int64_t outputs = row.outputs;
-    for (int64_t p = 0; p < row.pixels; ++p, in += row.step) {
-        Acc* __restrict acc = static_cast<Acc*>(row.acc) + p * row.stride;
-        const Acc* __restrict w = static_cast<const Acc*>(row.weights);
-        for (int64_t o = 0; o < outputs; ++o) acc[o] = 0;
-        for (int64_t k = 0; k < row.depth; ++k, w += outputs) {
-            const Acc x = static_cast<Acc>(in[row.offsets[k]]);
+BITSWATH_TARGET void conv_loop(const ConvRows& rows) {
+    const int64_t outputs = rows.outputs;
+    for (int64_t t = 0; t < rows.tiles; ++t) {
+        const In* in = static_cast<const In*>(rows.in) + rows.starts[t];
+        Acc* __restrict acc = static_cast<Acc*>(rows.acc) + t * rows.stride;
+        const Acc* __restrict w = static_cast<const Acc*>(rows.weights);
+        std::memcpy(acc, rows.bias, outputs * sizeof(Acc));
+        for (int64_t k = 0; k < rows.depth; ++k, w += outputs) {
+            const Acc x = static_cast<Acc>(in[rows.offsets[k]]);
             for (int64_t o = 0; o < outputs; ++o) acc[o] += x * w[o];
         }
     }
 }
 
 template <typename In, typename Acc>
-BITSWATH_TARGET void depthwise_loop(const ConvRow& row) {
-    const auto* in = static_cast<const In*>(row.in);
-    const int64_t outputs = row.outputs;
-    for (int64_t p = 0; p < row.pixels; ++p, in += row.step) {
-        Acc* __restrict acc = static_cast<Acc*>(row.acc) + p * row.stride;
-        const Acc* __restrict w = static_cast<const Acc*>(row.weights);
-        for (int64_t o = 0; o < outputs; ++o) acc[o] = 0;
-        for (int64_t k = 0; k < row.depth; ++k, w += outputs) {
-            const In* __restrict x = in + row.offsets[k];
+BITSWATH_TARGET void depthwise_loop(const ConvRows& rows) {
+    const int64_t outputs = rows.outputs;
+    for (int64_t t = 0; t < rows.tiles; ++t) {
+        const In* in = static_cast<const In*>(rows.in) + rows.starts[t];
+        Acc* __restrict acc = static_cast<Acc*>(rows.acc) + t * rows.stride;
+        const Acc* __restrict w = static_cast<const Acc*>(rows.weights);
+        std::memcpy(acc, rows.bias, outputs * sizeof(Acc));
+        for (int64_t k = 0; k < rows.depth; ++k, w += outputs) {
+            const In* __restrict x = in + rows.offsets[k];
             for (int64_t o = 0; o < outputs; ++o) acc[o] += static_cast<Acc>(x[o]) * w[o];
         }
     }
 }
+
+template <typename T>
+BITSWATH_TARGET void pool2x2_loop(const void* above, const void* below, void* out, int64_t pixels, int64_t channels) {
+    const T *__restrict a = static_cast<const T*>(above), *__restrict b = static_cast<const T*>(below);
+    T* __restrict y = static_cast<T*>(out);
+    for (int64_t p = 0; p < pixels; ++p, a += 2 * channels, b += 2 * channels, y += channels)
+        for (int64_t c = 0; c < channels; ++c) {
+            const T upper = a[c] > a[channels + c] ? a[c] : a[channels + c];
+            const T lower = b[c] > b[channels + c] ? b[c] : b[channels + c];
+            y[c] = upper > lower ? upper : lower;
+        }
+}
+
+// Up to Step channels are copied as one word, whose surplus the next copy overwrites.
+template <int Step>
+BITSWATH_TARGET void interleave_words(const uint8_t* const* rows, int64_t count, int64_t pixels, int64_t channels,
+                                      uint8_t* out) {
+    for (int64_t x = 0; x < pixels; ++x)
+        for (int64_t r = 0; r < count; ++r, out += channels) std::memcpy(out, rows[r] + x * channels, Step);
+}
+
+BITSWATH_TARGET inline void interleave_loop(const uint8_t* const* rows, int64_t count, int64_t pixels,
+                                            int64_t channels, uint8_t* out) {
+    if (channels <= 4) return interleave_words<4>(rows, count, pixels, channels, out);
+    if (channels <= 8) return interleave_words<8>(rows, count, pixels, channels, out);
+    for (int64_t x = 0; x < pixels; ++x)
+        for (int64_t r = 0; r < count; ++r, out += channels) std::memcpy(out, rows[r] + x * channels, channels);
+}
+
+template <typename Acc>
+BITSWATH_TARGET void line_loop(const NarrowLine& line, const void* acc, uint8_t* out, int64_t count) {
+    const Acc* __restrict x = static_cast<const Acc*>(acc);
+    for (int64_t first = 0; first < count; first += line.period) {
+        const int64_t n = count - first < line.period ? count - first : line.period;
+        for (int64_t i = 0; i < n; ++i) {
+            const int32_t low = x[first + i] < INT16_MIN ? INT16_MIN : static_cast<int32_t>(x[first + i]);
+            const int32_t narrow = low > INT16_MAX ? INT16_MAX : low;
+            const int32_t z = (narrow * line.gain[i] + (1 << 14)) >> 15;
+            const int32_t code = z * line.slice[i] >> 16;
+            const int32_t above = code < line.lo ? line.lo : code;
+            out[first + i] = static_cast<uint8_t>((above > line.hi ? line.hi : above) + line.offset);
+        }
+    }
+}
+
+inline int in_order(int element) { return element; }
 
 template <typename In, typename Out>
 BITSWATH_TARGET void convert_loop(const void* in, void* out, int64_t count) {
@@ -139,6 +185,7 @@ void fill_from(Kernels& k, Type in) {
     k.convert[in][s32] = convert_loop<In, int32_t>;
     k.convert[in][s64] = convert_loop<In, int64_t>;
     k.max[in] = max_loop<In>;
+    k.pool2x2[in] = pool2x2_loop<In>;
     k.add[in][0] = add_loop<In, int32_t>;
     k.add[in][1] = add_loop<In, int64_t>;
     k.lookup[in][0] = lookup_loop<In, int32_t>;
@@ -158,6 +205,10 @@ void fill_to(Kernels& k, Type out) {
 
 inline Kernels loops() {
     Kernels k{};
+    k.interleave = interleave_loop;
+    k.line[0] = line_loop<int16_t>;
+    k.line[1] = line_loop<int32_t>;
+    k.line_order[0] = k.line_order[1] = in_order;
     fill_from<uint8_t>(k, u8);
     fill_from<int8_t>(k, s8);
     fill_from<int16_t>(k, s16);

@@ -39,38 +39,49 @@ struct Layout {
     }
 };
 
-// One executable stage. `run` touches the arena only, so that threads with an arena each share a plan.
+// What a worker computes a frame in: all tensors, and room for the step at hand.
+struct Frame {
+    uint8_t* arena;
+    uint8_t* scratch;
+};
+
+// One executable stage. `run` computes some rows of its output, `first` up to `last`, which need not be in
+// order and may run on several workers that share an arena.
 class Step {
 public:
     virtual ~Step() = default;
-    virtual void run(uint8_t* arena) const = 0;
+    virtual void run(const Frame& frame, int64_t first, int64_t last) const = 0;
     virtual std::string kernel() const = 0;
+    virtual int64_t scratch_bytes() const { return 0; }
+    virtual int64_t rows() const { return 1; }
 
     std::string name;
 };
 
-// What a step is built from.
+// What a step is built from: a stage, and those of its successors that it computes at once.
 struct StepContext {
     const Kernels& kernels;
-    const Stage& stage;
-    const Stage* threshold;  // fused into this step, or null
     const Graph& graph;
     const std::vector<Layout>& layouts;
-    int output;       // tensor number
-    int64_t scratch;  // bytes from the arena's start
+    const Stage& stage;
+    const Stage* threshold;  // or null
+    const Stage* pool;       // a MaxPool of 2 x 2 after the threshold, or null
+    int output;              // tensor number
+
+    const Tensor& tensor(int number) const { return graph.tensors()[number]; }
+    const Tensor& sums() const { return tensor(graph.tensor(stage.name)); }
 };
 
 std::unique_ptr<Step> make_conv(const StepContext& context);
 std::unique_ptr<Step> make_step(const StepContext& context);
-int64_t scratch_bytes(const Stage& stage, const Graph& graph);
 Type narrowest(const Tensor& tensor);
 bool needs_s64(int64_t bound);
-// The packed kernel's input type that suits this convolution best; false if none does.
-bool packed_input(const Stage& stage, const Tensor& in, const Kernels& kernels, Type& type);
+// The stored type of its input that suits the best exact kernel for this convolution; false if any will do.
+bool wanted_input(const Stage& stage, const Graph& graph, const Kernels& kernels, Type& type);
 
 class Plan {
 public:
-    // `fuse`: thresholds run inside the stage that feeds them, whose own tensor is then not kept.
+    // `fuse`: thresholds and max-pools run inside the stage that feeds them, whose own tensor is then not kept.
     Plan(const Graph& graph, const Kernels& kernels, bool fuse);
 
     struct Tap {
@@ -81,6 +92,8 @@ public:
     };
 
     int64_t arena_bytes() const { return arena_bytes_; }
+    int64_t scratch_bytes() const { return scratch_bytes_; }
+    const Kernels& kernels() const { return kernels_; }
     const std::vector<std::unique_ptr<Step>>& steps() const { return steps_; }
     const std::vector<Tap>& taps() const { return taps_; }  // every kept tensor; the output is the last
     const Tap& input() const { return taps_.front(); }
@@ -91,7 +104,6 @@ public:
     bool load(uint8_t* arena, const uint8_t* codes, int64_t& bad) const;
     bool load(uint8_t* arena, const int64_t* codes, int64_t& bad) const;
     bool load_packed(uint8_t* arena, const uint8_t* frame, int bits, int64_t& bad) const;
-    void run(uint8_t* arena) const;
     // Copies a tensor out as int32 or int64 in C order.
     void read(const Tap& tap, uint8_t* arena, void* out) const;
     int64_t lo() const { return lo_; }
@@ -106,7 +118,7 @@ private:
     std::vector<Layout> layouts_;
     std::vector<std::unique_ptr<Step>> steps_;
     std::vector<Tap> taps_;
-    int64_t lo_ = 0, hi_ = 0, arena_bytes_ = 0, unpacked_ = 0, scratch_ = 0;
+    int64_t lo_ = 0, hi_ = 0, arena_bytes_ = 0, unpacked_ = 0, scratch_bytes_ = 0;
 };
 
 }  // namespace bitswath::emulator

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <limits>
+#include <numeric>
+
+#include "narrow.hpp"
 
 namespace bitswath::emulator {
 namespace {
@@ -10,31 +13,24 @@ constexpr int64_t kMostCounted = 24;
 constexpr int64_t kMostOnALine = 4096;
 constexpr int64_t kMostThresholds = int64_t{1} << 26;  // of all channels together
 
-// The thresholds of one channel on direction * x, cut to what x can reach.
-struct Row {
-    bool falling = false;
-    int64_t always = 0;              // thresholds that every x reaches
-    std::vector<int64_t> reachable;  // those that some x reaches and some does not
-};
-
-Row row_of(const Stage& stage, const Tensor& in, int64_t channel) {
-    const int64_t count = stage.values.shape[1];
-    const int64_t* first = stage.values.data + (stage.values.shape[0] > 1 ? channel * count : 0);
-    Row row;
-    row.falling = stage.directions[stage.directions.size() > 1 ? channel : 0] < 0;
-    const int64_t lo = row.falling ? -in.hi[channel] : in.lo[channel];
-    const int64_t hi = row.falling ? -in.lo[channel] : in.hi[channel];
-    const int64_t* reached = std::upper_bound(first, first + count, lo);
-    row.always = reached - first;
-    row.reachable.assign(reached, std::upper_bound(reached, first + count, hi));
-    return row;
-}
-
 bool fits_s32(int64_t value) {
     return value >= std::numeric_limits<int32_t>::min() && value <= std::numeric_limits<int32_t>::max();
 }
 
 }  // namespace
+
+ThresholdRow threshold_row(const Stage& stage, const Tensor& in, int64_t channel) {
+    const int64_t count = stage.values.shape[1];
+    const int64_t* first = stage.values.data + (stage.values.shape[0] > 1 ? channel * count : 0);
+    ThresholdRow row;
+    row.falling = stage.directions[stage.directions.size() > 1 ? channel : 0] < 0;
+    row.lo = row.falling ? -in.hi[channel] : in.lo[channel];
+    row.hi = row.falling ? -in.lo[channel] : in.hi[channel];
+    const int64_t* reached = std::upper_bound(first, first + count, row.lo);
+    row.always = reached - first;
+    row.reachable.assign(reached, std::upper_bound(reached, first + count, row.hi));
+    return row;
+}
 
 // A line m * x + b, x counted from t[0] - 1, must be at least k << s at lower point k (x = t[k - 1]; x = 0 for
 // k = 0) and below k << s at upper point k (x = t[k - 1] - 1; the last x for k = n + 1). For a given m the
@@ -72,7 +68,7 @@ bool Finish::make_affine(const Stage& stage, const Tensor& in, int64_t limit) {
     ends.assign(2 * channels, 0);
     lines.assign(2 * channels, 0);
     for (int64_t c = 0; c < channels; ++c) {
-        const Row row = row_of(stage, in, c);
+        const ThresholdRow row = threshold_row(stage, in, c);
         uint64_t gain = 0, offset = static_cast<uint64_t>(row.always) << shift;
         if (!row.reachable.empty()) {
             const Line line = fit_line(row.reachable, shift);
@@ -99,9 +95,9 @@ void Finish::make_rows(const Stage& stage, const Tensor& in) {
     auto& storage = std::get<std::vector<Acc>>(rows_);
     const int64_t channels = in.shape.c;
     int64_t columns = 0;
-    std::vector<Row> rows;
+    std::vector<ThresholdRow> rows;
     for (int64_t c = 0; c < channels; ++c) {
-        rows.push_back(row_of(stage, in, c));
+        rows.push_back(threshold_row(stage, in, c));
         columns = std::max(columns, rows.back().always + static_cast<int64_t>(rows.back().reachable.size()));
     }
     const bool search = columns > kMostCounted;
@@ -115,13 +111,12 @@ void Finish::make_rows(const Stage& stage, const Tensor& in) {
     storage.assign(channels * (columns + 1), 0);
     Acc* thresholds = storage.data() + channels;
     for (int64_t c = 0; c < channels; ++c) {
-        const Row& row = rows[c];
-        const int64_t lo = row.falling ? -in.hi[c] : in.lo[c], hi = row.falling ? -in.lo[c] : in.hi[c];
+        const ThresholdRow& row = rows[c];
         storage[c] = row.falling ? -1 : 0;
         for (int64_t t = 0; t < columns; ++t) {
             const int64_t from = t - row.always;
             const bool known = from < static_cast<int64_t>(row.reachable.size());
-            const int64_t value = from < 0 ? lo : known ? row.reachable[from] : hi + 1;
+            const int64_t value = from < 0 ? row.lo : known ? row.reachable[from] : row.hi + 1;
             thresholds[search ? c * columns + t : t * channels + c] = static_cast<Acc>(value - row.falling);
         }
     }
@@ -131,14 +126,17 @@ void Finish::make_rows(const Stage& stage, const Tensor& in) {
     name_ = search ? "search" : "count";
 }
 
-Finish Finish::store(const Kernels& kernels, bool wide, Type out) {
+Finish Finish::store(const Kernels& kernels, Type acc, Type out) {
     Finish finish;
-    finish.convert_ = kernels.convert[wide ? s64 : s32][out];
+    finish.convert_ = kernels.convert[acc][out];
+    finish.acc_bytes_ = static_cast<int64_t>(kTypeBytes[acc]);
+    finish.out_bytes_ = static_cast<int64_t>(kTypeBytes[out]);
     return finish;
 }
 
-Finish Finish::threshold(const Kernels& kernels, const Stage& stage, const Tensor& in, bool wide, Type out) {
-    Finish finish;
+Finish Finish::threshold(const Kernels& kernels, const Stage& stage, const Tensor& in, Type acc, Type out) {
+    const bool wide = acc == s64;
+    Finish finish = store(kernels, acc, out);
     finish.parameters_.base = stage.base;
     finish.parameters_.step = stage.step;
     constexpr int64_t largest = std::numeric_limits<int32_t>::max();
@@ -162,11 +160,57 @@ Finish Finish::threshold(const Kernels& kernels, const Stage& stage, const Tenso
     return finish;
 }
 
-void Finish::run(const void* acc, void* out, int64_t pixels, int64_t channels) const {
-    if (requantize_)
-        requantize_(parameters_, acc, out, pixels, channels);
-    else
-        convert_(acc, out, pixels * channels);
+bool Finish::narrow(const Kernels& kernels, const Stage& stage, const Tensor& in, Type out, const Headroom& headroom,
+                    Finish& finish, Scale& scale) {
+    if ((out != u8 && out != s8) || stage.step != 1 || headroom.acc == s64) return false;
+    std::vector<NarrowChannel> channels;
+    if (!narrow_channels(stage, in, headroom, channels)) return false;
+    const int half = half_of(stage.values.shape[1]);
+    finish = store(kernels, headroom.acc, out);
+    finish.name_ = "narrow";
+    finish.line_ = kernels.line[headroom.acc == s32];
+    finish.line_order_ = kernels.line_order[headroom.acc == s32];
+    finish.narrow_.lo = static_cast<int8_t>(-half);
+    finish.narrow_.hi = static_cast<int8_t>(stage.values.shape[1] - half);
+    finish.narrow_.offset = static_cast<int8_t>(half + stage.base);
+    for (const NarrowChannel& channel : channels) {
+        scale.factor.push_back(channel.factor);
+        scale.bias.push_back(channel.bias);
+        finish.gains_.push_back(channel.gain);
+        finish.slices_.push_back(channel.slice);
+    }
+    return true;
+}
+
+// Where pixels lie back to back, a row is one run of elements, and parameters repeat.
+void Finish::set_stride(int64_t channels, int64_t stride) {
+    if (!line_) return;
+    const int64_t group = kLineGroup;
+    narrow_.period = channels == stride ? std::lcm(channels, group) : (channels + group - 1) / group * group;
+    const auto spread = [this, channels](const std::vector<int16_t>& values) {
+        std::vector<int16_t> out(narrow_.period);
+        for (int64_t i = 0; i < narrow_.period; ++i)
+            out[i / kLineGroup * kLineGroup + line_order_(static_cast<int>(i % kLineGroup))] = values[i % channels];
+        return out;
+    };
+    gains_ = spread(gains_);
+    slices_ = spread(slices_);
+    narrow_.gain = gains_.data();
+    narrow_.slice = slices_.data();
+}
+
+void Finish::run(const void* acc, uint8_t* out, int64_t pixels, int64_t channels, int64_t stride) const {
+    const bool joined = stride == channels;
+    const int64_t runs = joined ? 1 : pixels, length = joined ? pixels : 1;
+    const auto* from = static_cast<const uint8_t*>(acc);
+    for (int64_t i = 0; i < runs; ++i, from += stride * acc_bytes_, out += channels * out_bytes_) {
+        if (line_)
+            line_(narrow_, from, out, length * channels);
+        else if (requantize_)
+            requantize_(parameters_, from, out, length, channels);
+        else
+            convert_(from, out, length * channels);
+    }
 }
 
 }  // namespace bitswath::emulator

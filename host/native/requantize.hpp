@@ -1,4 +1,4 @@
-// From a row of accumulators to a row of the output tensor: stored as they are, or through thresholds.
+// From accumulators to the codes of the output tensor: stored as they are, or through thresholds.
 #pragma once
 
 #include <tuple>
@@ -9,20 +9,40 @@
 
 namespace bitswath::emulator {
 
+// What a step must make its accumulators be: factor[c] * x + bias[c].
+struct Scale {
+    std::vector<int64_t> factor, bias;
+};
+
+// How far a step can scale its accumulators of type `acc`: up to most[c] per channel, all alike if `uniform`;
+// `bound` is the largest magnitude of any partial sum before scaling.
+struct Headroom {
+    std::vector<int64_t> most;
+    bool uniform;
+    Type acc;
+    int64_t bound;
+};
+
 class Finish {
 public:
     Finish() = default;
     Finish(Finish&&) = default;  // parameters point into the vectors, which a move keeps in place
     Finish& operator=(Finish&&) = default;
 
-    // Stores accumulators (`wide`: s64, else s32) as `out`.
-    static Finish store(const Kernels& kernels, bool wide, Type out);
-    // Applies a Threshold stage to accumulators within the ranges of `in`. Chooses the affine form where
-    // it is proved to give the same code for every accumulator, else counts (few thresholds) or searches.
-    static Finish threshold(const Kernels& kernels, const Stage& stage, const Tensor& in, bool wide, Type out);
+    // Stores accumulators as `out`.
+    static Finish store(const Kernels& kernels, Type acc, Type out);
+    // Applies a Threshold stage to accumulators (s32 or s64) within the ranges of `in`. Chooses the affine form
+    // where it is proved to give the same code for every accumulator, else counts (few thresholds) or searches.
+    static Finish threshold(const Kernels& kernels, const Stage& stage, const Tensor& in, Type acc, Type out);
+    // The narrow form on accumulators scaled as `scale` comes to say; false where it is not proved equal.
+    static bool narrow(const Kernels& kernels, const Stage& stage, const Tensor& in, Type out,
+                       const Headroom& headroom, Finish& finish, Scale& scale);
 
-    void run(const void* acc, void* out, int64_t pixels, int64_t channels) const;
+    // `stride`: accumulators from one pixel to the next; may read kLineGroup accumulators past the last.
+    void run(const void* acc, uint8_t* out, int64_t pixels, int64_t channels, int64_t stride) const;
     const char* name() const { return name_; }
+    // Before the first run.
+    void set_stride(int64_t channels, int64_t stride);
 
 private:
     template <typename Acc, typename Word>
@@ -31,12 +51,26 @@ private:
     void make_rows(const Stage& stage, const Tensor& in);
 
     const char* name_ = "store";
+    int64_t acc_bytes_ = 4, out_bytes_ = 1;
     ConvertKernel convert_ = nullptr;
     RequantizeKernel requantize_ = nullptr;
     Requantizer parameters_;
     std::tuple<std::vector<int32_t>, std::vector<int64_t>> rows_;    // as the accumulators
     std::tuple<std::vector<uint32_t>, std::vector<uint64_t>> lines_;
+    LineKernel line_ = nullptr;
+    LineOrder line_order_ = nullptr;
+    NarrowLine narrow_;
+    std::vector<int16_t> gains_, slices_;  // a channel, then a group's element once the stride is set
 };
+
+// The thresholds of one channel on direction * x, cut to what x can reach.
+struct ThresholdRow {
+    bool falling = false;
+    int64_t lo = 0, hi = 0;          // of direction * x
+    int64_t always = 0;              // thresholds that every x reaches
+    std::vector<int64_t> reachable;  // those that some x reaches and some does not
+};
+ThresholdRow threshold_row(const Stage& stage, const Tensor& in, int64_t channel);
 
 // The line (x * gain + offset) >> shift that equals #{k : x >= thresholds[k]} for every x in
 // thresholds.front() - 1 .. thresholds.back(); found false if there is none.

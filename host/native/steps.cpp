@@ -9,70 +9,97 @@ namespace {
 
 int64_t bytes_of(Type type) { return static_cast<int64_t>(kTypeBytes[type]); }
 
-// Rows of accumulators first, then `Finish`.
+constexpr int64_t kMostMultiplier = 1 << 12;
+
+// Rows of accumulators first, then `Finish`. A row starts from the finish's biases, to which `fill` adds what
+// the stage computes, times the finish's factor.
 class RowStep : public Step {
 public:
     RowStep(const StepContext& context, const char* kind)
-        : out_(context.layouts[context.output]), wide_(false), scratch_(context.scratch), kind_(kind) {
+        : out_(context.layouts[context.output]), acc_(needs_s64(context.stage.bound) ? s64 : s32), kind_(kind) {
         for (int index : context.stage.inputs) {
             in_.push_back(context.layouts[index]);
-            wide_ = wide_ || in_.back().type == s64;
+            if (in_.back().type == s64) acc_ = s64;
         }
-        wide_ = wide_ || needs_s64(context.stage.bound);
-        const bool lone = context.stage.op == Op::threshold;
-        const Stage* threshold = lone ? &context.stage : context.threshold;
-        const auto& tensors = context.graph.tensors();
-        const Tensor& sums = tensors[lone ? context.stage.inputs[0] : context.graph.tensor(context.stage.name)];
-        finish_ = threshold ? Finish::threshold(context.kernels, *threshold, sums, wide_, out_.type)
-                            : Finish::store(context.kernels, wide_, out_.type);
+        make_finish(context);
+        finish_.set_stride(out_.shape.c, out_.shape.c);
+        start_ = Buffer(row_bytes());
+        for (int64_t x = 0; x < out_.shape.w && !scale_.bias.empty(); ++x)
+            context.kernels.convert[s64][acc_](scale_.bias.data(), start_.data() + x * pixel_bytes(), out_.shape.c);
     }
 
-    void run(uint8_t* arena) const override {
-        for (int64_t y = 0; y < out_.shape.h; ++y) {
-            fill(arena, y, arena + scratch_);
-            finish_.run(arena + scratch_, out_.at(arena, y), out_.shape.w, out_.shape.c);
+    int64_t rows() const override { return out_.shape.h; }
+
+    void run(const Frame& frame, int64_t first, int64_t last) const override {
+        for (int64_t y = first; y < last; ++y) {
+            fill(frame.arena, y, frame.scratch);
+            finish_.run(frame.scratch, out_.at(frame.arena, y), out_.shape.w, out_.shape.c, out_.shape.c);
         }
     }
 
     std::string kernel() const override { return std::string(kind_) + "+" + finish_.name(); }
+    int64_t scratch_bytes() const override { return row_bytes() + kLineGroup * bytes_of(acc_); }
 
 protected:
     virtual void fill(uint8_t* arena, int64_t y, uint8_t* acc) const = 0;
-    Type acc_type() const { return wide_ ? s64 : s32; }
+
+    void start(uint8_t* acc) const { std::memcpy(acc, start_.data(), row_bytes()); }
+    bool wide() const { return acc_ == s64; }
+    int64_t factor() const { return scale_.factor.empty() ? 1 : scale_.factor[0]; }
+    int64_t bias(int64_t channel) const { return scale_.bias.empty() ? 0 : scale_.bias[channel]; }
+    int64_t pixel_bytes() const { return out_.shape.c * bytes_of(acc_); }
+    int64_t row_bytes() const { return out_.shape.w * pixel_bytes(); }
 
     std::vector<Layout> in_;
     Layout out_;
-    bool wide_;
-    int64_t scratch_;
+    Type acc_;
 
 private:
+    void make_finish(const StepContext& context) {
+        const bool lone = context.stage.op == Op::threshold;
+        const Stage* threshold = lone ? &context.stage : context.threshold;
+        if (!threshold) {
+            finish_ = Finish::store(context.kernels, acc_, out_.type);
+            return;
+        }
+        const Tensor& sums = lone ? context.tensor(context.stage.inputs[0]) : context.sums();
+        const Headroom headroom{std::vector<int64_t>(sums.shape.c, kMostMultiplier), true, acc_, context.stage.bound};
+        if (Finish::narrow(context.kernels, *threshold, sums, out_.type, headroom, finish_, scale_)) return;
+        scale_ = {};
+        finish_ = Finish::threshold(context.kernels, *threshold, sums, acc_, out_.type);
+    }
+
     const char* kind_;
     Finish finish_;
+    Scale scale_;
+    Buffer start_{0};
 };
 
 class ThresholdStep : public RowStep {
 public:
     explicit ThresholdStep(const StepContext& context)
-        : RowStep(context, "threshold"), convert_(context.kernels.convert[in_[0].type][acc_type()]) {}
+        : RowStep(context, "threshold"), add_(context.kernels.add[in_[0].type][wide()]) {}
 
 protected:
     void fill(uint8_t* arena, int64_t y, uint8_t* acc) const override {
-        convert_(in_[0].at(arena, y), acc, in_[0].width());
+        start(acc);
+        add_(in_[0].at(arena, y), acc, factor(), in_[0].width());
     }
 
 private:
-    ConvertKernel convert_;
+    AddKernel add_;
 };
 
 class AddStep : public RowStep {
 public:
     explicit AddStep(const StepContext& context) : RowStep(context, "add"), multipliers_(context.stage.multipliers) {
-        for (const Layout& in : in_) add_.push_back(context.kernels.add[in.type][wide_]);
+        for (const Layout& in : in_) add_.push_back(context.kernels.add[in.type][wide()]);
+        for (int64_t& multiplier : multipliers_) multiplier *= factor();
     }
 
 protected:
     void fill(uint8_t* arena, int64_t y, uint8_t* acc) const override {
-        std::memset(acc, 0, out_.width() * bytes_of(acc_type()));
+        start(acc);
         for (size_t i = 0; i < in_.size(); ++i) add_[i](in_[i].at(arena, y), acc, multipliers_[i], out_.width());
     }
 
@@ -84,10 +111,15 @@ private:
 class LookupStep : public RowStep {
 public:
     explicit LookupStep(const StepContext& context)
-        : RowStep(context, "lookup"), lookup_(context.kernels.lookup[in_[0].type][wide_]),
+        : RowStep(context, "lookup"), lookup_(context.kernels.lookup[in_[0].type][wide()]),
           entries_(context.stage.values.shape[1]), depth_(context.stage.values.shape[2]),
-          table_(context.stage.values.size() * bytes_of(acc_type())) {
-        context.kernels.convert[s64][acc_type()](context.stage.values.data, table_.data(), context.stage.values.size());
+          table_(context.stage.values.size() * bytes_of(acc_)) {
+        std::vector<int64_t> table(context.stage.values.data, context.stage.values.data + context.stage.values.size());
+        for (size_t i = 0; i < table.size(); ++i) {
+            const auto at = static_cast<int64_t>(i);
+            table[i] = table[i] * factor() + bias(at / (entries_ * depth_) * depth_ + at % depth_);
+        }
+        context.kernels.convert[s64][acc_](table.data(), table_.data(), context.stage.values.size());
     }
 
 protected:
@@ -114,17 +146,22 @@ class SumPoolStep : public RowStep {
 public:
     explicit SumPoolStep(const StepContext& context)
         : RowStep(context, "sum_pool"), kernel_(context.stage.kernel), strides_(context.stage.strides),
-          pads_(context.stage.pads), down_(context.kernels.add[in_[0].type][wide_]),
-          along_(context.kernels.add[acc_type()][wide_]) {}
+          pads_(context.stage.pads), down_(context.kernels.add[in_[0].type][wide()]),
+          along_(context.kernels.add[acc_][wide()]) {}
+
+    int64_t scratch_bytes() const override {
+        return RowStep::scratch_bytes() + in_[0].shape.w * pixel_bytes();
+    }
 
 protected:
     void fill(uint8_t* arena, int64_t y, uint8_t* acc) const override {
         const Layout& in = in_[0];
-        const int64_t pixel = in.shape.c * bytes_of(acc_type());
-        uint8_t* columns = acc + out_.shape.w * pixel;
-        std::memset(acc, 0, (out_.shape.w + in.shape.w) * pixel);
+        const int64_t pixel = pixel_bytes();
+        uint8_t* columns = acc + RowStep::scratch_bytes();
+        start(acc);
+        std::memset(columns, 0, in.shape.w * pixel);
         const Span rows(y, strides_[0], pads_[0], kernel_[0], in.shape.h);
-        for (int64_t i = rows.first; i < rows.last; ++i) down_(in.at(arena, i), columns, 1, in.width());
+        for (int64_t i = rows.first; i < rows.last; ++i) down_(in.at(arena, i), columns, factor(), in.width());
         for (int64_t x = 0; x < out_.shape.w; ++x) {
             const Span window(x, strides_[1], pads_[1], kernel_[1], in.shape.w);
             for (int64_t i = window.first; i < window.last; ++i)
@@ -143,14 +180,18 @@ public:
     explicit MaxPoolStep(const StepContext& context)
         : in_(context.layouts[context.stage.inputs[0]]), out_(context.layouts[context.output]),
           kernel_(context.stage.kernel), strides_(context.stage.strides), pads_(context.stage.pads),
-          scratch_(context.scratch), max_(context.kernels.max[in_.type]),
+          max_(context.kernels.max[in_.type]),
           convert_(context.kernels.convert[in_.type][out_.type]) {}
 
-    void run(uint8_t* arena) const override {
+    int64_t rows() const override { return out_.shape.h; }
+    int64_t scratch_bytes() const override { return (in_.width() + out_.width()) * bytes_of(in_.type); }
+
+    void run(const Frame& frame, int64_t first, int64_t last) const override {
+        uint8_t* const arena = frame.arena;
         const int64_t pixel = in_.shape.c * bytes_of(in_.type);
-        uint8_t* columns = arena + scratch_;
+        uint8_t* columns = frame.scratch;
         uint8_t* widest = columns + in_.shape.w * pixel;
-        for (int64_t y = 0; y < out_.shape.h; ++y) {
+        for (int64_t y = first; y < last; ++y) {
             const Span rows(y, strides_[0], pads_[0], kernel_[0], in_.shape.h);
             std::memcpy(columns, in_.at(arena, rows.first), in_.shape.w * pixel);
             for (int64_t i = rows.first + 1; i < rows.last; ++i) max_(in_.at(arena, i), columns, in_.width());
@@ -171,7 +212,6 @@ private:
     Layout in_, out_;
     std::array<int64_t, 2> kernel_, strides_;
     std::array<int64_t, 4> pads_;
-    int64_t scratch_;
     MaxKernel max_;
     ConvertKernel convert_;
 };
@@ -185,14 +225,17 @@ public:
         }
     }
 
-    void run(uint8_t* arena) const override {
-        int64_t first = 0;
+    int64_t rows() const override { return out_.shape.h; }
+
+    void run(const Frame& frame, int64_t first, int64_t last) const override {
+        uint8_t* const arena = frame.arena;
+        int64_t channel = 0;
         for (size_t i = 0; i < in_.size(); ++i) {
-            for (int64_t y = 0; y < out_.shape.h; ++y)
+            for (int64_t y = first; y < last; ++y)
                 for (int64_t x = 0; x < out_.shape.w; ++x)
-                    convert_[i](in_[i].at(arena, y, x), out_.at(arena, y, x) + first * bytes_of(out_.type),
+                    convert_[i](in_[i].at(arena, y, x), out_.at(arena, y, x) + channel * bytes_of(out_.type),
                                 in_[i].shape.c);
-            first += in_[i].shape.c;
+            channel += in_[i].shape.c;
         }
     }
 
@@ -208,34 +251,26 @@ class ArgMaxStep : public Step {
 public:
     explicit ArgMaxStep(const StepContext& context)
         : in_(context.layouts[context.stage.inputs[0]]), out_(context.layouts[context.output]),
-          scratch_(context.scratch), widen_(context.kernels.convert[in_.type][s64]),
+          widen_(context.kernels.convert[in_.type][s64]),
           narrow_(context.kernels.convert[s64][out_.type]) {}
 
-    void run(uint8_t* arena) const override {
-        auto* values = reinterpret_cast<int64_t*>(arena + scratch_);
-        widen_(in_.at(arena, 0), values, in_.shape.c);
+    int64_t scratch_bytes() const override { return in_.shape.c * bytes_of(s64); }
+
+    void run(const Frame& frame, int64_t, int64_t) const override {
+        auto* values = reinterpret_cast<int64_t*>(frame.scratch);
+        widen_(in_.at(frame.arena, 0), values, in_.shape.c);
         const int64_t index = std::max_element(values, values + in_.shape.c) - values;
-        narrow_(&index, out_.at(arena, 0), 1);
+        narrow_(&index, out_.at(frame.arena, 0), 1);
     }
 
     std::string kernel() const override { return "arg_max"; }
 
 private:
     Layout in_, out_;
-    int64_t scratch_;
     ConvertKernel widen_, narrow_;
 };
 
 }  // namespace
-
-// Two rows of accumulators (or of any narrower type) of the widest of a stage's tensors.
-int64_t scratch_bytes(const Stage& stage, const Graph& graph) {
-    const auto& tensors = graph.tensors();
-    const Shape& out = tensors[graph.tensor(stage.name)].shape;
-    int64_t width = out.w * out.c;
-    for (int index : stage.inputs) width = std::max(width, tensors[index].shape.w * tensors[index].shape.c);
-    return 2 * width * bytes_of(s64);
-}
 
 std::unique_ptr<Step> make_step(const StepContext& context) {
     switch (context.stage.op) {

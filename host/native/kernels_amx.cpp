@@ -1,0 +1,93 @@
+// AMX: 16 windows x 16 outputs x 64 products of u8 x s8 an instruction. Windows are loaded straight from
+// the tensor, row by row of a tile; the rest of the set is AVX512's.
+#include "kernels.hpp"
+
+#if defined(__x86_64__)
+#if defined(BITSWATH_AMX)
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#include <immintrin.h>
+#endif
+
+namespace bitswath::emulator {
+#if defined(BITSWATH_AMX)
+namespace {
+
+#define BITSWATH_TARGET __attribute__((target("amx-tile,amx-int8")))
+
+constexpr int kBlock = 16, kTile = 16, kChunk = 64;
+
+// Every register whole: 16 rows of 64 bytes.
+BITSWATH_TARGET void enter() {
+    struct alignas(64) Configuration {
+        uint8_t palette = 1, start_row = 0, reserved[14] = {};
+        uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+        uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+    } configuration;
+    asm volatile("ldtilecfg %0" ::"m"(configuration));
+}
+
+BITSWATH_TARGET void leave() { _tile_release(); }
+
+// Accumulators 0..3 (tile 0 and 1 by block 0 and 1), windows 4 and 5, weights 6 and 7.
+template <int Tiles, int Blocks>
+BITSWATH_TARGET inline void product(const ConvRows& rows, int64_t t, int64_t o) {
+    const auto* in0 = static_cast<const uint8_t*>(rows.in) + rows.starts[t];
+    const auto* in1 = static_cast<const uint8_t*>(rows.in) + rows.starts[t + Tiles - 1];
+    const auto* w0 = static_cast<const int8_t*>(rows.weights) + o * kChunk * rows.depth;
+    const auto* w1 = w0 + kBlock * kChunk * rows.depth;
+    const auto* bias = static_cast<const int32_t*>(rows.bias) + o;
+    _tile_loadd(0, bias, 0);
+    if constexpr (Blocks == 2) _tile_loadd(1, bias + kBlock, 0);
+    if constexpr (Tiles == 2) _tile_loadd(2, bias, 0);
+    if constexpr (Tiles == 2 && Blocks == 2) _tile_loadd(3, bias + kBlock, 0);
+    for (int64_t k = 0; k < rows.depth; ++k, w0 += kBlock * kChunk, w1 += kBlock * kChunk) {
+        _tile_loadd(6, w0, 64);
+        _tile_loadd(4, in0 + rows.offsets[k], rows.step);
+        _tile_dpbusd(0, 4, 6);
+        if constexpr (Blocks == 2) {
+            _tile_loadd(7, w1, 64);
+            _tile_dpbusd(1, 4, 7);
+        }
+        if constexpr (Tiles == 2) {
+            _tile_loadd(5, in1 + rows.offsets[k], rows.step);
+            _tile_dpbusd(2, 5, 6);
+            if constexpr (Blocks == 2) _tile_dpbusd(3, 5, 7);
+        }
+    }
+    auto* acc = static_cast<int32_t*>(rows.acc) + t * kTile * rows.stride + o;
+    const int64_t stride = 4 * rows.stride;
+    _tile_stored(0, acc, stride);
+    if constexpr (Blocks == 2) _tile_stored(1, acc + kBlock, stride);
+    if constexpr (Tiles == 2) _tile_stored(2, acc + kTile * rows.stride, stride);
+    if constexpr (Tiles == 2 && Blocks == 2) _tile_stored(3, acc + kTile * rows.stride + kBlock, stride);
+}
+
+template <int Blocks>
+BITSWATH_TARGET inline void products(const ConvRows& rows, int64_t o) {
+    int64_t t = 0;
+    for (; t + 2 <= rows.tiles; t += 2) product<2, Blocks>(rows, t, o);
+    if (t < rows.tiles) product<1, Blocks>(rows, t, o);
+}
+
+BITSWATH_TARGET void conv(const ConvRows& rows) {
+    int64_t o = 0;
+    for (; o + 2 * kBlock <= rows.outputs; o += 2 * kBlock) products<2>(rows, o);
+    if (o < rows.outputs) products<1>(rows, o);
+}
+
+}  // namespace
+
+Kernels amx_kernels() {
+    Kernels k = avx512_kernels();
+    k.convs.insert(k.convs.begin(), {"tdpbusd", conv, u8, s8, s32, 4, kChunk, kBlock, kTile, false, false, 5});
+    k.enter = enter;
+    k.leave = leave;
+    return k;
+}
+
+#else
+Kernels amx_kernels() { return avx512_kernels(); }
+#endif
+
+}  // namespace bitswath::emulator
+#endif
