@@ -7,7 +7,7 @@
 namespace bitswath::emulator {
 namespace {
 
-constexpr int64_t kBandWindows = 64;            // a call of the kernel should have
+constexpr int64_t kBandWindows = 256;            // a call of the kernel should have
 constexpr int64_t kBandBytes = 48 << 10;        // its accumulators should not exceed
 constexpr int64_t kMostInterleavedChannels = 16, kMostInterleavedRows = 16;
 
@@ -153,6 +153,7 @@ public:
           left_(context.stage.pads[1]), channels_(context.stage.values.shape[0]),
           groups_(form.depthwise ? 1 : context.stage.groups), pooled_(context.pool ? 2 : 1),
           interleave_(pays_to_interleave(context.stage, form, in_) ? context.kernels.interleave : nullptr),
+          interleaving_(interleave_ ? stage_rows_ : 1, interleave_ ? in_.shape.c : 1),
           pool_(context.kernels.pool2x2[form.acc]),
           tiling_(make_tiling(context.stage, context.sums().shape)), weights_(0), bias_(0) {
         const int64_t per_group = channels_ / groups_;
@@ -231,7 +232,7 @@ private:
         std::array<const uint8_t*, kMostInterleavedRows> sources;
         for (int64_t r = 0; r < count; ++r) {
             for (int64_t i = 0; i < stage_rows_; ++i) sources[i] = in + (r * stride_h_ + i * dilation_h_) * in_.row;
-            interleave_(sources.data(), stage_rows_, cells_, in_.shape.c, out + r * cells_ * cell());
+            interleave_(interleaving_, sources.data(), cells_, out + r * cells_ * cell());
         }
         return out;
     }
@@ -293,6 +294,7 @@ private:
     ConvForm form_;
     int64_t stage_rows_, stride_h_, dilation_h_, top_, left_, channels_, groups_, pooled_;
     InterleaveKernel interleave_;
+    Interleaving interleaving_;
     Pool2x2Kernel pool_;
     int64_t band_ = 1, cells_ = 0, group_bytes_ = 0;
     Tiling tiling_;

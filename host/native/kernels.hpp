@@ -2,6 +2,7 @@
 // and put hand-written code before them where it pays.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -97,9 +98,20 @@ using AddKernel = void (*)(const void* in, void* acc, int64_t multiplier, int64_
 // acc[p][c * depth + d] = table[c][in[p][c]][d]
 using LookupKernel = void (*)(const void* in, const void* table, void* acc, int64_t pixels, int64_t channels,
                               int64_t entries, int64_t depth);
-// out[x][r][c] = rows[r][x][c] of bytes: the rows of a window side by side.
-using InterleaveKernel = void (*)(const uint8_t* const* rows, int64_t count, int64_t pixels, int64_t channels,
-                                  uint8_t* out);
+// The rows of a window side by side: out[x][r][c] = rows[r][x][c] of bytes, and how 64 bytes of `out` at a time come
+// from 64 of each row. Byte j of group g is byte index[g * rows + r][j] from bases[g] on of the row r whose mask has
+// bit j; after all groups, `out` goes on by a group's 64 bytes each and the rows by `advance`.
+struct Interleaving {
+    int64_t rows, channels;
+    std::vector<std::array<uint8_t, 64>> index;
+    std::vector<uint64_t> masks;
+    std::vector<int64_t> bases;
+    int64_t advance;
+
+    Interleaving(int64_t rows, int64_t channels);
+};
+// May write up to 64 bytes past `pixels` cells of rows * channels bytes, and read as much past each row.
+using InterleaveKernel = void (*)(const Interleaving&, const uint8_t* const* rows, int64_t pixels, uint8_t* out);
 // The largest of each 2 x 2 window: out[x][c] = max(above[2x][c], above[2x + 1][c], below...), pixels of out.
 using Pool2x2Kernel = void (*)(const void* above, const void* below, void* out, int64_t pixels, int64_t channels);
 

@@ -101,43 +101,105 @@ BITSWATH_TARGET void depthwise(const ConvRows& rows) {
     }
 }
 
-// Sixteen-bit sums of 64 elements in two registers, in the order of their packing, to codes.
-BITSWATH_TARGET inline __m512i line_codes(const NarrowLine& line, int64_t at, __m512i x0, __m512i x1) {
-    const __m512i z0 = _mm512_mulhrs_epi16(x0, _mm512_loadu_si512(line.gain + at));
-    const __m512i z1 = _mm512_mulhrs_epi16(x1, _mm512_loadu_si512(line.gain + at + 32));
-    const __m512i y0 = _mm512_mulhi_epi16(z0, _mm512_loadu_si512(line.slice + at));
-    const __m512i y1 = _mm512_mulhi_epi16(z1, _mm512_loadu_si512(line.slice + at + 32));
-    const __m512i low = _mm512_max_epi8(_mm512_packs_epi16(y0, y1), _mm512_set1_epi8(line.lo));
-    return _mm512_add_epi8(_mm512_min_epi8(low, _mm512_set1_epi8(line.hi)), _mm512_set1_epi8(line.offset));
-}
-
-BITSWATH_TARGET inline __mmask64 first_of(int64_t count) {
-    return count >= 64 ? ~__mmask64{0} : (__mmask64{1} << count) - 1;
-}
-
-BITSWATH_TARGET void line_s32(const NarrowLine& line, const void* acc, uint8_t* out, int64_t count) {
-    const auto* x = static_cast<const int32_t*>(acc);
-    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-    for (int64_t i = 0, at = 0; i < count; i += 64, at = at + 64 == line.period ? 0 : at + 64) {
-        const __m512i x0 = _mm512_packs_epi32(_mm512_loadu_si512(x + i), _mm512_loadu_si512(x + i + 16));
-        const __m512i x1 = _mm512_packs_epi32(_mm512_loadu_si512(x + i + 32), _mm512_loadu_si512(x + i + 48));
-        const __m512i codes = _mm512_permutexvar_epi32(order, line_codes(line, at, x0, x1));
-        _mm512_mask_storeu_epi8(out + i, first_of(count - i), codes);
+// From 64 sums to codes: `Sums` brings them to 16 bits in two registers and the codes back in order.
+struct SumsS32 {
+    using Acc = int32_t;
+    BITSWATH_TARGET static inline void load(const Acc* x, __m512i& x0, __m512i& x1) {
+        x0 = _mm512_packs_epi32(_mm512_loadu_si512(x), _mm512_loadu_si512(x + 16));
+        x1 = _mm512_packs_epi32(_mm512_loadu_si512(x + 32), _mm512_loadu_si512(x + 48));
     }
+    BITSWATH_TARGET static inline __m512i sorted(__m512i codes) {
+        return _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), codes);
+    }
+    // Each 128-bit lane of a packed pair holds four elements of either half.
+    static int order(int element) {
+        const int quad = element / 4 % 16, source = quad / 4, lane = quad % 4;
+        return source / 2 * 32 + lane * 8 + source % 2 * 4 + element % 4;
+    }
+};
+
+struct SumsS16 {
+    using Acc = int16_t;
+    BITSWATH_TARGET static inline void load(const Acc* x, __m512i& x0, __m512i& x1) {
+        x0 = _mm512_loadu_si512(x);
+        x1 = _mm512_loadu_si512(x + 32);
+    }
+    BITSWATH_TARGET static inline __m512i sorted(__m512i codes) {
+        return _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7), codes);
+    }
+};
+
+struct LineParameters {
+    __m512i gain0, gain1, slice0, slice1;
+};
+
+BITSWATH_TARGET inline LineParameters parameters_at(const NarrowLine& line, int64_t at) {
+    return {_mm512_loadu_si512(line.gain + at), _mm512_loadu_si512(line.gain + at + 32),
+            _mm512_loadu_si512(line.slice + at), _mm512_loadu_si512(line.slice + at + 32)};
 }
 
-// Each 128-bit lane of a packed pair holds four elements of either half.
-int line_s32_order(int element) {
-    const int quad = element / 4 % 16, source = quad / 4, lane = quad % 4;
-    return source / 2 * 32 + lane * 8 + source % 2 * 4 + element % 4;
+template <typename Sums>
+BITSWATH_TARGET inline __m512i line_codes(const NarrowLine& line, const LineParameters& p, const typename Sums::Acc* x) {
+    __m512i x0, x1;
+    Sums::load(x, x0, x1);
+    const __m512i y0 = _mm512_mulhi_epi16(_mm512_mulhrs_epi16(x0, p.gain0), p.slice0);
+    const __m512i y1 = _mm512_mulhi_epi16(_mm512_mulhrs_epi16(x1, p.gain1), p.slice1);
+    const __m512i low = _mm512_max_epi8(_mm512_packs_epi16(y0, y1), _mm512_set1_epi8(line.lo));
+    const __m512i codes = _mm512_min_epi8(low, _mm512_set1_epi8(line.hi));
+    return _mm512_add_epi8(Sums::sorted(codes), _mm512_set1_epi8(line.offset));
 }
 
-BITSWATH_TARGET void line_s16(const NarrowLine& line, const void* acc, uint8_t* out, int64_t count) {
-    const auto* x = static_cast<const int16_t*>(acc);
-    const __m512i order = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);
-    for (int64_t i = 0, at = 0; i < count; i += 64, at = at + 64 == line.period ? 0 : at + 64) {
-        const __m512i packed = line_codes(line, at, _mm512_loadu_si512(x + i), _mm512_loadu_si512(x + i + 32));
-        _mm512_mask_storeu_epi8(out + i, first_of(count - i), _mm512_permutexvar_epi64(order, packed));
+template <typename Sums>
+BITSWATH_TARGET void line(const NarrowLine& line, const void* acc, uint8_t* out, int64_t count) {
+    const auto* x = static_cast<const typename Sums::Acc*>(acc);
+    const bool one = line.period == 64;
+    LineParameters p = parameters_at(line, 0);
+    int64_t i = 0;
+    for (int64_t at = 0; i + 64 <= count; i += 64) {
+        _mm512_storeu_si512(out + i, line_codes<Sums>(line, p, x + i));
+        if (one) continue;
+        at = at + 64 == line.period ? 0 : at + 64;
+        p = parameters_at(line, at);
+    }
+    if (i < count) _mm512_mask_storeu_epi8(out + i, (__mmask64{1} << (count - i)) - 1, line_codes<Sums>(line, p, x + i));
+}
+
+// Channels by sixteen, for sums of whole blocks.
+BITSWATH_TARGET void pool2x2_s32(const void* above, const void* below, void* out, int64_t pixels, int64_t channels) {
+    if (channels % kBlock) return pool2x2_loop<int32_t>(above, below, out, pixels, channels);
+    const auto *a = static_cast<const int32_t*>(above), *b = static_cast<const int32_t*>(below);
+    auto* y = static_cast<int32_t*>(out);
+    for (int64_t p = 0; p < pixels; ++p, a += 2 * channels, b += 2 * channels, y += channels)
+        for (int64_t c = 0; c < channels; c += kBlock) {
+            const __m512i upper = _mm512_max_epi32(_mm512_loadu_si512(a + c), _mm512_loadu_si512(a + channels + c));
+            const __m512i lower = _mm512_max_epi32(_mm512_loadu_si512(b + c), _mm512_loadu_si512(b + channels + c));
+            _mm512_storeu_si512(y + c, _mm512_max_epi32(upper, lower));
+        }
+}
+
+template <int Rows>
+__attribute__((target("avx512f,avx512bw,avx512vbmi"))) inline __m512i mixed_group(const Interleaving& how, int64_t g,
+                                                                                  const uint8_t* const* rows,
+                                                                                  int64_t at, int64_t count) {
+    __m512i mixed = _mm512_setzero_si512();
+    for (int64_t r = 0; r < (Rows ? Rows : count); ++r) {
+        const __m512i index = _mm512_loadu_si512(how.index[g * count + r].data());
+        const __m512i row = _mm512_loadu_si512(rows[r] + at);
+        const __m512i part = _mm512_maskz_permutexvar_epi8(how.masks[g * count + r], index, row);
+        mixed = _mm512_or_si512(mixed, part);
+    }
+    return mixed;
+}
+
+__attribute__((target("avx512f,avx512bw,avx512vbmi"))) void interleave_vbmi(const Interleaving& how,
+                                                                           const uint8_t* const* rows, int64_t pixels,
+                                                                           uint8_t* out) {
+    const int64_t bytes = pixels * how.rows * how.channels, groups = static_cast<int64_t>(how.bases.size());
+    for (int64_t done = 0, g = 0, at = 0; done < bytes; done += 64, ++g) {
+        if (g == groups) g = 0, at += how.advance;
+        const int64_t from = at + how.bases[g];
+        _mm512_storeu_si512(out + done, how.rows == 3 ? mixed_group<3>(how, g, rows, from, 3)
+                                                      : mixed_group<0>(how, g, rows, from, how.rows));
     }
 }
 
@@ -176,10 +238,12 @@ Kernels avx512_kernels() {
         {"vpdpwssd", conv<S16ByS16, 8>, s16, s16, s32, 2, 2, kBlock, 8, false, false, 2},
         {"vpdpwssd", conv<S16ByS16, 1>, s16, s16, s32, 2, 2, kBlock, 1, false, false, 1},
     };
+    if (__builtin_cpu_supports("avx512vbmi")) k.interleave = interleave_vbmi;
     k.affine[u8] = affine_u8;
-    k.line[0] = line_s16;
-    k.line[1] = line_s32;
-    k.line_order[1] = line_s32_order;
+    k.pool2x2[s32] = pool2x2_s32;
+    k.line[0] = line<SumsS16>;
+    k.line[1] = line<SumsS32>;
+    k.line_order[1] = SumsS32::order;
     return k;
 }
 

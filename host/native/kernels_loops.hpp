@@ -44,20 +44,11 @@ BITSWATH_TARGET void pool2x2_loop(const void* above, const void* below, void* ou
         }
 }
 
-// Up to Step channels are copied as one word, whose surplus the next copy overwrites.
-template <int Step>
-BITSWATH_TARGET void interleave_words(const uint8_t* const* rows, int64_t count, int64_t pixels, int64_t channels,
-                                      uint8_t* out) {
+BITSWATH_TARGET inline void interleave_loop(const Interleaving& how, const uint8_t* const* rows, int64_t pixels,
+                                            uint8_t* out) {
     for (int64_t x = 0; x < pixels; ++x)
-        for (int64_t r = 0; r < count; ++r, out += channels) std::memcpy(out, rows[r] + x * channels, Step);
-}
-
-BITSWATH_TARGET inline void interleave_loop(const uint8_t* const* rows, int64_t count, int64_t pixels,
-                                            int64_t channels, uint8_t* out) {
-    if (channels <= 4) return interleave_words<4>(rows, count, pixels, channels, out);
-    if (channels <= 8) return interleave_words<8>(rows, count, pixels, channels, out);
-    for (int64_t x = 0; x < pixels; ++x)
-        for (int64_t r = 0; r < count; ++r, out += channels) std::memcpy(out, rows[r] + x * channels, channels);
+        for (int64_t r = 0; r < how.rows; ++r)
+            for (int64_t c = 0; c < how.channels; ++c) *out++ = rows[r][x * how.channels + c];
 }
 
 template <typename Acc>

@@ -9,7 +9,8 @@ namespace {
 constexpr int kFitShift = 28;               // fraction bits of the line that guides the search
 constexpr int64_t kReach = INT16_MAX - 64;  // of scaled sums around the middle code
 constexpr int64_t kMostFactor = 1 << 12;
-constexpr int kLeastSliceShift = 2, kGainTries = 6;
+constexpr int kLeastSliceShift = 2;
+constexpr double kGainSlack = 1.0 / 8;   // of the guide, within which a gain is sought
 
 // Real line through a channel's thresholds: codes a unit of x, and the x of the middle code.
 struct Guide {
@@ -38,13 +39,18 @@ int64_t most_factor(const ThresholdRow& row, const Guide& line) {
 
 int64_t divide_up(int64_t a, int64_t b) { return a >= 0 ? (a + b - 1) / b : -(-a / b); }
 
-// Inclusive range of values.
+// Inclusive range of biases, and the codes whose beginnings bound it.
 struct Interval {
     int64_t lo = INT32_MIN / 2, hi = INT32_MAX / 2;
+    int64_t lo_code = 0, hi_code = 0;
 
     bool empty() const { return lo > hi; }
-    void least(int64_t value) { lo = std::max(lo, value); }
-    void most(int64_t value) { hi = std::min(hi, value); }
+    void least(int64_t value, int64_t code = 0) {
+        if (value > lo) lo = value, lo_code = code;
+    }
+    void most(int64_t value, int64_t code = 0) {
+        if (value < hi) hi = value, hi_code = code;
+    }
 };
 
 // The biases with which code k begins exactly at its threshold. The kernel gives a code of at least v to a
@@ -54,13 +60,14 @@ Interval biases(const ThresholdRow& row, int half, int64_t count, int64_t factor
     Interval bias;
     const auto n = static_cast<int64_t>(row.reachable.size());
     for (int64_t i = 1; i <= n; ++i) {
-        const int64_t from = begin(row.always + i - half);
-        if (from > INT16_MAX || from <= INT16_MIN) return {1, 0};
-        bias.least(from - factor * row.reachable[i - 1]);
-        bias.most(from - 1 - factor * (row.reachable[i - 1] - 1));
+        const int64_t code = row.always + i - half, from = begin(code);
+        if (from > INT16_MAX || from <= INT16_MIN) return {1, 0, 0, 0};
+        bias.least(from - factor * row.reachable[i - 1], code);
+        bias.most(from - 1 - factor * (row.reachable[i - 1] - 1), code);
     }
-    if (row.always > 0) bias.least(begin(row.always - half) - factor * row.lo);
-    if (row.always + n < count) bias.most(begin(row.always + n + 1 - half) - 1 - factor * row.hi);
+    const int64_t first = row.always - half, beyond = row.always + n + 1 - half;
+    if (row.always > 0) bias.least(begin(first) - factor * row.lo, first);
+    if (row.always + n < count) bias.most(begin(beyond) - 1 - factor * row.hi, beyond);
     return bias;
 }
 
@@ -84,16 +91,25 @@ bool solve(const ThresholdRow& row, int half, int64_t count, int64_t factor, con
     const int highest = 16 - static_cast<int>(std::lround(std::log2(2 * half)));
     const int shift = std::min(highest, static_cast<int>(std::floor(std::log2(spacing * INT16_MAX / 32768.0))));
     if (shift < kLeastSliceShift) return false;
-    const auto ideal = static_cast<int64_t>(std::lround(std::ldexp(line.slope, 15 + shift) / static_cast<double>(factor)));
-    for (int64_t i = 0; i <= 2 * kGainTries; ++i) {
-        const int64_t gain = ideal + (i % 2 ? (i + 1) / 2 : -i / 2);
-        if (gain < 1 || gain > INT16_MAX) continue;
+    // Codes spread less the larger the gain: if the lower bound comes from a higher code than the upper one, a
+    // larger gain brings them together, else a smaller one.
+    const double ideal = std::ldexp(line.slope, 15 + shift) / static_cast<double>(factor);
+    auto least = static_cast<int64_t>(ideal * (1 - kGainSlack)), most = static_cast<int64_t>(ideal * (1 + kGainSlack)) + 1;
+    for (least = std::max<int64_t>(least, 1), most = std::min<int64_t>(most, INT16_MAX); least <= most;) {
+        const int64_t gain = least + (most - least) / 2;
         Interval bias = biases(row, half, count, factor, gain, shift);
+        const Interval line_only = bias;
         fit_type(row, factor, headroom, bias);
-        if (bias.empty()) continue;
-        channel = {factor, bias.lo + (bias.hi - bias.lo) / 2, static_cast<int16_t>(gain),
-                   static_cast<int16_t>(1 << (16 - shift))};
-        return true;
+        if (!bias.empty()) {
+            channel = {factor, bias.lo + (bias.hi - bias.lo) / 2, static_cast<int16_t>(gain),
+                       static_cast<int16_t>(1 << (16 - shift))};
+            return true;
+        }
+        if (!line_only.empty() || line_only.lo_code == line_only.hi_code) return false;
+        if (line_only.lo_code > line_only.hi_code)
+            least = gain + 1;
+        else
+            most = gain - 1;
     }
     return false;
 }
