@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,13 @@ import bitswath._native as _native
 from bitswath.errors import PackingError
 
 __all__ = ["folded_frame_bytes", "frame_bytes", "pack", "pack_folded", "unpack", "unpack_folded"]
+
+Codes = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.int8] | NDArray[np.float32]
+
+_CODE_TYPES = tuple(np.dtype(code_type) for code_type in (np.uint8, np.uint16, np.int8, np.float32))
+_CODE_NAMES = "uint8, uint16, int8 or float32"
+
+MAX_THREADS = 1024
 
 MAX_FOLDED_BITS = 32
 """FINN's accumulators on the output side are wider than codes."""
@@ -32,31 +40,48 @@ def frame_bytes(shape: Sequence[int], bits: int) -> int:
     return (_elements(shape) * bits + 7) // 8
 
 
-def pack(codes: NDArray[np.uint8], bits: int) -> NDArray[np.uint8]:
-    """Codes uint8 (N, ...) below ``2**bits`` to frames uint8 (N, frame_bytes), 1 <= bits <= 8.
+def pack(
+    codes: Codes, bits: int, *, out: NDArray[np.uint8] | None = None, threads: int | None = None
+) -> NDArray[np.uint8]:
+    """Codes (N, ...) within 0..2^bits - 1 to frames uint8 (N, frame_bytes), 1 <= bits <= 8.
 
-    Raises `PackingError` for another dtype and names the first code that is too large.
+    `codes`: uint8, uint16, int8 or float32; codes have no sign, so a negative value is out of range as
+    a too large one is, and so is a float that is no integer. `out`: contiguous frames to fill instead
+    of new ones, which spares their page faults; not to overlap `codes`, undefined after an error.
+    `threads`: by default as many as pay; the frames do not depend on it.
+
+    Raises `PackingError` for another dtype or `out` and names the first value out of range.
     """
-    codes = np.asarray(codes)
-    if codes.dtype != np.uint8 or codes.ndim < 1:
-        raise PackingError(f"expected uint8 codes (N, ...), got {codes.dtype} {codes.shape}")
-    rows = np.ascontiguousarray(codes).reshape(len(codes), _elements(codes.shape[1:]))
-    frames = np.empty((len(codes), frame_bytes(codes.shape[1:], bits)), np.uint8)
-    bad = _native.pack_dense(rows, bits, frames)
+    values: NDArray[Any] = np.asarray(codes)
+    if values.dtype.newbyteorder("=") not in _CODE_TYPES or values.ndim < 1:
+        raise PackingError(f"expected codes of {_CODE_NAMES} (N, ...), got {values.dtype} {values.shape}")
+    size = frame_bytes(values.shape[1:], bits)
+    frames = _output(out, (len(values), size), np.dtype(np.uint8), values)
+    rows = _native_order(values).reshape(len(values), _elements(values.shape[1:]))
+    bad = _native.pack(rows, bits, False, frames, _checked_threads(threads))
     if bad >= 0:
-        raise PackingError(_out_of_range(codes, bad, f"codes below {1 << bits} for {bits} bit"))
+        raise PackingError(_out_of_range(values, bad, f"codes 0..{(1 << bits) - 1} for {bits} bit"))
     return frames
 
 
-def unpack(frames: NDArray[np.uint8], shape: Sequence[int], bits: int) -> NDArray[np.uint8]:
+def unpack(
+    frames: NDArray[np.uint8],
+    shape: Sequence[int],
+    bits: int,
+    *,
+    out: NDArray[np.uint8] | None = None,
+    threads: int | None = None,
+) -> NDArray[np.uint8]:
     """Frames uint8 (N, frame_bytes) to codes uint8 (N, \\*shape); the fill bits are not looked at.
 
-    Raises `PackingError` if the frames are not uint8 or not as long as `shape` and `bits` say.
+    `out` and `threads` as for `pack`. Raises `PackingError` if the frames are not uint8 or not as long
+    as `shape` and `bits` say.
     """
     frames = _checked_frames(frames, frame_bytes(shape, bits), f"shape {tuple(shape)} at {bits} bit")
-    codes = np.empty((len(frames), _elements(shape)), np.uint8)
-    _native.unpack_dense(frames, bits, codes)
-    return codes.reshape(len(frames), *shape)
+    codes = _output(out, (len(frames), *shape), np.dtype(np.uint8), frames)
+    rows = codes.reshape(len(frames), _elements(shape))
+    _native.unpack(frames, bits, False, rows, _checked_threads(threads))
+    return codes
 
 
 def folded_frame_bytes(shape: Sequence[int], bits: int, group: int) -> int:
@@ -67,26 +92,41 @@ def folded_frame_bytes(shape: Sequence[int], bits: int, group: int) -> int:
     return _elements(shape) // group * ((group * bits + 7) // 8)
 
 
-def pack_folded(values: NDArray[np.integer], bits: int, signed: bool, group: int) -> NDArray[np.uint8]:
+def pack_folded(
+    values: NDArray[np.integer],
+    bits: int,
+    signed: bool,
+    group: int,
+    *,
+    out: NDArray[np.uint8] | None = None,
+    threads: int | None = None,
+) -> NDArray[np.uint8]:
     """Integers (N, ...) to frames uint8 (N, folded_frame_bytes) in FINN's layout, 1 <= bits <= 32.
 
     `signed` values are two's complement; at one bit they are FINN's BIPOLAR, -1 or +1. `group`
-    divides the innermost axis. Raises `PackingError` and names the first value out of range.
+    divides the innermost axis; `out` and `threads` as for `pack`. Raises `PackingError` and names the
+    first value out of range.
     """
     values = np.asarray(values)
     if values.dtype.kind not in "iu" or values.dtype == np.uint64 or values.ndim < 1:
         raise PackingError(f"expected integers (N, ...) of at most int64, got {values.dtype} {values.shape}")
     size = folded_frame_bytes(values.shape[1:], bits, group)
-    native = values.astype(values.dtype.newbyteorder("="), order="C", copy=False)
-    groups = np.empty((values.size // group, (group * bits + 7) // 8), np.uint8)
-    bad = _native.pack_folded(native.reshape(-1, group), bits, signed, groups)
+    frames = _output(out, (len(values), size), np.dtype(np.uint8), values)
+    groups = frames.reshape(-1, (group * bits + 7) // 8)
+    bad = _native.pack(_native_order(values).reshape(-1, group), bits, signed, groups, _checked_threads(threads))
     if bad >= 0:
         raise PackingError(_out_of_range(values, bad, f"{_folded_type(bits, signed)} values"))
-    return groups.reshape(len(values), size)
+    return frames
 
 
 def unpack_folded(
-    frames: NDArray[np.uint8], shape: Sequence[int], bits: int, signed: bool, group: int
+    frames: NDArray[np.uint8],
+    shape: Sequence[int],
+    bits: int,
+    signed: bool,
+    group: int,
+    *,
+    threads: int | None = None,
 ) -> NDArray[np.int32] | NDArray[np.int64]:
     """Frames uint8 (N, folded_frame_bytes) to int32 (N, \\*shape); int64 for unsigned 32-bit values.
 
@@ -97,13 +137,42 @@ def unpack_folded(
     wide = bits == MAX_FOLDED_BITS and not signed
     groups = frames.reshape(-1, (group * bits + 7) // 8)
     values = np.empty((len(groups), group), np.int64 if wide else np.int32)
-    _native.unpack_folded(groups, bits, signed, values)
+    _native.unpack(groups, bits, signed, values, _checked_threads(threads))
     return values.reshape(len(frames), *shape)
 
 
 def _check_bits(bits: int, most: int) -> None:
     if not isinstance(bits, int) or not 1 <= bits <= most:
         raise PackingError(f"expected a width of 1..{most} bit, got {bits!r}")
+
+
+def _checked_threads(threads: int | None) -> int:
+    """As the native core counts them: 0 for as many as pay."""
+    if threads is None:
+        return 0
+    if not isinstance(threads, int) or not 1 <= threads <= MAX_THREADS:
+        raise PackingError(f"expected 1..{MAX_THREADS} threads or None, got {threads!r}")
+    return threads
+
+
+def _output(
+    out: NDArray[Any] | None, shape: tuple[int, ...], dtype: np.dtype[Any], source: NDArray[Any]
+) -> NDArray[Any]:
+    """An array to fill: a new one, or `out` if it is what is needed and lies apart from `source`."""
+    if out is None:
+        return np.empty(shape, dtype)
+    usable = isinstance(out, np.ndarray) and out.flags.c_contiguous and out.flags.writeable
+    if not usable or out.dtype != dtype or out.shape != shape:
+        what = f"{out.dtype} {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
+        raise PackingError(f"expected out as a contiguous, writeable {dtype} array {shape}, got {what}")
+    if np.may_share_memory(out, source):
+        raise PackingError("expected out apart from what it is made of, got overlapping memory")
+    return out
+
+
+def _native_order(values: NDArray[Any]) -> NDArray[Any]:
+    """Contiguous and in the machine's byte order."""
+    return values.astype(values.dtype.newbyteorder("="), order="C", copy=False)
 
 
 def _elements(shape: Sequence[int]) -> int:
@@ -125,6 +194,6 @@ def _folded_type(bits: int, signed: bool) -> str:
     return f"{'INT' if signed else 'UINT'}{bits}"
 
 
-def _out_of_range(values: NDArray[np.integer], flat: int, expected: str) -> str:
+def _out_of_range(values: NDArray[Any], flat: int, expected: str) -> str:
     index = tuple(int(i) for i in np.unravel_index(flat, values.shape))
     return f"expected {expected}, got {values[index]} at index {index}"

@@ -10,10 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+import bitswath._native as _native
 from bitswath.errors import PackingError
 from bitswath.packing import folded_frame_bytes, frame_bytes, pack, pack_folded, unpack, unpack_folded
 
 WIDTHS = range(1, 9)
+KERNELS = _native.packing_kernels()
+CODE_TYPES = ["u1", "<u2", ">u2", "i1", "f4"]
 seeds = st.integers(0, 2**32 - 1)
 shapes = st.lists(st.integers(1, 9), min_size=0, max_size=4).map(tuple)
 
@@ -70,26 +73,173 @@ def test_no_frames_pack_to_no_frames() -> None:
     assert unpack_folded(np.empty((0, 8), np.uint8), (4, 4), 3, True, 2).shape == (0, 4, 4)
 
 
-@given(seed=seeds, bits=st.integers(1, 7), excess=st.integers(0, 255), shape=shapes)
-def test_first_code_out_of_range_is_named(seed: int, bits: int, excess: int, shape: tuple[int, ...]) -> None:
-    codes = random_codes(seed, 3, shape, bits)
-    value = max(excess, 1 << bits)
-    position = int(np.random.default_rng(seed).integers(codes.size))
-    codes.reshape(-1)[position:] = value
-    index = tuple(int(i) for i in np.unravel_index(position, codes.shape))
-    with pytest.raises(PackingError) as caught:
-        pack(codes, bits)
-    assert str(caught.value) == f"expected codes below {1 << bits} for {bits} bit, got {value} at index {index}"
+@given(
+    seed=seeds,
+    bits=st.integers(1, 8),
+    dtype=st.sampled_from(CODE_TYPES),
+    shape=shapes,
+    kernels=st.sampled_from(KERNELS),
+)
+def test_codes_of_every_type_pack_alike(seed: int, bits: int, dtype: str, shape: tuple[int, ...], kernels: str) -> None:
+    codes = random_codes(seed, 3, shape, min(bits, 7) if dtype == "i1" else bits)
+    rows = np.ascontiguousarray(codes.reshape(3, -1).astype(dtype).astype(np.dtype(dtype).newbyteorder("=")))
+    frames = np.empty((3, frame_bytes(shape, bits)), np.uint8)
+    assert _native.pack(rows, bits, False, frames, 1, kernels) == -1
+    np.testing.assert_array_equal(frames, numpy_packed(codes, bits))
+    np.testing.assert_array_equal(pack(codes.astype(dtype), bits), frames)
+
+
+def wrong_values(bits: int, dtype: str) -> list[float]:
+    """Out of range at `bits`, or no integer; the closest ones and the type's ends."""
+    top = 1 << bits
+    if dtype == "f4":
+        floats = [
+            np.nan,
+            -np.nan,
+            np.inf,
+            -np.inf,
+            -1,
+            -0.25,
+            1e-30,
+            -1e-45,
+            0.5,
+            top - 0.5,
+            top,
+            2.0**31,
+            2.0**32,
+            1e30,
+        ]
+        return [*floats, -float(2**24), 2.0**23, 2.0**24 + 2]
+    ends = np.iinfo(dtype)
+    return [
+        value
+        for value in (-1, ends.min, top, ends.max, 256, -top)
+        if not 0 <= value < top and ends.min <= value <= ends.max
+    ]
+
+
+@pytest.mark.parametrize("dtype", CODE_TYPES)
+@pytest.mark.parametrize("bits", WIDTHS)
+def test_first_value_out_of_range_is_named(bits: int, dtype: str) -> None:
+    rng = np.random.default_rng(bits)
+    for value in wrong_values(bits, dtype):
+        for shape in ((3, 5, 7), (2, 3), (2, 16), (1, 20011), (3, 9001)):
+            codes = (rng.integers(0, 1 << min(bits, 7), shape)).astype(dtype)
+            first, *others = np.sort(rng.integers(0, codes.size, 3))
+            codes.reshape(-1)[[first, *others]] = value
+            index = tuple(int(i) for i in np.unravel_index(first, shape))
+            for threads in (1, 3):
+                with pytest.raises(PackingError) as caught:
+                    pack(codes, bits, threads=threads)
+                shown = codes[index]
+                assert (
+                    str(caught.value) == f"expected codes 0..{2**bits - 1} for {bits} bit, got {shown} at index {index}"
+                )
+
+
+def test_negative_zero_is_zero() -> None:
+    assert pack(np.array([[-0.0, 1.0]], np.float32), 4).tolist() == [[0x10]]
 
 
 @pytest.mark.parametrize(
     "codes",
-    [np.zeros((2, 3), np.int8), np.zeros((2, 3), np.uint16), np.full((2, 3), np.nan), np.uint8(3)],
-    ids=["int8", "uint16", "nan", "scalar"],
+    [np.zeros((2, 3), np.int16), np.zeros((2, 3), np.float64), np.zeros((2, 3), bool), np.uint8(3), [[1, 2]], "text"],
+    ids=["int16", "float64", "bool", "scalar", "list", "text"],
 )
 def test_codes_of_another_type_are_refused(codes: NDArray[np.uint8]) -> None:
-    with pytest.raises(PackingError, match="expected uint8 codes"):
+    with pytest.raises(PackingError, match="expected codes of uint8, uint16, int8 or float32"):
         pack(codes, 4)
+
+
+# ---- kernels: each gives what the plain one does, and touches nothing else ----
+
+
+@pytest.mark.parametrize("kernels", KERNELS)
+@pytest.mark.parametrize("bits", WIDTHS)
+def test_every_kernel_packs_every_length_and_keeps_to_its_bytes(bits: int, kernels: str) -> None:
+    rng = np.random.default_rng(bits)
+    for count in [*range(300), 511, 512, 513, 8191, 8192, 8193, 20001]:
+        codes = rng.integers(0, 1 << bits, (1, count), np.uint8)
+        size = frame_bytes((count,), bits)
+        around = np.full(size + 128, 0xA5, np.uint8)
+        assert _native.pack(codes, bits, False, around[64 : 64 + size][None], 1, kernels) == -1
+        expected = np.empty((1, size), np.uint8)
+        _native.pack(codes, bits, False, expected, 1, "plain")
+        np.testing.assert_array_equal(around[64 : 64 + size], expected[0])
+        assert (around[:64] == 0xA5).all() and (around[64 + size :] == 0xA5).all()
+        back = np.full(count + 128, 0xA5, np.uint8)
+        _native.unpack(expected, bits, False, back[64 : 64 + count][None], 1, kernels)
+        np.testing.assert_array_equal(back[64 : 64 + count], codes[0])
+        assert (back[:64] == 0xA5).all() and (back[64 + count :] == 0xA5).all()
+
+
+@pytest.mark.parametrize("kernels", KERNELS)
+@pytest.mark.parametrize("bits", WIDTHS)
+@pytest.mark.parametrize("signed", [False, True], ids=["unsigned", "signed"])
+def test_every_kernel_folds_like_the_wide_path(bits: int, signed: bool, kernels: str) -> None:
+    for group in [*range(1, 18), 27, 31, 64, 65, 100]:
+        values = random_values(bits, signed, (37, group))
+        size = (group * bits + 7) // 8
+        frames = np.empty((37, size), np.uint8)
+        assert _native.pack(values, bits, signed, frames, 1, kernels) == -1
+        raw = (values > 0) if signed and bits == 1 else values & ((1 << bits) - 1)
+        np.testing.assert_array_equal(frames, numpy_packed(raw.astype(np.uint8), bits))
+        back = np.empty(values.shape, np.int32)
+        _native.unpack(frames, bits, signed, back, 1, kernels)
+        np.testing.assert_array_equal(back, values)
+
+
+def test_the_best_kernel_is_the_last_and_an_unknown_one_is_refused() -> None:
+    assert KERNELS[0] == "plain"
+    with pytest.raises(ValueError, match="no packing kernels nonsense"):
+        _native.pack(np.zeros((1, 8), np.uint8), 4, False, np.zeros((1, 4), np.uint8), 1, "nonsense")
+
+
+# ---- threads and outputs ----
+
+
+@pytest.mark.parametrize("bits", WIDTHS)
+@pytest.mark.parametrize("shape", [(5, 40_001), (301, 33), (200_000, 1), (1, 64, 64, 13)])
+def test_results_do_not_depend_on_threads(shape: tuple[int, ...], bits: int) -> None:
+    codes = random_codes(bits, shape[0], shape[1:], bits)
+    expected = numpy_packed(codes, bits)
+    for threads in (None, 1, 2, 7, 64):
+        np.testing.assert_array_equal(pack(codes, bits, threads=threads), expected)
+        np.testing.assert_array_equal(unpack(expected, shape[1:], bits, threads=threads), codes)
+        folded = pack_folded(codes, bits, False, shape[-1], threads=threads)
+        np.testing.assert_array_equal(unpack_folded(folded, shape[1:], bits, False, shape[-1], threads=threads), codes)
+
+
+@pytest.mark.parametrize("threads", [0, -1, 1.0, "2", 1 << 20])
+def test_thread_counts_out_of_range_are_refused(threads: int) -> None:
+    with pytest.raises(PackingError, match="threads"):
+        pack(np.zeros((1, 8), np.uint8), 4, threads=threads)
+
+
+def test_given_outputs_are_filled_and_returned() -> None:
+    codes = random_codes(0, 4, (5, 3), 3)
+    frames, back = np.full((4, 6), 255, np.uint8), np.full((4, 5, 3), 255, np.uint8)
+    assert pack(codes, 3, out=frames) is frames
+    np.testing.assert_array_equal(frames, numpy_packed(codes, 3))
+    assert unpack(frames, (5, 3), 3, out=back) is back
+    np.testing.assert_array_equal(back, codes)
+    folded = np.empty((4, 10), np.uint8)
+    assert pack_folded(codes, 3, False, 3, out=folded) is folded
+    np.testing.assert_array_equal(folded, pack_folded(codes, 3, False, 3))
+
+
+def test_outputs_that_do_not_fit_are_refused() -> None:
+    codes = np.zeros((4, 16), np.uint8)
+    read_only = np.zeros((4, 8), np.uint8)
+    read_only.flags.writeable = False
+    fortran = np.zeros((4, 8), np.uint8, order="F")
+    for out in (np.zeros((4, 7), np.uint8), np.zeros((4, 8), np.int8), read_only, fortran, bytearray(32), codes[:, :8]):
+        with pytest.raises(PackingError, match="expected out as a contiguous, writeable uint8 array"):
+            pack(codes, 4, out=out)
+    with pytest.raises(PackingError, match="overlapping"):
+        pack(codes, 8, out=codes)
+    with pytest.raises(PackingError, match="overlapping"):
+        unpack(codes, (16,), 8, out=codes)
 
 
 @pytest.mark.parametrize("bits", [0, 9, -1, 4.0, "4"])
