@@ -115,7 +115,10 @@ using InterleaveKernel = void (*)(const Interleaving&, const uint8_t* const* row
 // The largest of each 2 x 2 window: out[x][c] = max(above[2x][c], above[2x + 1][c], below...), pixels of out.
 using Pool2x2Kernel = void (*)(const void* above, const void* below, void* out, int64_t pixels, int64_t channels);
 
-// Tables are indexed by input Type, then by output Type or by accumulator width (0: s32, 1: s64).
+// Tables are indexed by input Type, then by output Type or by whether accumulators are s64 and not s32; where they
+// may be s16 too, by `acc_index`.
+constexpr int acc_index(Type acc) { return acc == s16 ? 0 : acc == s32 ? 1 : 2; }
+
 struct Kernels {
     const char* name = "scalar";
     std::vector<ConvForm> convs;      // the quickest first
@@ -124,14 +127,14 @@ struct Kernels {
     ConvertKernel convert[kTypes][kTypes];
     MaxKernel max[kTypes];
     Pool2x2Kernel pool2x2[kTypes];
-    AddKernel add[kTypes][2];
+    AddKernel add[kTypes][3];
     LookupKernel lookup[kTypes][2];
     InterleaveKernel interleave;
     RequantizeKernel affine[kTypes];  // s32 accumulators, by output Type
     RequantizeKernel affine64[2][kTypes];
     RequantizeKernel count[2][kTypes];
     RequantizeKernel search[2][kTypes];
-    LineKernel line[2];    // s16, s32 accumulators
+    LineKernel line[2];  // s16, s32 accumulators
     LineOrder line_order[2];
     void (*enter)() = nullptr;  // called by a thread before and after it runs kernels
     void (*leave)() = nullptr;

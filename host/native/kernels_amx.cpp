@@ -62,17 +62,50 @@ BITSWATH_TARGET inline void product(const ConvRows& rows, int64_t t, int64_t o) 
     if constexpr (Tiles == 2 && Blocks == 2) _tile_stored(3, acc + kTile * rows.stride + kBlock, stride);
 }
 
+// Four tiles by one block: as many sums under way, for convolutions with few outputs.
+BITSWATH_TARGET inline void product4(const ConvRows& rows, int64_t t, int64_t o) {
+    const auto* in = static_cast<const uint8_t*>(rows.in);
+    const uint8_t *in0 = in + rows.starts[t], *in1 = in + rows.starts[t + 1];
+    const uint8_t *in2 = in + rows.starts[t + 2], *in3 = in + rows.starts[t + 3];
+    const auto* w = static_cast<const int8_t*>(rows.weights) + o * kChunk * rows.depth;
+    const auto* bias = static_cast<const int32_t*>(rows.bias) + o;
+    _tile_loadd(0, bias, 0);
+    _tile_loadd(1, bias, 0);
+    _tile_loadd(2, bias, 0);
+    _tile_loadd(3, bias, 0);
+    for (int64_t k = 0; k < rows.depth; ++k, w += kBlock * kChunk) {
+        const int64_t offset = rows.offsets[k];
+        _tile_loadd(7, w, 64);
+        _tile_loadd(4, in0 + offset, rows.step);
+        _tile_dpbusd(0, 4, 7);
+        _tile_loadd(5, in1 + offset, rows.step);
+        _tile_dpbusd(1, 5, 7);
+        _tile_loadd(6, in2 + offset, rows.step);
+        _tile_dpbusd(2, 6, 7);
+        _tile_loadd(4, in3 + offset, rows.step);
+        _tile_dpbusd(3, 4, 7);
+    }
+    auto* acc = static_cast<int32_t*>(rows.acc) + t * kTile * rows.stride + o;
+    const int64_t stride = 4 * rows.stride, next = kTile * rows.stride;
+    _tile_stored(0, acc, stride);
+    _tile_stored(1, acc + next, stride);
+    _tile_stored(2, acc + 2 * next, stride);
+    _tile_stored(3, acc + 3 * next, stride);
+}
+
 template <int Blocks>
-BITSWATH_TARGET inline void products(const ConvRows& rows, int64_t o) {
-    int64_t t = 0;
+BITSWATH_TARGET inline void products(const ConvRows& rows, int64_t t, int64_t o) {
     for (; t + 2 <= rows.tiles; t += 2) product<2, Blocks>(rows, t, o);
     if (t < rows.tiles) product<1, Blocks>(rows, t, o);
 }
 
 BITSWATH_TARGET void conv(const ConvRows& rows) {
     int64_t o = 0;
-    for (; o + 2 * kBlock <= rows.outputs; o += 2 * kBlock) products<2>(rows, o);
-    if (o < rows.outputs) products<1>(rows, o);
+    for (; o + 2 * kBlock <= rows.outputs; o += 2 * kBlock) products<2>(rows, 0, o);
+    if (o == rows.outputs) return;
+    int64_t t = 0;
+    for (; t + 4 <= rows.tiles; t += 4) product4(rows, t, o);
+    products<1>(rows, t, o);
 }
 
 }  // namespace

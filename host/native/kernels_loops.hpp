@@ -88,7 +88,7 @@ BITSWATH_TARGET void add_loop(const void* in, void* acc, int64_t multiplier, int
     const In* __restrict x = static_cast<const In*>(in);
     Acc* __restrict y = static_cast<Acc*>(acc);
     const Acc m = static_cast<Acc>(multiplier);
-    for (int64_t i = 0; i < count; ++i) y[i] += m * static_cast<Acc>(x[i]);
+    for (int64_t i = 0; i < count; ++i) y[i] = static_cast<Acc>(y[i] + m * static_cast<Acc>(x[i]));
 }
 
 template <typename In, typename Acc>
@@ -177,8 +177,9 @@ void fill_from(Kernels& k, Type in) {
     k.convert[in][s64] = convert_loop<In, int64_t>;
     k.max[in] = max_loop<In>;
     k.pool2x2[in] = pool2x2_loop<In>;
-    k.add[in][0] = add_loop<In, int32_t>;
-    k.add[in][1] = add_loop<In, int64_t>;
+    k.add[in][0] = add_loop<In, int16_t>;
+    k.add[in][1] = add_loop<In, int32_t>;
+    k.add[in][2] = add_loop<In, int64_t>;
     k.lookup[in][0] = lookup_loop<In, int32_t>;
     k.lookup[in][1] = lookup_loop<In, int64_t>;
 }

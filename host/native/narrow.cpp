@@ -31,9 +31,12 @@ bool guide(const ThresholdRow& row, int half, Guide& line) {
     return true;
 }
 
-int64_t most_factor(const ThresholdRow& row, const Guide& line) {
-    const double reach = std::max(std::abs(static_cast<double>(row.reachable.front() - 1) - line.middle),
-                                  std::abs(static_cast<double>(row.reachable.back()) - line.middle));
+// Scaled sums between a channel's first and last threshold must fit 16 bits, all of them if kept in so few.
+int64_t most_factor(const ThresholdRow& row, const Guide& line, Type acc) {
+    const int64_t first = acc == s16 ? row.lo : row.reachable.front() - 1;
+    const int64_t last = acc == s16 ? row.hi : row.reachable.back();
+    const double reach = std::max(std::abs(static_cast<double>(first) - line.middle),
+                                  std::abs(static_cast<double>(last) - line.middle));
     return static_cast<int64_t>(std::min<double>(kMostFactor, kReach / std::max(reach, 1.0)));
 }
 
@@ -116,7 +119,7 @@ bool solve(const ThresholdRow& row, int half, int64_t count, int64_t factor, con
 
 // A channel with one code only: a constant sum, or one that always saturates.
 bool constant(const ThresholdRow& row, int half, int64_t factor, const Headroom& headroom, NarrowChannel& channel) {
-    const int64_t middle = ((row.always - half) << kLeastSliceShift) + 2;
+    const int64_t middle = (row.always - half) * (1 << kLeastSliceShift) + 2;
     channel.slice = 1 << (16 - kLeastSliceShift);
     channel.factor = factor;
     if (factor == 0) {
@@ -153,7 +156,7 @@ bool narrow_channels(const Stage& stage, const Tensor& in, const Headroom& headr
         int64_t factor = std::min({headroom.most[c], kMostFactor, room});
         if (!row.reachable.empty()) {
             if (!guide(row, half, line)) return false;
-            factor = std::min(factor, most_factor(row, line));
+            factor = std::min(factor, most_factor(row, line, headroom.acc));
         } else if (!headroom.uniform) {
             factor = 0;
         }

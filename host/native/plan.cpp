@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "packing.hpp"
+
 namespace bitswath::emulator {
 namespace {
 
@@ -42,33 +44,6 @@ std::vector<Fused> fused_stages(const Graph& graph) {
             fused[conv].pool = &stage;
     }
     return fused;
-}
-
-template <int Bits>
-void unpack(const uint8_t* bytes, int64_t count, uint8_t* codes) {
-    constexpr uint64_t mask = (1u << Bits) - 1;
-    const int64_t full = count / 8;
-    for (int64_t i = 0; i < full; ++i, bytes += Bits, codes += 8) {
-        uint64_t word = 0;
-        for (int b = 0; b < Bits; ++b) word |= uint64_t{bytes[b]} << (8 * b);
-        for (int j = 0; j < 8; ++j) codes[j] = static_cast<uint8_t>(word >> (j * Bits) & mask);
-    }
-    uint64_t word = 0;
-    for (int64_t b = 0; b < (count % 8 * Bits + 7) / 8; ++b) word |= uint64_t{bytes[b]} << (8 * b);
-    for (int64_t j = 0; j < count % 8; ++j) codes[j] = static_cast<uint8_t>(word >> (j * Bits) & mask);
-}
-
-void unpack(const uint8_t* bytes, int bits, int64_t count, uint8_t* codes) {
-    switch (bits) {
-        case 1: return unpack<1>(bytes, count, codes);
-        case 2: return unpack<2>(bytes, count, codes);
-        case 3: return unpack<3>(bytes, count, codes);
-        case 4: return unpack<4>(bytes, count, codes);
-        case 5: return unpack<5>(bytes, count, codes);
-        case 6: return unpack<6>(bytes, count, codes);
-        case 7: return unpack<7>(bytes, count, codes);
-        default: std::memcpy(codes, bytes, count);
-    }
 }
 
 }  // namespace
@@ -181,9 +156,16 @@ bool Plan::load(uint8_t* arena, const uint8_t* codes, int64_t& bad) const { retu
 
 bool Plan::load(uint8_t* arena, const int64_t* codes, int64_t& bad) const { return load_rows(arena, codes, s64, bad); }
 
+// Straight into the tensor where its rows start on whole bytes and every code is in range.
 bool Plan::load_packed(uint8_t* arena, const uint8_t* frame, int bits, int64_t& bad) const {
-    unpack(frame, bits, layouts_[0].shape.size(), arena + unpacked_);
-    return load(arena, arena + unpacked_, bad);
+    const Layout& in = layouts_[0];
+    const int64_t width = in.width();
+    if (in.type != u8 || width * bits % 8 || lo_ > 0 || hi_ < (1 << bits) - 1) {
+        unpack_codes(frame, bits, in.shape.size(), arena + unpacked_);
+        return load(arena, arena + unpacked_, bad);
+    }
+    for (int64_t y = 0; y < in.shape.h; ++y, frame += width * bits / 8) unpack_codes(frame, bits, width, in.at(arena, y));
+    return true;
 }
 
 void Plan::read(const Tap& tap, uint8_t* arena, void* out) const {

@@ -15,13 +15,21 @@ constexpr int64_t kMostMultiplier = 1 << 12;
 // the stage computes, times the finish's factor.
 class RowStep : public Step {
 public:
-    RowStep(const StepContext& context, const char* kind)
-        : out_(context.layouts[context.output]), acc_(needs_s64(context.stage.bound) ? s64 : s32), kind_(kind) {
+    // `narrowest`: the least type of accumulators that the stage can work in.
+    RowStep(const StepContext& context, const char* kind, Type narrowest)
+        : out_(context.layouts[context.output]), kind_(kind) {
+        Type widest = needs_s64(context.stage.bound) ? s64 : s32;
         for (int index : context.stage.inputs) {
             in_.push_back(context.layouts[index]);
-            if (in_.back().type == s64) acc_ = s64;
+            if (in_.back().type > s16) narrowest = std::max(narrowest, s32);
+            widest = std::max(widest, in_.back().type);
         }
-        make_finish(context);
+        if (context.stage.bound > INT16_MAX) narrowest = std::max(narrowest, s32);
+        acc_ = widest == s64 ? s64 : narrowest;
+        if (!make_finish(context)) {
+            acc_ = s32;
+            make_finish(context);
+        }
         finish_.set_stride(out_.shape.c, out_.shape.c);
         start_ = Buffer(row_bytes());
         for (int64_t x = 0; x < out_.shape.w && !scale_.bias.empty(); ++x)
@@ -44,7 +52,6 @@ protected:
     virtual void fill(uint8_t* arena, int64_t y, uint8_t* acc) const = 0;
 
     void start(uint8_t* acc) const { std::memcpy(acc, start_.data(), row_bytes()); }
-    bool wide() const { return acc_ == s64; }
     int64_t factor() const { return scale_.factor.empty() ? 1 : scale_.factor[0]; }
     int64_t bias(int64_t channel) const { return scale_.bias.empty() ? 0 : scale_.bias[channel]; }
     int64_t pixel_bytes() const { return out_.shape.c * bytes_of(acc_); }
@@ -55,18 +62,20 @@ protected:
     Type acc_;
 
 private:
-    void make_finish(const StepContext& context) {
+    // False if there is none for sums of 16 bits; there always is for wider ones.
+    bool make_finish(const StepContext& context) {
         const bool lone = context.stage.op == Op::threshold;
         const Stage* threshold = lone ? &context.stage : context.threshold;
-        if (!threshold) {
-            finish_ = Finish::store(context.kernels, acc_, out_.type);
-            return;
-        }
         const Tensor& sums = lone ? context.tensor(context.stage.inputs[0]) : context.sums();
+        scale_ = {};
+        finish_ = Finish::store(context.kernels, acc_, out_.type);
+        if (!threshold) return true;
         const Headroom headroom{std::vector<int64_t>(sums.shape.c, kMostMultiplier), true, acc_, context.stage.bound};
-        if (Finish::narrow(context.kernels, *threshold, sums, out_.type, headroom, finish_, scale_)) return;
+        if (Finish::narrow(context.kernels, *threshold, sums, out_.type, headroom, finish_, scale_)) return true;
+        if (acc_ == s16) return false;
         scale_ = {};
         finish_ = Finish::threshold(context.kernels, *threshold, sums, acc_, out_.type);
+        return true;
     }
 
     const char* kind_;
@@ -78,7 +87,7 @@ private:
 class ThresholdStep : public RowStep {
 public:
     explicit ThresholdStep(const StepContext& context)
-        : RowStep(context, "threshold"), add_(context.kernels.add[in_[0].type][wide()]) {}
+        : RowStep(context, "threshold", s16), add_(context.kernels.add[in_[0].type][acc_index(acc_)]) {}
 
 protected:
     void fill(uint8_t* arena, int64_t y, uint8_t* acc) const override {
@@ -92,8 +101,8 @@ private:
 
 class AddStep : public RowStep {
 public:
-    explicit AddStep(const StepContext& context) : RowStep(context, "add"), multipliers_(context.stage.multipliers) {
-        for (const Layout& in : in_) add_.push_back(context.kernels.add[in.type][wide()]);
+    explicit AddStep(const StepContext& context) : RowStep(context, "add", s16), multipliers_(context.stage.multipliers) {
+        for (const Layout& in : in_) add_.push_back(context.kernels.add[in.type][acc_index(acc_)]);
         for (int64_t& multiplier : multipliers_) multiplier *= factor();
     }
 
@@ -111,7 +120,7 @@ private:
 class LookupStep : public RowStep {
 public:
     explicit LookupStep(const StepContext& context)
-        : RowStep(context, "lookup"), lookup_(context.kernels.lookup[in_[0].type][wide()]),
+        : RowStep(context, "lookup", s32), lookup_(context.kernels.lookup[in_[0].type][acc_ == s64]),
           entries_(context.stage.values.shape[1]), depth_(context.stage.values.shape[2]),
           table_(context.stage.values.size() * bytes_of(acc_)) {
         std::vector<int64_t> table(context.stage.values.data, context.stage.values.data + context.stage.values.size());
@@ -145,9 +154,9 @@ struct Span {
 class SumPoolStep : public RowStep {
 public:
     explicit SumPoolStep(const StepContext& context)
-        : RowStep(context, "sum_pool"), kernel_(context.stage.kernel), strides_(context.stage.strides),
-          pads_(context.stage.pads), down_(context.kernels.add[in_[0].type][wide()]),
-          along_(context.kernels.add[acc_][wide()]) {}
+        : RowStep(context, "sum_pool", s16), kernel_(context.stage.kernel), strides_(context.stage.strides),
+          pads_(context.stage.pads), down_(context.kernels.add[in_[0].type][acc_index(acc_)]),
+          along_(context.kernels.add[acc_][acc_index(acc_)]) {}
 
     int64_t scratch_bytes() const override {
         return RowStep::scratch_bytes() + in_[0].shape.w * pixel_bytes();

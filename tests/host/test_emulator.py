@@ -272,7 +272,7 @@ def test_thresholds_and_pools_run_inside_the_stage_that_feeds_them() -> None:
     fused = kernels_of(small_cnn())
     unfused = kernels_of(small_cnn(), fuse=False)
     assert len(fused) == 2
-    assert fused[0].endswith("+affine")
+    assert fused[0].endswith("+pool+narrow")
     assert len(unfused) == 4
 
 
