@@ -1,7 +1,8 @@
-// Convolution and dense steps: choice of kernel and packing of weights.
+// Convolution and dense steps: choice of kernel, layout of windows and weights.
 #include <algorithm>
 #include <cstring>
 
+#include "reduction.hpp"
 #include "windows.hpp"
 
 namespace bitswath::emulator {
@@ -42,74 +43,43 @@ ConvForm plain_form(const Kernels& kernels, const Stage& stage, Type in) {
     return {depthwise ? "depthwise" : "loop", kernel, in, acc, acc, 1, 1, block, 1, depthwise, false, 1};
 }
 
-// How one convolution walks a window: up to `chunk` neighbouring elements at each offset.
-struct Reduction {
-    std::vector<int32_t> offsets;
-    std::vector<std::vector<int64_t>> weights;  // index of each element's weight
-
-    void add_run(int64_t offset, const std::vector<int64_t>& run, int chunk) {
-        for (size_t i = 0; i < run.size(); i += chunk) {
-            offsets.push_back(static_cast<int32_t>(offset + static_cast<int64_t>(i)));
-            weights.emplace_back(run.begin() + i, run.begin() + std::min(run.size(), i + chunk));
-        }
-    }
-};
-
-int64_t weight_index(const Stage& stage, int64_t y, int64_t x, int64_t c) {
-    return (y * stage.kernel[1] + x) * stage.values.shape[3] + c;
-}
-
-// Windows as they lie in the tensor; a kernel's row is one run where its pixels are neighbours.
-Reduction direct(const Stage& stage, const Layout& in, int chunk) {
-    const bool joined = stage.groups == 1 && stage.dilations[1] == 1;
-    Reduction reduction;
-    for (int64_t y = 0; y < stage.kernel[0]; ++y) {
-        std::vector<int64_t> run;
-        for (int64_t x = 0; x < stage.kernel[1]; ++x) {
-            for (int64_t c = 0; c < stage.values.shape[3]; ++c) run.push_back(weight_index(stage, y, x, c));
-            if (joined && x + 1 < stage.kernel[1]) continue;
-            const int64_t column = joined ? 0 : x * stage.dilations[1] * in.shape.c;
-            reduction.add_run(y * stage.dilations[0] * in.row + column, run, chunk);
-            run.clear();
-        }
-    }
-    return reduction;
-}
-
-// Windows whose rows were interleaved, so that all of a window is one run.
-Reduction interleaved(const Stage& stage, int chunk) {
-    std::vector<int64_t> run;
-    for (int64_t x = 0; x < stage.kernel[1]; ++x)
-        for (int64_t y = 0; y < stage.kernel[0]; ++y)
-            for (int64_t c = 0; c < stage.values.shape[3]; ++c) run.push_back(weight_index(stage, y, x, c));
-    Reduction reduction;
-    reduction.add_run(0, run, chunk);
-    return reduction;
-}
-
 bool pays_to_interleave(const Stage& stage, const ConvForm& form, const Layout& in) {
     if (form.depthwise || stage.groups > 1 || stage.dilations[1] > 1) return false;
     if (stage.kernel[0] == 1 || stage.kernel[0] > kMostInterleavedRows) return false;
     if (kTypeBytes[form.in] > 1 || in.shape.c > kMostInterleavedChannels) return false;
-    const size_t steps = interleaved(stage, form.chunk).offsets.size();
-    return 2 * direct(stage, in, form.chunk).offsets.size() >= 3 * steps;
+    const int64_t chunks = Reduction(interleaved_runs(stage), form.chunk).depth();
+    return 2 * Reduction(direct_runs(stage, in), form.chunk).depth() >= 3 * chunks;
+}
+
+// How many windows fit a kernel's chunks and its blocks of outputs side by side: loaded once for all of them.
+int64_t windows_together(const std::vector<Run>& runs, const ConvForm& form, const Stage& stage, int64_t step,
+                         int64_t windows) {
+    if (form.chunk == form.lanes || stage.groups > 1 || stage.values.shape[0] != form.block) return 1;
+    for (const int64_t together : {4, 2})
+        if (windows % together == 0 &&
+            Reduction(runs, form.chunk, step, together).depth() == Reduction(runs, form.chunk).depth())
+            return together;
+    return 1;
 }
 
 class ConvStep : public WindowStep {
 public:
-    ConvStep(const StepContext& context, const ConvForm& form, Finish finish, const Scale& scale)
+    ConvStep(const StepContext& context, const ConvForm& form, Finish finish, const Factors& factors)
         : WindowStep(context, {form.acc, form.block, form.tile, form.depthwise ? 1 : context.stage.groups},
                      std::move(finish)),
           conv_(form), interleave_(pays_to_interleave(context.stage, form, in_) ? context.kernels.interleave : nullptr),
           interleaving_(interleave_ ? window_[0] : 1, interleave_ ? in_.shape.c : 1) {
-        if (interleave_)
-            set_source(strides_[1] * cell(), columns() * cell());
-        else
-            set_source(strides_[1] * in_.shape.c, strides_[0] * in_.row);
-        rows_.outputs = group_outputs();
-        rows_.stride = stride();
+        const std::vector<Run> runs = interleave_ ? interleaved_runs(context.stage) : direct_runs(context.stage, in_);
+        pitch_ = columns() * cell();
+        if (windows_ % conv_.tile == 0) pitch_ = rounded_up(pitch_, 64);  // no tile runs on from row to row
+        const int64_t step = strides_[1] * (interleave_ ? cell() : in_.shape.c);
+        const int64_t together = windows_together(runs, form, context.stage, step, windows_);
+        reduction_ = Reduction(runs, form.chunk, step, together);
+        set_source(step, interleave_ ? pitch_ : strides_[0] * in_.row, together);
+        rows_.outputs = together * group_outputs();
+        rows_.stride = together * stride();
         rows_.step = tiling_.step;
-        pack(context.stage, scale);
+        pack(context.stage, factors);
     }
 
 protected:
@@ -121,12 +91,11 @@ protected:
         if (interleave_) in = interleave(frame, in, count);
         rows.starts = starts_.data();
         rows.tiles = tiling_.tiles(count);
-        rows.offsets = reduction_.offsets.data();
-        rows.depth = static_cast<int64_t>(reduction_.offsets.size());
+        rows.offsets = reduction_.offsets().data();
+        rows.depth = reduction_.depth();
         for (int64_t g = 0; g < form_.groups; ++g) {  // outputs that fill up a group's blocks are the next one's
             rows.in = in + g * (in_.shape.c / form_.groups) * static_cast<int64_t>(kTypeBytes[in_.type]);
             rows.weights = weights_.data() + g * group_bytes_;
-            rows.bias = bias_.data() + g * rows_.outputs * acc_bytes();
             rows.acc = frame.scratch + g * per_group() * acc_bytes();
             conv_.kernel(rows);
         }
@@ -134,71 +103,57 @@ protected:
 
     int64_t extra_bytes() const override {
         if (!interleave_) return 0;
-        return rounded_up((band_ * columns() + kMostTile * tiling_.step) * cell() + static_cast<int64_t>(kOverread), 64);
+        return rounded_up(band_ * pitch_ + kMostTile * tiling_.step + static_cast<int64_t>(kOverread), 64);
     }
 
 private:
     int64_t cell() const { return window_[0] * in_.shape.c; }
-
     const uint8_t* interleave(const Frame& frame, const uint8_t* in, int64_t count) const {
         uint8_t* const out = extra(frame);
         std::array<const uint8_t*, kMostInterleavedRows> sources;
         for (int64_t r = 0; r < count; ++r) {
             for (int64_t i = 0; i < window_[0]; ++i) sources[i] = in + (r * strides_[0] + i * dilations_[0]) * in_.row;
-            interleave_(interleaving_, sources.data(), columns(), out + r * columns() * cell());
+            interleave_(interleaving_, sources.data(), columns(), out + r * pitch_);
         }
         return out;
     }
 
-    void pack(const Stage& stage, const Scale& scale) {
-        reduction_ = interleave_ ? interleaved(stage, conv_.chunk) : direct(stage, in_, conv_.chunk);
+    void pack(const Stage& stage, const Factors& factors) {
         switch (conv_.weights) {
-            case s8: pack_as<int8_t>(stage, scale); break;
-            case s16: pack_as<int16_t>(stage, scale); break;
-            case s32: pack_as<int32_t>(stage, scale); break;
-            default: pack_as<int64_t>(stage, scale);
-        }
-        switch (form_.acc) {
-            case s16: return pack_bias<int16_t>(scale);
-            case s32: return pack_bias<int32_t>(scale);
-            default: return pack_bias<int64_t>(scale);
+            case s8: pack_as<int8_t>(stage, factors); break;
+            case s16: pack_as<int16_t>(stage, factors); break;
+            case s32: pack_as<int32_t>(stage, factors); break;
+            default: pack_as<int64_t>(stage, factors);
         }
     }
 
     template <typename T>
-    void pack_as(const Stage& stage, const Scale& scale) {
-        const auto depth = static_cast<int64_t>(reduction_.offsets.size());
+    void pack_as(const Stage& stage, const Factors& factors) {
         const int64_t count = stage.values.size() / channels_;
-        group_bytes_ = rows_.outputs * depth * conv_.chunk * static_cast<int64_t>(sizeof(T));
+        group_bytes_ = rows_.outputs * reduction_.depth() * conv_.chunk * static_cast<int64_t>(sizeof(T));
         weights_ = Buffer(form_.groups * group_bytes_);
         auto* out = reinterpret_cast<T*>(weights_.data());
+        const auto weight = [&](int64_t group, int64_t o, int64_t k, int64_t i) {
+            const int64_t copy = o / group_outputs(), in_group = o % group_outputs();
+            const int64_t index = reduction_.weight(k, i, copy), output = group * per_group() + in_group;
+            if (index < 0 || in_group >= per_group()) return T{0};
+            return static_cast<T>(stage.values.data[output * count + index] * factors[output]);
+        };
         for (int64_t g = 0; g < form_.groups; ++g)
             for (int64_t first = 0; first < rows_.outputs; first += conv_.block)
-                for (const auto& run : reduction_.weights)
+                for (int64_t k = 0; k < reduction_.depth(); ++k)
                     for (int64_t lane = 0; lane < conv_.chunk; lane += conv_.lanes)
                         for (int64_t o = first; o < first + conv_.block; ++o)
-                            for (int64_t i = lane; i < lane + conv_.lanes; ++i, ++out) {
-                                if (o >= per_group() || i >= static_cast<int64_t>(run.size())) continue;
-                                const int64_t output = g * per_group() + o;
-                                *out = static_cast<T>(stage.values.data[output * count + run[i]] * scale.factor[output]);
-                            }
-    }
-
-    template <typename T>
-    void pack_bias(const Scale& scale) {
-        bias_ = Buffer(form_.groups * rows_.outputs * static_cast<int64_t>(sizeof(T)));
-        auto* out = reinterpret_cast<T*>(bias_.data());
-        for (int64_t o = 0; o < channels_; ++o)
-            out[o / per_group() * rows_.outputs + o % per_group()] = static_cast<T>(scale.bias[o]);
+                            for (int64_t i = lane; i < lane + conv_.lanes; ++i) *out++ = weight(g, o, k, i);
     }
 
     ConvForm conv_;
     InterleaveKernel interleave_;
     Interleaving interleaving_;
-    int64_t group_bytes_ = 0;
+    int64_t pitch_ = 0, group_bytes_ = 0;  // of interleaved rows; of a group's weights
     ConvRows rows_{};
     Reduction reduction_;
-    Buffer weights_{0}, bias_{0};
+    Buffer weights_{0};
 };
 
 std::vector<int64_t> most_factors(const ConvForm& form, const Stage& stage, const std::vector<int64_t>& signs,
@@ -224,14 +179,14 @@ std::unique_ptr<Step> make_conv(const StepContext& context) {
     const Type in = context.layouts[stage.inputs[0]].type;
     const std::vector<int64_t> signs = signs_of(stage, context.threshold);
     Finish finish;
-    Scale scale;
+    Factors factors;
     for (const ConvForm& form : context.kernels.convs)
         if (form.in == in && suits(form, stage, context.graph, signs) &&
-            make_finish(context, form.acc, most_factors(form, stage, signs, tensor), signs, finish, scale))
-            return std::make_unique<ConvStep>(context, form, std::move(finish), scale);
+            make_finish(context, form.acc, most_factors(form, stage, signs, tensor), signs, finish, factors))
+            return std::make_unique<ConvStep>(context, form, std::move(finish), factors);
     const ConvForm plain = plain_form(context.kernels, stage, in);
-    make_finish(context, plain.acc, most_factors(plain, stage, signs, tensor), signs, finish, scale);
-    return std::make_unique<ConvStep>(context, plain, std::move(finish), scale);
+    make_finish(context, plain.acc, most_factors(plain, stage, signs, tensor), signs, finish, factors);
+    return std::make_unique<ConvStep>(context, plain, std::move(finish), factors);
 }
 
 }  // namespace bitswath::emulator

@@ -25,7 +25,7 @@ constexpr int64_t kHighest[kTypes] = {UINT8_MAX, INT8_MAX, INT16_MAX, INT32_MAX,
 
 // A convolution over a few rows of its output, as tiles of neighbouring windows. Window p of tile t starts at
 // element starts[t] + p * step of `in`; the sum for output o is
-//   bias[o] + sum over k and i < chunk of in[start + offsets[k] + i] * weight(o, k, i),
+//   sum over k and i < chunk of in[start + offsets[k] + i] * weight(o, k, i),
 // weights laid out as [outputs / block][k][chunk / lanes][block][lanes], filled up with zeros.
 // Window p of tile t goes to accumulators (t * tile + p) * stride + o; every window of a tile and every
 // output of a block is written, so that there is no code for remainders. Depthwise convolutions have one
@@ -38,8 +38,7 @@ struct ConvRows {
     const int32_t* offsets;
     int64_t depth;  // number of offsets
     const void* weights;
-    const void* bias;  // as the accumulators
-    int64_t outputs;   // rounded up to whole blocks
+    int64_t outputs;  // rounded up to whole blocks
     void* acc;
     int64_t stride;
 };
@@ -74,10 +73,12 @@ struct Requantizer {
 };
 using RequantizeKernel = void (*)(const Requantizer&, const void* acc, void* out, int64_t pixels, int64_t channels);
 
-// The narrow form of affine, on sums that were scaled and shifted when they were made:
-//   z = (saturated to 16 bits(x) * gain + 2^14) >> 15,  y = clamp((z * slice) >> 16, lo, hi) + offset
-// with int16 gain and slice (2^n) per element, repeated to `period` elements, and y modulo 2^8.
+// The narrow form of affine, on sums x that were scaled when they were made:
+//   z = (saturated to 16 bits(x + bias) * gain + 2^14) >> 15,  y = clamp((z * slice) >> 16, lo, hi) + offset
+// with int16 gain and slice (2^n) and bias (as the accumulators, modulo their width) per element, repeated to `period`
+// elements, and y modulo 2^8.
 struct NarrowLine {
+    const void* bias = nullptr;
     const int16_t *gain = nullptr, *slice = nullptr;
     int64_t period = 0;
     int8_t lo = 0, hi = 0, offset = 0;
@@ -86,7 +87,7 @@ struct NarrowLine {
 constexpr int64_t kLineGroup = 64;
 // May read and write no more than `count` elements of `out`; reads accumulators up to a multiple of kLineGroup.
 using LineKernel = void (*)(const NarrowLine&, const void* acc, uint8_t* out, int64_t count);
-// Where in a group of kLineGroup parameters each kernel wants the one of element i.
+// Where in a group of kLineGroup gains and slices each kernel wants those of element i; biases are in order.
 using LineOrder = int (*)(int element);
 
 // out[i] = in[i]

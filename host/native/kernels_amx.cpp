@@ -35,11 +35,10 @@ BITSWATH_TARGET inline void product(const ConvRows& rows, int64_t t, int64_t o) 
     const auto* in1 = static_cast<const uint8_t*>(rows.in) + rows.starts[t + Tiles - 1];
     const auto* w0 = static_cast<const int8_t*>(rows.weights) + o * kChunk * rows.depth;
     const auto* w1 = w0 + kBlock * kChunk * rows.depth;
-    const auto* bias = static_cast<const int32_t*>(rows.bias) + o;
-    _tile_loadd(0, bias, 0);
-    if constexpr (Blocks == 2) _tile_loadd(1, bias + kBlock, 0);
-    if constexpr (Tiles == 2) _tile_loadd(2, bias, 0);
-    if constexpr (Tiles == 2 && Blocks == 2) _tile_loadd(3, bias + kBlock, 0);
+    _tile_zero(0);
+    if constexpr (Blocks == 2) _tile_zero(1);
+    if constexpr (Tiles == 2) _tile_zero(2);
+    if constexpr (Tiles == 2 && Blocks == 2) _tile_zero(3);
     for (int64_t k = 0; k < rows.depth; ++k, w0 += kBlock * kChunk, w1 += kBlock * kChunk) {
         _tile_loadd(6, w0, 64);
         _tile_loadd(4, in0 + rows.offsets[k], rows.step);
@@ -68,11 +67,10 @@ BITSWATH_TARGET inline void product4(const ConvRows& rows, int64_t t, int64_t o)
     const uint8_t *in0 = in + rows.starts[t], *in1 = in + rows.starts[t + 1];
     const uint8_t *in2 = in + rows.starts[t + 2], *in3 = in + rows.starts[t + 3];
     const auto* w = static_cast<const int8_t*>(rows.weights) + o * kChunk * rows.depth;
-    const auto* bias = static_cast<const int32_t*>(rows.bias) + o;
-    _tile_loadd(0, bias, 0);
-    _tile_loadd(1, bias, 0);
-    _tile_loadd(2, bias, 0);
-    _tile_loadd(3, bias, 0);
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
     for (int64_t k = 0; k < rows.depth; ++k, w += kBlock * kChunk) {
         const int64_t offset = rows.offsets[k];
         _tile_loadd(7, w, 64);

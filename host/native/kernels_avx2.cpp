@@ -34,11 +34,10 @@ struct S16ByS16 {
 // `Windows` x `Blocks` accumulator registers; `w` points to the first of the blocks.
 template <typename Dot, int Windows, int Blocks>
 BITSWATH_TARGET inline void tile(const ConvRows& rows, const typename Dot::In* in, const int8_t* w,
-                                 const int32_t* bias, int32_t* acc) {
+                                 int32_t* acc) {
     __m256i sums[Windows][Blocks];
     for (int b = 0; b < Blocks; ++b)
-        for (int p = 0; p < Windows; ++p)
-            sums[p][b] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(bias + b * kBlock));
+        for (int p = 0; p < Windows; ++p) sums[p][b] = _mm256_setzero_si256();
     const int64_t block_bytes = rows.depth * 32;
     for (int64_t k = 0; k < rows.depth; ++k, w += 32) {
         const auto* x = in + rows.offsets[k];
@@ -63,7 +62,7 @@ BITSWATH_TARGET inline void tiles(const ConvRows& rows, int64_t o) {
     auto* acc = static_cast<int32_t*>(rows.acc) + o;
     for (int64_t t = 0; t < rows.tiles; ++t)
         tile<Dot, Windows, Blocks>(rows, static_cast<const typename Dot::In*>(rows.in) + rows.starts[t], weights,
-                                   static_cast<const int32_t*>(rows.bias) + o, acc + t * Windows * rows.stride);
+                                   acc + t * Windows * rows.stride);
 }
 
 template <typename Dot, int Windows>

@@ -33,12 +33,10 @@ struct S16ByS16 {
 // `Windows` x `Blocks` accumulator registers; `w` points to the first of the blocks.
 template <typename Dot, int Windows, int Blocks>
 BITSWATH_TARGET inline void tile(const ConvRows& rows, const typename Dot::In* in, const int8_t* w,
-                                 const int32_t* bias, int32_t* acc) {
+                                 int32_t* acc) {
     __m512i sums[Windows][Blocks];
-    for (int b = 0; b < Blocks; ++b) {
-        const __m512i start = _mm512_loadu_si512(bias + b * kBlock);
-        for (int p = 0; p < Windows; ++p) sums[p][b] = start;
-    }
+    for (int p = 0; p < Windows; ++p)
+        for (int b = 0; b < Blocks; ++b) sums[p][b] = _mm512_setzero_si512();
     const int64_t block_bytes = rows.depth * 64;
     for (int64_t k = 0; k < rows.depth; ++k, w += 64) {
         __m512i weights[Blocks];
@@ -61,7 +59,7 @@ BITSWATH_TARGET inline void tiles(const ConvRows& rows, int64_t o) {
     auto* acc = static_cast<int32_t*>(rows.acc) + o;
     for (int64_t t = 0; t < rows.tiles; ++t)
         tile<Dot, Windows, Blocks>(rows, static_cast<const typename Dot::In*>(rows.in) + rows.starts[t], weights,
-                                   static_cast<const int32_t*>(rows.bias) + o, acc + t * Windows * rows.stride);
+                                   acc + t * Windows * rows.stride);
 }
 
 // Two blocks share a broadcast as long as there are two.
@@ -83,12 +81,11 @@ BITSWATH_TARGET inline __m512i widened(const In* x) {
 template <typename In, int Windows>
 BITSWATH_TARGET void depthwise(const ConvRows& rows) {
     for (int64_t o = 0; o < rows.outputs; o += 32) {
-        const __m512i bias = _mm512_loadu_si512(static_cast<const int16_t*>(rows.bias) + o);
         for (int64_t t = 0; t < rows.tiles; ++t) {
             const In* in = static_cast<const In*>(rows.in) + rows.starts[t] + o;
             const auto* w = static_cast<const int16_t*>(rows.weights) + o / 32 * rows.depth * 32;
             __m512i sums[Windows];
-            for (int p = 0; p < Windows; ++p) sums[p] = bias;
+            for (int p = 0; p < Windows; ++p) sums[p] = _mm512_setzero_si512();
             for (int64_t k = 0; k < rows.depth; ++k, w += 32) {
                 const __m512i weights = _mm512_loadu_si512(w);
                 for (int p = 0; p < Windows; ++p)
@@ -104,9 +101,12 @@ BITSWATH_TARGET void depthwise(const ConvRows& rows) {
 // From 64 sums to codes: `Sums` brings them to 16 bits in two registers and the codes back in order.
 struct SumsS32 {
     using Acc = int32_t;
-    BITSWATH_TARGET static inline void load(const Acc* x, __m512i& x0, __m512i& x1) {
-        x0 = _mm512_packs_epi32(_mm512_loadu_si512(x), _mm512_loadu_si512(x + 16));
-        x1 = _mm512_packs_epi32(_mm512_loadu_si512(x + 32), _mm512_loadu_si512(x + 48));
+    BITSWATH_TARGET static inline __m512i sum(const Acc* x, const Acc* bias) {
+        return _mm512_add_epi32(_mm512_loadu_si512(x), _mm512_loadu_si512(bias));
+    }
+    BITSWATH_TARGET static inline void load(const Acc* x, const Acc* bias, __m512i& x0, __m512i& x1) {
+        x0 = _mm512_packs_epi32(sum(x, bias), sum(x + 16, bias + 16));
+        x1 = _mm512_packs_epi32(sum(x + 32, bias + 32), sum(x + 48, bias + 48));
     }
     BITSWATH_TARGET static inline __m512i sorted(__m512i codes) {
         return _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), codes);
@@ -120,9 +120,9 @@ struct SumsS32 {
 
 struct SumsS16 {
     using Acc = int16_t;
-    BITSWATH_TARGET static inline void load(const Acc* x, __m512i& x0, __m512i& x1) {
-        x0 = _mm512_loadu_si512(x);
-        x1 = _mm512_loadu_si512(x + 32);
+    BITSWATH_TARGET static inline void load(const Acc* x, const Acc* bias, __m512i& x0, __m512i& x1) {
+        x0 = _mm512_add_epi16(_mm512_loadu_si512(x), _mm512_loadu_si512(bias));
+        x1 = _mm512_add_epi16(_mm512_loadu_si512(x + 32), _mm512_loadu_si512(bias + 32));
     }
     BITSWATH_TARGET static inline __m512i sorted(__m512i codes) {
         return _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7), codes);
@@ -139,9 +139,10 @@ BITSWATH_TARGET inline LineParameters parameters_at(const NarrowLine& line, int6
 }
 
 template <typename Sums>
-BITSWATH_TARGET inline __m512i line_codes(const NarrowLine& line, const LineParameters& p, const typename Sums::Acc* x) {
+BITSWATH_TARGET inline __m512i line_codes(const NarrowLine& line, const LineParameters& p, const typename Sums::Acc* x,
+                                          const typename Sums::Acc* bias) {
     __m512i x0, x1;
-    Sums::load(x, x0, x1);
+    Sums::load(x, bias, x0, x1);
     const __m512i y0 = _mm512_mulhi_epi16(_mm512_mulhrs_epi16(x0, p.gain0), p.slice0);
     const __m512i y1 = _mm512_mulhi_epi16(_mm512_mulhrs_epi16(x1, p.gain1), p.slice1);
     const __m512i low = _mm512_max_epi8(_mm512_packs_epi16(y0, y1), _mm512_set1_epi8(line.lo));
@@ -151,17 +152,19 @@ BITSWATH_TARGET inline __m512i line_codes(const NarrowLine& line, const LinePara
 
 template <typename Sums>
 BITSWATH_TARGET void line(const NarrowLine& line, const void* acc, uint8_t* out, int64_t count) {
-    const auto* x = static_cast<const typename Sums::Acc*>(acc);
+    const auto *x = static_cast<const typename Sums::Acc*>(acc), *bias = static_cast<const typename Sums::Acc*>(line.bias);
     const bool one = line.period == 64;
     LineParameters p = parameters_at(line, 0);
-    int64_t i = 0;
-    for (int64_t at = 0; i + 64 <= count; i += 64) {
-        _mm512_storeu_si512(out + i, line_codes<Sums>(line, p, x + i));
+    int64_t i = 0, at = 0;
+    for (; i + 64 <= count; i += 64) {
+        _mm512_storeu_si512(out + i, line_codes<Sums>(line, p, x + i, bias + at));
         if (one) continue;
         at = at + 64 == line.period ? 0 : at + 64;
         p = parameters_at(line, at);
     }
-    if (i < count) _mm512_mask_storeu_epi8(out + i, (__mmask64{1} << (count - i)) - 1, line_codes<Sums>(line, p, x + i));
+    if (i == count) return;
+    const __mmask64 left = (__mmask64{1} << (count - i)) - 1;
+    _mm512_mask_storeu_epi8(out + i, left, line_codes<Sums>(line, p, x + i, bias + at));
 }
 
 // Channels by sixteen, for sums of whole blocks.

@@ -9,7 +9,7 @@ BITSWATH_TARGET void conv_loop(const ConvRows& rows) {
         const In* in = static_cast<const In*>(rows.in) + rows.starts[t];
         Acc* __restrict acc = static_cast<Acc*>(rows.acc) + t * rows.stride;
         const Acc* __restrict w = static_cast<const Acc*>(rows.weights);
-        std::memcpy(acc, rows.bias, outputs * sizeof(Acc));
+        std::memset(acc, 0, outputs * sizeof(Acc));
         for (int64_t k = 0; k < rows.depth; ++k, w += outputs) {
             const Acc x = static_cast<Acc>(in[rows.offsets[k]]);
             for (int64_t o = 0; o < outputs; ++o) acc[o] += x * w[o];
@@ -24,7 +24,7 @@ BITSWATH_TARGET void depthwise_loop(const ConvRows& rows) {
         const In* in = static_cast<const In*>(rows.in) + rows.starts[t];
         Acc* __restrict acc = static_cast<Acc*>(rows.acc) + t * rows.stride;
         const Acc* __restrict w = static_cast<const Acc*>(rows.weights);
-        std::memcpy(acc, rows.bias, outputs * sizeof(Acc));
+        std::memset(acc, 0, outputs * sizeof(Acc));
         for (int64_t k = 0; k < rows.depth; ++k, w += outputs) {
             const In* __restrict x = in + rows.offsets[k];
             for (int64_t o = 0; o < outputs; ++o) acc[o] += static_cast<Acc>(x[o]) * w[o];
@@ -53,11 +53,12 @@ BITSWATH_TARGET inline void interleave_loop(const Interleaving& how, const uint8
 
 template <typename Acc>
 BITSWATH_TARGET void line_loop(const NarrowLine& line, const void* acc, uint8_t* out, int64_t count) {
-    const Acc* __restrict x = static_cast<const Acc*>(acc);
+    const Acc *__restrict x = static_cast<const Acc*>(acc), *__restrict bias = static_cast<const Acc*>(line.bias);
     for (int64_t first = 0; first < count; first += line.period) {
         const int64_t n = count - first < line.period ? count - first : line.period;
         for (int64_t i = 0; i < n; ++i) {
-            const int32_t low = x[first + i] < INT16_MIN ? INT16_MIN : static_cast<int32_t>(x[first + i]);
+            const auto sum = static_cast<Acc>(x[first + i] + bias[i]);
+            const int32_t low = sum < INT16_MIN ? INT16_MIN : static_cast<int32_t>(sum);
             const int32_t narrow = low > INT16_MAX ? INT16_MAX : low;
             const int32_t z = (narrow * line.gain[i] + (1 << 14)) >> 15;
             const int32_t code = z * line.slice[i] >> 16;

@@ -5,7 +5,7 @@
 
 namespace bitswath::emulator {
 
-// Parameters of one channel: the step computes factor * x + bias, the kernel the rest.
+// Parameters of one channel: the step computes factor * x, the kernel the rest.
 struct NarrowChannel {
     int64_t factor = 0, bias = 0;
     int16_t gain = 0, slice = 0;

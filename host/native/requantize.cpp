@@ -1,6 +1,7 @@
 #include "requantize.hpp"
 
 #include <algorithm>
+#include <cstring>
 #include <limits>
 #include <numeric>
 
@@ -161,7 +162,7 @@ Finish Finish::threshold(const Kernels& kernels, const Stage& stage, const Tenso
 }
 
 bool Finish::narrow(const Kernels& kernels, const Stage& stage, const Tensor& in, Type out, const Headroom& headroom,
-                    Finish& finish, Scale& scale) {
+                    Finish& finish, Factors& factors) {
     if ((out != u8 && out != s8) || stage.step != 1 || headroom.acc == s64) return false;
     std::vector<NarrowChannel> channels;
     if (!narrow_channels(stage, in, headroom, channels)) return false;
@@ -174,8 +175,8 @@ bool Finish::narrow(const Kernels& kernels, const Stage& stage, const Tensor& in
     finish.narrow_.hi = static_cast<int8_t>(stage.values.shape[1] - half);
     finish.narrow_.offset = static_cast<int8_t>(half + stage.base);
     for (const NarrowChannel& channel : channels) {
-        scale.factor.push_back(channel.factor);
-        scale.bias.push_back(channel.bias);
+        factors.push_back(channel.factor);
+        finish.biases_.push_back(channel.bias);
         finish.gains_.push_back(channel.gain);
         finish.slices_.push_back(channel.slice);
     }
@@ -195,6 +196,10 @@ void Finish::set_stride(int64_t channels, int64_t stride) {
     };
     gains_ = spread(gains_);
     slices_ = spread(slices_);
+    bias_bytes_.resize(narrow_.period * acc_bytes_);
+    for (int64_t i = 0; i < narrow_.period; ++i)  // little-endian: the low bytes are the value modulo their width
+        std::memcpy(bias_bytes_.data() + i * acc_bytes_, &biases_[i % channels], acc_bytes_);
+    narrow_.bias = bias_bytes_.data();
     narrow_.gain = gains_.data();
     narrow_.slice = slices_.data();
 }

@@ -9,10 +9,8 @@
 
 namespace bitswath::emulator {
 
-// What a step must make its accumulators be: factor[c] * x + bias[c].
-struct Scale {
-    std::vector<int64_t> factor, bias;
-};
+// What a step must multiply its accumulators by, for each channel.
+using Factors = std::vector<int64_t>;
 
 // How far a step can scale its accumulators of type `acc`: up to most[c] per channel, all alike if `uniform`;
 // `bound` is the largest magnitude of any partial sum before scaling.
@@ -34,9 +32,9 @@ public:
     // Applies a Threshold stage to accumulators (s32 or s64) within the ranges of `in`. Chooses the affine form
     // where it is proved to give the same code for every accumulator, else counts (few thresholds) or searches.
     static Finish threshold(const Kernels& kernels, const Stage& stage, const Tensor& in, Type acc, Type out);
-    // The narrow form on accumulators scaled as `scale` comes to say; false where it is not proved equal.
+    // The narrow form on accumulators scaled by what `factors` comes to say; false where it is not proved equal.
     static bool narrow(const Kernels& kernels, const Stage& stage, const Tensor& in, Type out,
-                       const Headroom& headroom, Finish& finish, Scale& scale);
+                       const Headroom& headroom, Finish& finish, Factors& factors);
 
     // `stride`: accumulators from one pixel to the next; may read kLineGroup accumulators past the last.
     void run(const void* acc, uint8_t* out, int64_t pixels, int64_t channels, int64_t stride) const;
@@ -60,7 +58,10 @@ private:
     LineKernel line_ = nullptr;
     LineOrder line_order_ = nullptr;
     NarrowLine narrow_;
-    std::vector<int16_t> gains_, slices_;  // a channel, then a group's element once the stride is set
+    // For each channel, then for each element of the period once the stride is set.
+    std::vector<int64_t> biases_;
+    std::vector<int16_t> gains_, slices_;
+    std::vector<uint8_t> bias_bytes_;
 };
 
 // The thresholds of one channel on direction * x, cut to what x can reach.

@@ -11,8 +11,7 @@ int64_t bytes_of(Type type) { return static_cast<int64_t>(kTypeBytes[type]); }
 
 constexpr int64_t kMostMultiplier = 1 << 12;
 
-// Rows of accumulators first, then `Finish`. A row starts from the finish's biases, to which `fill` adds what
-// the stage computes, times the finish's factor.
+// Rows of accumulators first, which `fill` makes of what the stage computes times the finish's factor, then `Finish`.
 class RowStep : public Step {
 public:
     // `narrowest`: the least type of accumulators that the stage can work in.
@@ -31,9 +30,6 @@ public:
             make_finish(context);
         }
         finish_.set_stride(out_.shape.c, out_.shape.c);
-        start_ = Buffer(row_bytes());
-        for (int64_t x = 0; x < out_.shape.w && !scale_.bias.empty(); ++x)
-            context.kernels.convert[s64][acc_](scale_.bias.data(), start_.data() + x * pixel_bytes(), out_.shape.c);
     }
 
     int64_t rows() const override { return out_.shape.h; }
@@ -51,9 +47,8 @@ public:
 protected:
     virtual void fill(uint8_t* arena, int64_t y, uint8_t* acc) const = 0;
 
-    void start(uint8_t* acc) const { std::memcpy(acc, start_.data(), row_bytes()); }
-    int64_t factor() const { return scale_.factor.empty() ? 1 : scale_.factor[0]; }
-    int64_t bias(int64_t channel) const { return scale_.bias.empty() ? 0 : scale_.bias[channel]; }
+    void clear(uint8_t* acc) const { std::memset(acc, 0, row_bytes()); }
+    int64_t factor() const { return factors_.empty() ? 1 : factors_[0]; }
     int64_t pixel_bytes() const { return out_.shape.c * bytes_of(acc_); }
     int64_t row_bytes() const { return out_.shape.w * pixel_bytes(); }
 
@@ -67,21 +62,20 @@ private:
         const bool lone = context.stage.op == Op::threshold;
         const Stage* threshold = lone ? &context.stage : context.threshold;
         const Tensor& sums = lone ? context.tensor(context.stage.inputs[0]) : context.sums();
-        scale_ = {};
+        factors_.clear();
         finish_ = Finish::store(context.kernels, acc_, out_.type);
         if (!threshold) return true;
         const Headroom headroom{std::vector<int64_t>(sums.shape.c, kMostMultiplier), true, acc_, context.stage.bound};
-        if (Finish::narrow(context.kernels, *threshold, sums, out_.type, headroom, finish_, scale_)) return true;
+        if (Finish::narrow(context.kernels, *threshold, sums, out_.type, headroom, finish_, factors_)) return true;
         if (acc_ == s16) return false;
-        scale_ = {};
+        factors_.clear();
         finish_ = Finish::threshold(context.kernels, *threshold, sums, acc_, out_.type);
         return true;
     }
 
     const char* kind_;
     Finish finish_;
-    Scale scale_;
-    Buffer start_{0};
+    Factors factors_;
 };
 
 class ThresholdStep : public RowStep {
@@ -91,7 +85,7 @@ public:
 
 protected:
     void fill(uint8_t* arena, int64_t y, uint8_t* acc) const override {
-        start(acc);
+        clear(acc);
         add_(in_[0].at(arena, y), acc, factor(), in_[0].width());
     }
 
@@ -108,7 +102,7 @@ public:
 
 protected:
     void fill(uint8_t* arena, int64_t y, uint8_t* acc) const override {
-        start(acc);
+        clear(acc);
         for (size_t i = 0; i < in_.size(); ++i) add_[i](in_[i].at(arena, y), acc, multipliers_[i], out_.width());
     }
 
@@ -124,10 +118,7 @@ public:
           entries_(context.stage.values.shape[1]), depth_(context.stage.values.shape[2]),
           table_(context.stage.values.size() * bytes_of(acc_)) {
         std::vector<int64_t> table(context.stage.values.data, context.stage.values.data + context.stage.values.size());
-        for (size_t i = 0; i < table.size(); ++i) {
-            const auto at = static_cast<int64_t>(i);
-            table[i] = table[i] * factor() + bias(at / (entries_ * depth_) * depth_ + at % depth_);
-        }
+        for (int64_t& value : table) value *= factor();
         context.kernels.convert[s64][acc_](table.data(), table_.data(), context.stage.values.size());
     }
 
@@ -167,7 +158,7 @@ protected:
         const Layout& in = in_[0];
         const int64_t pixel = pixel_bytes();
         uint8_t* columns = acc + RowStep::scratch_bytes();
-        start(acc);
+        clear(acc);
         std::memset(columns, 0, in.shape.w * pixel);
         const Span rows(y, strides_[0], pads_[0], kernel_[0], in.shape.h);
         for (int64_t i = rows.first; i < rows.last; ++i) down_(in.at(arena, i), columns, factor(), in.width());

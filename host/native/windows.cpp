@@ -37,16 +37,17 @@ Tiling::Tiling(int64_t tile, int64_t windows, int64_t step, int64_t row, int64_t
 WindowStep::WindowStep(const StepContext& context, const SumForm& form, Finish finish)
     : in_(context.layouts[context.stage.inputs[0]]), out_(context.layouts[context.output]), form_(form),
       window_(context.stage.kernel), strides_(context.stage.strides), dilations_(context.stage.dilations),
-      pads_(context.stage.pads), channels_(context.stage.values.shape[0]), finish_(std::move(finish)),
-      pool_(context.kernels.pool2x2[form.acc]), pooled_(context.pool ? 2 : 1), windows_(context.sums().shape.w) {
+      pads_(context.stage.pads), channels_(context.stage.values.shape[0]), windows_(context.sums().shape.w),
+      finish_(std::move(finish)), pool_(context.kernels.pool2x2[form.acc]), pooled_(context.pool ? 2 : 1) {
     const int64_t rows = context.sums().shape.h, row_bytes = windows_ * rounded_up(channels_, form.block) * acc_bytes();
     const int64_t wanted = std::min((kBandWindows + windows_ - 1) / windows_, std::max<int64_t>(kBandBytes / row_bytes, 1));
     band_ = std::min(rounded_up(wanted, pooled_), rounded_up(rows, pooled_));
     finish_.set_stride(channels_, stride());
 }
 
-void WindowStep::set_source(int64_t step, int64_t row) {
-    tiling_ = Tiling(form_.tile, windows_, step, row, band_);
+void WindowStep::set_source(int64_t step, int64_t row, int64_t together) {
+    together_ = together;
+    tiling_ = Tiling(form_.tile, windows_ / together, step * together, row, band_);
     for (int64_t t = 0; t < tiling_.tiles(band_); ++t) starts_.push_back(static_cast<int32_t>(tiling_.start(t)));
 }
 
@@ -63,9 +64,9 @@ void WindowStep::run(const Frame& frame, int64_t first, int64_t last) const {
 }
 
 void WindowStep::finish(const Frame& frame, int64_t y, int64_t r) const {
-    const uint8_t* sums = frame.scratch + tiling_.sums(r * pooled_) * stride() * acc_bytes();
+    const uint8_t* sums = frame.scratch + tiling_.sums(r * pooled_) * together_ * stride() * acc_bytes();
     if (pooled_ > 1) {
-        const uint8_t* below = frame.scratch + tiling_.sums(r * pooled_ + 1) * stride() * acc_bytes();
+        const uint8_t* below = frame.scratch + tiling_.sums(r * pooled_ + 1) * together_ * stride() * acc_bytes();
         uint8_t* pooled = frame.scratch + sums_bytes();
         pool_(sums, below, pooled, out_.shape.w, stride());
         sums = pooled;
@@ -74,7 +75,7 @@ void WindowStep::finish(const Frame& frame, int64_t y, int64_t r) const {
 }
 
 int64_t WindowStep::sums_bytes() const {
-    const int64_t pixels = tiling_.tiles(band_) * form_.tile;
+    const int64_t pixels = tiling_.tiles(band_) * form_.tile * together_;
     return rounded_up((pixels * stride() + kLineGroup + group_outputs()) * acc_bytes(), 64);
 }
 
@@ -97,15 +98,15 @@ Weights weights_of(const Stage& stage, int64_t output) {
 }
 
 bool make_finish(const StepContext& context, Type acc, std::vector<int64_t> most, const std::vector<int64_t>& signs,
-                 Finish& finish, Scale& scale) {
+                 Finish& finish, Factors& factors) {
     const Type out = context.layouts[context.output].type;
-    scale = {};
+    factors.clear();
     if (context.threshold) {
         const Stage threshold = rising(*context.threshold);
         const Tensor sums = rising(context.sums(), signs);
         const Headroom headroom{std::move(most), false, acc, context.stage.bound};
-        if (Finish::narrow(context.kernels, threshold, sums, out, headroom, finish, scale)) {
-            for (size_t o = 0; o < signs.size(); ++o) scale.factor[o] *= signs[o];
+        if (Finish::narrow(context.kernels, threshold, sums, out, headroom, finish, factors)) {
+            for (size_t o = 0; o < signs.size(); ++o) factors[o] *= signs[o];
             return true;
         }
         if (acc == s16) return false;
@@ -113,7 +114,7 @@ bool make_finish(const StepContext& context, Type acc, std::vector<int64_t> most
     } else {
         finish = Finish::store(context.kernels, acc, out);
     }
-    scale = {signs, std::vector<int64_t>(signs.size(), 0)};
+    factors = signs;
     return true;
 }
 

@@ -47,8 +47,9 @@ public:
 
 protected:
     WindowStep(const StepContext& context, const SumForm& form, Finish finish);
-    // Elements from one window and one row of windows to the next in what the kernel reads.
-    void set_source(int64_t step, int64_t row);
+    // Elements from one window and one row of windows to the next in what the kernel reads; `together`: windows
+    // that the kernel sees as one with so many times the outputs.
+    void set_source(int64_t step, int64_t row, int64_t together = 1);
 
     virtual std::string sums_name() const = 0;
     // Sums of `count` rows from row y on, into the scratch.
@@ -70,7 +71,8 @@ protected:
     SumForm form_;
     std::array<int64_t, 2> window_, strides_, dilations_;
     std::array<int64_t, 4> pads_;
-    int64_t channels_, band_ = 1;  // outputs; rows of windows at once
+    int64_t channels_, windows_, together_ = 1;  // outputs; windows of a row, and how many make one
+    int64_t band_ = 1;                           // rows of windows at once
     Tiling tiling_;
     std::vector<int32_t> starts_;  // of a band's tiles
 
@@ -81,7 +83,7 @@ private:
 
     Finish finish_;
     Pool2x2Kernel pool_;
-    int64_t pooled_, windows_;
+    int64_t pooled_;
 };
 
 // -1 for the outputs that a threshold stage reads falling: their sums are negated, so that all rise.
@@ -94,9 +96,9 @@ struct Weights {
 };
 Weights weights_of(const Stage& stage, int64_t output);
 
-// A finish for sums of type `acc` that their kernel can multiply by most[o]; false if there is none. Sums must
-// then be scale.factor[o] * sum + scale.bias[o], where falling outputs have negative factors.
+// A finish for sums of type `acc` that their kernel can multiply by up to most[o], and does by factors[o], negative
+// for falling outputs; false if there is none.
 bool make_finish(const StepContext& context, Type acc, std::vector<int64_t> most, const std::vector<int64_t>& signs,
-                 Finish& finish, Scale& scale);
+                 Finish& finish, Factors& factors);
 
 }  // namespace bitswath::emulator
