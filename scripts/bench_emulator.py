@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +24,15 @@ import numpy as np
 from bench_networks import bundles
 from bench_report import bars, kernel_table, limits, peer_table
 from benchmark import (
+    Measure,
     bar_table,
     batch_for,
+    core_share,
     interleaved,
     latencies_s,
     machine,
     ratio,
+    summary,
     timed,
     today,
     versions,
@@ -37,7 +40,7 @@ from benchmark import (
 )
 from numpy.typing import NDArray
 from peak import Peak
-from peers import best_int8, best_of, exact_qcdq, float_peer, int8_peer, onnx_path, qcdq_peer, qonnx_peer
+from peers import FLOAT_BATCHES, best_int8, best_of, exact_qcdq, float_peer, int8_peer, onnx_path, qcdq_peer, qonnx_peer
 from rich.console import Console
 from stages import measure_blocks
 
@@ -48,11 +51,13 @@ from bitswath.packing import pack
 ROOT = Path(__file__).resolve().parent.parent
 ZOO_VGG = ROOT / "models" / "zoo" / "eurosat-u4-w4a4.bsw"
 MEMORY_PROBE = Path(__file__).with_name("bench_memory.py")
-RUN_S = 0.12
+RUN_S = 0.1
 LARGEST_BATCH = 4096
 PEER_CODES = 256
 CHECKED = 16
 SINGLES = 60
+KERNEL_ROUNDS = 5
+UNDISTURBED = 0.95
 QONNX_BATCH = 64
 Facts = dict[str, Any]
 Run = Callable[[int], NDArray[Any]]
@@ -82,7 +87,7 @@ class Bench:
             yield lambda count: backend.collect(backend.submit(self.frames[:count]))
 
 
-def large_batch(run: Run) -> Callable[[], float]:
+def large_batch(run: Run) -> Measure:
     """Patches per second at a batch that takes long enough to measure."""
     batch = batch_for(run, RUN_S, LARGEST_BATCH)
     return timed(lambda: run(batch), batch)
@@ -96,24 +101,23 @@ def zoo_vgg(bench: Bench) -> Facts:
         optimized, mismatches = exact_qcdq(bundle, codes[:CHECKED], run(CHECKED))
         peers = {
             "ort_int8": best_int8(bundle.network, codes),
-            "ort_qcdq": best_of(lambda batch: qcdq_peer(path, batch, optimized), codes),
-            "ort_float": best_of(lambda batch: float_peer(path, batch), codes),
+            "ort_qcdq": best_of(partial(qcdq_peer, path, optimized=optimized), codes, FLOAT_BATCHES),
+            "ort_float": best_of(partial(float_peer, path), codes, FLOAT_BATCHES),
             "qonnx": qonnx_peer(path, 1),
             "qonnx_batched": qonnx_peer(path, QONNX_BATCH),
         }
-        measures = {"emulator": large_batch(run), "peak": lambda: bench.peak.gmac_per_s(unit)}
+        measures: dict[str, Measure] = {"emulator": large_batch(run), "peak": partial(bench.peak.gmac_per_s, unit)}
         rates = interleaved(measures | {name: peer.measure(codes) for name, peer in peers.items()}, bench.rounds)
     blocks = measure_blocks(bundle.network, bundle.codec.bits, bench.frames, bench.rounds)
     return {
-        "patches_per_s": statistics.median(rates["emulator"]),
+        **summary(rates["emulator"]),
         "gmac_per_s": statistics.median(rates["emulator"]) * macs,
         "fraction_of_peak": ratio(rates["emulator"], rates["peak"]) * macs,
         "peak": {"unit": unit, "gmac_per_s": statistics.median(rates["peak"])},
         **{f"ratio_{name}": ratio(rates["emulator"], rates[name]) for name in peers},
         "qcdq_mismatches": mismatches,
         "peers": {
-            name: {"setting": peer.name, "batch": peer.batch, "patches_per_s": statistics.median(rates[name])}
-            for name, peer in peers.items()
+            name: {"setting": peer.name, "batch": peer.batch, **summary(rates[name])} for name, peer in peers.items()
         },
         "blocks": {block.name: asdict(block) for block in blocks},
     }
@@ -125,8 +129,8 @@ def batch1(bench: Bench) -> Facts:
     peers = [int8_peer(bench.zoo_vgg.network, 1, form) for form in ("qdq", "nhwc")]
     feeds = [peer.feed(codes) for peer in peers]
     with bench.emulator(bench.zoo_vgg) as run:
-        engines = {"emulator": lambda: run(1)}
-        engines |= {peer.name: (lambda p=peer, f=feed: p.run(f)) for peer, feed in zip(peers, feeds)}
+        engines: dict[str, Callable[[], object]] = {"emulator": partial(run, 1)}
+        engines |= {peer.name: partial(peer.run, feed) for peer, feed in zip(peers, feeds)}
         taken: dict[str, list[float]] = {name: [] for name in engines}
         for _ in range(bench.rounds):
             for name, single in engines.items():
@@ -147,11 +151,11 @@ def cores(bench: Bench) -> Facts:
     unit = bench.peak.kinds[0]
     with bench.emulator(bench.zoo_vgg) as one, bench.emulator(bench.zoo_vgg, threads=2) as two:
         batch = min(LARGEST_BATCH, 2 * batch_for(one, RUN_S, LARGEST_BATCH))
-        measures = {
+        measures: dict[str, Measure] = {
             "one": timed(lambda: one(batch), batch),
             "two": timed(lambda: two(batch), batch),
-            "peak one": lambda: bench.peak.gmac_per_s(unit),
-            "peak two": lambda: bench.peak.gmac_per_s(unit, processes=2),
+            "peak one": partial(bench.peak.gmac_per_s, unit),
+            "peak two": partial(bench.peak.gmac_per_s, unit, processes=2),
         }
         rates = interleaved(measures, bench.rounds)
     return {
@@ -171,7 +175,9 @@ def widths(bench: Bench) -> Facts:
                 width: stack.enter_context(bench.emulator(bundle, kernel=kernel))
                 for width, bundle in bundles_by_width.items()
             }
-            rates = interleaved({width: large_batch(run) for width, run in runs.items()}, bench.rounds)
+            rates = interleaved(
+                {width: large_batch(run) for width, run in runs.items()}, min(bench.rounds, KERNEL_ROUNDS)
+            )
         kernels[kernel] = {f"{width}_patches_per_s": statistics.median(values) for width, values in rates.items()}
         kernels[kernel] |= {f"{width}_over_w4a4": ratio(rates[width], rates["w4a4"]) for width in ("w2a2", "w1a1")}
     best = kernels[available_kernels()[-1]]
@@ -189,12 +195,11 @@ def other(bench: Bench, name: str) -> Facts:
     with bench.emulator(bundle) as run:
         rates = interleaved({"emulator": large_batch(run), "ort_int8": peer.measure(codes)}, bench.rounds)
     blocks = measure_blocks(bundle.network, bundle.codec.bits, bench.frames, bench.rounds)
-    rate = statistics.median(rates["emulator"])
     return {
         "ratio_ort_int8": ratio(rates["emulator"], rates["ort_int8"]),
-        "patches_per_s": rate,
-        "gmac_per_s": rate * bundle.network.macs / 1e9,
-        "ort_int8": {"setting": peer.name, "batch": peer.batch, "patches_per_s": statistics.median(rates["ort_int8"])},
+        **summary(rates["emulator"]),
+        "gmac_per_s": statistics.median(rates["emulator"]) * bundle.network.macs / 1e9,
+        "ort_int8": {"setting": peer.name, "batch": peer.batch, **summary(rates["ort_int8"])},
         "blocks": {block.name: asdict(block) for block in blocks},
     }
 
@@ -232,7 +237,7 @@ def merge(into: Facts, facts: Facts) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", action="append", choices=SECTIONS, help="measure this alone; may be repeated")
-    parser.add_argument("--rounds", type=int, default=5, help="of every interleaved measurement (default 5)")
+    parser.add_argument("--rounds", type=int, default=7, help="of every interleaved measurement (default 7)")
     parser.add_argument("--json", type=Path, help="write everything measured to this file")
     arguments = parser.parse_args()
     console = Console()
@@ -243,16 +248,21 @@ def main() -> None:
         "versions": versions("numpy", "onnx", "onnxruntime", "qonnx"),
         "rounds": bench.rounds,
     }
+    shares = []
     for name in arguments.only or SECTIONS:
         started = time.perf_counter()
+        shares.append(core_share())
         with console.status(f"Measuring {name} ..."):
             merge(facts, SECTIONS[name](bench))
         merge(facts, {"seconds": {name: time.perf_counter() - started}})
+    facts["machine"]["core_share"] = min(shares)
     wanted = bars(facts)
     console.print(bar_table(f"Emulator, {facts['machine']['processor']}", wanted, facts))
     for table in (peer_table(facts), kernel_table(facts)):
         if table is not None:
             console.print(table)
+    if min(shares) < UNDISTURBED:
+        console.print(f"Disturbed by other work: this process got {min(shares):.0%} of a core at one time.")
     for line in limits(wanted, facts):
         console.print(line, highlight=False)
     if arguments.json:

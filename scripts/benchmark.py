@@ -25,13 +25,16 @@ from bitswath.files import write_atomic
 
 __all__ = [
     "Bar",
+    "Measure",
     "Rates",
     "bar_table",
     "batch_for",
+    "core_share",
     "interleaved",
     "latencies_s",
     "machine",
     "ratio",
+    "summary",
     "timed",
     "today",
     "versions",
@@ -79,6 +82,19 @@ def latencies_s(run: Callable[[], object], count: int) -> list[float]:
         run()
         taken.append(time.perf_counter() - started)
     return taken
+
+
+def summary(values: list[float]) -> dict[str, float]:
+    """Median and range of a rate over the rounds."""
+    return {"patches_per_s": statistics.median(values), "lowest": min(values), "highest": max(values)}
+
+
+def core_share(seconds: float = 0.1) -> float:
+    """How much of a core this process gets: less than 1 where other work shares it."""
+    started, used = time.perf_counter(), time.process_time()
+    while time.perf_counter() - started < seconds:
+        pass
+    return (time.process_time() - used) / (time.perf_counter() - started)
 
 
 def batch_for(run: Callable[[int], object], seconds: float, largest: int) -> int:
@@ -141,14 +157,13 @@ def bar_table(title: str, bars: Iterable[Bar], facts: Mapping[str, Any]) -> Tabl
 
 
 def machine() -> dict[str, Any]:
-    """Processor, cores this process may use, operating system, and what else is running."""
+    """Processor, cores this process may use, operating system."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return {
         "processor": _processor(),
         "architecture": platform.machine(),
         "cores": cores,
         "system": f"{platform.system()} {platform.release()}",
-        "load_average": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
     }
 
 

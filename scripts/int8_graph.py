@@ -11,6 +11,10 @@ The graph has three forms, which ONNX Runtime optimizes to different kernels:
 - "qlinear": QLinearConv, channels first, as the ONNX standard has it.
 - "qdq": float operators between DequantizeLinear and QuantizeLinear, which ONNX Runtime fuses.
 - "nhwc": com.microsoft's QLinearConv and NhwcMaxPool, channels last, nothing to transpose.
+
+ONNX Runtime 1.25 turns all three into the channels-last operators of the third; what is left to tell
+apart is the transposition of the input. uint8 weights run at half the speed of int8, int8 activations
+at a tenth (AVX512-VNNI, AMX).
 """
 
 from __future__ import annotations

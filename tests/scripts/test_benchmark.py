@@ -8,7 +8,19 @@ from pathlib import Path
 
 import pytest
 from bench_report import bars, limits
-from benchmark import Bar, bar_table, batch_for, interleaved, latencies_s, machine, ratio, timed, write_facts
+from benchmark import (
+    Bar,
+    bar_table,
+    batch_for,
+    core_share,
+    interleaved,
+    latencies_s,
+    machine,
+    ratio,
+    summary,
+    timed,
+    write_facts,
+)
 from rich.console import Console
 
 
@@ -65,6 +77,14 @@ def test_the_table_has_what_was_measured() -> None:
     assert any("speed" in line and "9.00x" in line and "reached" in line for line in lines)
     assert any("size" in line and "<= 64.0 MB" in line and "missed" in line for line in lines)
     assert not any("absent" in line for line in lines)
+
+
+def test_the_share_of_a_core_is_a_part() -> None:
+    assert 0 < core_share(0.02) <= 1.1
+
+
+def test_a_summary_has_the_median_and_the_range() -> None:
+    assert summary([3.0, 1.0, 9.0]) == {"patches_per_s": 3.0, "lowest": 1.0, "highest": 9.0}
 
 
 def test_facts_are_written_rounded(tmp_path: Path) -> None:
