@@ -24,6 +24,9 @@ import numpy as np
 from bench_networks import bundles
 from bench_report import bars, kernel_table, limits, peer_table
 from benchmark import (
+    CPU_CLOCK,
+    WALL_CLOCK,
+    Clock,
     Measure,
     bar_table,
     batch_for,
@@ -59,15 +62,17 @@ SINGLES = 60
 KERNEL_ROUNDS = 5
 UNDISTURBED = 0.95
 QONNX_BATCH = 64
+CPU_TIME_HELP = "for what runs on one core, count the time this process got, where other work shares the cores"
 Facts = dict[str, Any]
 Run = Callable[[int], NDArray[Any]]
 
 
 class Bench:
-    """What the measurements share. `rounds`: of every interleaved measurement."""
+    """What the measurements share. `rounds`: of every interleaved one; `clock`: of all that runs on one core."""
 
-    def __init__(self, rounds: int) -> None:
+    def __init__(self, rounds: int, clock: Clock) -> None:
         self.rounds = rounds
+        self.clock = clock
         self.peak = Peak()
         self.zoo_vgg = load_bundle(ZOO_VGG)
         entry = self.zoo_vgg.manifest.input
@@ -86,11 +91,14 @@ class Bench:
         with EmulatorBackend(bundle.network, bundle.codec.bits, threads=threads, kernel=kernel) as backend:
             yield lambda count: backend.collect(backend.submit(self.frames[:count]))
 
+    def measure_peak(self, unit: str) -> Measure:
+        return partial(self.peak.gmac_per_s, unit, cpu_time=self.clock is CPU_CLOCK)
 
-def large_batch(run: Run) -> Measure:
+
+def large_batch(run: Run, clock: Clock) -> Measure:
     """Patches per second at a batch that takes long enough to measure."""
     batch = batch_for(run, RUN_S, LARGEST_BATCH)
-    return timed(lambda: run(batch), batch)
+    return timed(lambda: run(batch), batch, clock)
 
 
 def zoo_vgg(bench: Bench) -> Facts:
@@ -106,9 +114,11 @@ def zoo_vgg(bench: Bench) -> Facts:
             "qonnx": qonnx_peer(path, 1),
             "qonnx_batched": qonnx_peer(path, QONNX_BATCH),
         }
-        measures: dict[str, Measure] = {"emulator": large_batch(run), "peak": partial(bench.peak.gmac_per_s, unit)}
-        rates = interleaved(measures | {name: peer.measure(codes) for name, peer in peers.items()}, bench.rounds)
-    blocks = measure_blocks(bundle.network, bundle.codec.bits, bench.frames, bench.rounds)
+        measures: dict[str, Measure] = {"emulator": large_batch(run, bench.clock), "peak": bench.measure_peak(unit)}
+        rates = interleaved(
+            measures | {name: peer.measure(codes, bench.clock) for name, peer in peers.items()}, bench.rounds
+        )
+    blocks = measure_blocks(bundle.network, bundle.codec.bits, bench.frames, bench.rounds, bench.clock)
     return {
         **summary(rates["emulator"]),
         "gmac_per_s": statistics.median(rates["emulator"]) * macs,
@@ -176,7 +186,7 @@ def widths(bench: Bench) -> Facts:
                 for width, bundle in bundles_by_width.items()
             }
             rates = interleaved(
-                {width: large_batch(run) for width, run in runs.items()}, min(bench.rounds, KERNEL_ROUNDS)
+                {width: large_batch(run, bench.clock) for width, run in runs.items()}, min(bench.rounds, KERNEL_ROUNDS)
             )
         kernels[kernel] = {f"{width}_patches_per_s": statistics.median(values) for width, values in rates.items()}
         kernels[kernel] |= {f"{width}_over_w4a4": ratio(rates[width], rates["w4a4"]) for width in ("w2a2", "w1a1")}
@@ -193,8 +203,10 @@ def other(bench: Bench, name: str) -> Facts:
     bundle, codes = bench.others[name], bench.codes[:PEER_CODES]
     peer = best_int8(bundle.network, codes)
     with bench.emulator(bundle) as run:
-        rates = interleaved({"emulator": large_batch(run), "ort_int8": peer.measure(codes)}, bench.rounds)
-    blocks = measure_blocks(bundle.network, bundle.codec.bits, bench.frames, bench.rounds)
+        rates = interleaved(
+            {"emulator": large_batch(run, bench.clock), "ort_int8": peer.measure(codes, bench.clock)}, bench.rounds
+        )
+    blocks = measure_blocks(bundle.network, bundle.codec.bits, bench.frames, bench.rounds, bench.clock)
     return {
         "ratio_ort_int8": ratio(rates["emulator"], rates["ort_int8"]),
         **summary(rates["emulator"]),
@@ -238,15 +250,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", action="append", choices=SECTIONS, help="measure this alone; may be repeated")
     parser.add_argument("--rounds", type=int, default=7, help="of every interleaved measurement (default 7)")
+    parser.add_argument("--cpu-time", action="store_true", help=CPU_TIME_HELP)
     parser.add_argument("--json", type=Path, help="write everything measured to this file")
     arguments = parser.parse_args()
     console = Console()
-    bench = Bench(max(arguments.rounds, 1))
+    bench = Bench(max(arguments.rounds, 1), CPU_CLOCK if arguments.cpu_time else WALL_CLOCK)
     facts: Facts = {
         "date": today(),
         "machine": machine() | {"units": list(bench.peak.kinds), "kernels": list(available_kernels())},
         "versions": versions("numpy", "onnx", "onnxruntime", "qonnx"),
         "rounds": bench.rounds,
+        "clock": "cpu" if arguments.cpu_time else "wall",
     }
     shares = []
     for name in arguments.only or SECTIONS:

@@ -12,6 +12,8 @@ __all__ = ["bars", "kernel_table", "limits", "peer_table"]
 
 Facts = Mapping[str, Any]
 PART_OF_PEAK = {"amx": 0.25, "avx512vnni": 0.6}
+FASTER = 1.05
+"""A ratio that rounds of equal speed do not reach by chance."""
 SLOWEST = 3
 
 
@@ -27,8 +29,8 @@ def bars(facts: Facts) -> list[Bar]:
         Bar("zoo VGG", "zoo_vgg.gmac_per_s", None, "GMAC/s"),
         Bar(f"zoo VGG, part of the {unit} peak", "zoo_vgg.fraction_of_peak", PART_OF_PEAK.get(unit), "%"),
         Bar("zoo VGG, batch 1, latency over ONNX Runtime int8", "zoo_vgg.batch1.ratio_ort_int8", 3),
-        Bar("VGG W1A1 over W4A4", "w1a1.over_w4a4", 1),
-        Bar("VGG W2A2 over W4A4", "w2a2.over_w4a4", 1),
+        Bar("VGG W1A1 over W4A4", "w1a1.over_w4a4", FASTER),
+        Bar("VGG W2A2 over W4A4", "w2a2.over_w4a4", FASTER),
         Bar("residual net over ONNX Runtime int8", "resnet.ratio_ort_int8", 4),
         Bar("depthwise-separable net over ONNX Runtime int8", "separable.ratio_ort_int8", 4),
         Bar("zoo VGG, two cores over one", "zoo_vgg.two_cores_over_one", 1.9),

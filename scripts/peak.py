@@ -26,9 +26,9 @@ class Peak:
         listed = subprocess.run([self._program], check=True, capture_output=True, text=True)
         self.kinds = tuple(listed.stdout.split())
 
-    def gmac_per_s(self, kind: str, processes: int = 1) -> float:
-        """10^9 multiply-accumulates per second, summed over `processes` at once."""
-        command = [self._program, kind, str(MILLISECONDS)]
+    def gmac_per_s(self, kind: str, processes: int = 1, cpu_time: bool = False) -> float:
+        """10^9 multiply-accumulates per second, of `cpu_time` if asked, summed over `processes` at once."""
+        command = [self._program, kind, str(MILLISECONDS), "cpu" if cpu_time else "wall"]
         running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(processes)]
         return sum(float(process.communicate()[0]) for process in running)
 

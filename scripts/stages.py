@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 import numpy as np
-from benchmark import batch_for, interleaved, timed
+from benchmark import WALL_CLOCK, Clock, batch_for, interleaved, timed
 from numpy.typing import NDArray
 
 from bitswath.backends.emulator import EmulatorBackend
@@ -54,14 +54,16 @@ def beginning(network: Network, end: int) -> Network:
     return Network(network.input, stages)
 
 
-def measure_blocks(network: Network, bits: int, frames: NDArray[np.uint8], rounds: int) -> list[Block]:
+def measure_blocks(
+    network: Network, bits: int, frames: NDArray[np.uint8], rounds: int, clock: Clock = WALL_CLOCK
+) -> list[Block]:
     """Share and rate of each block on one core, on packed frames uint8 (N, frame_bytes)."""
     ends = block_ends(network)
     with ExitStack() as stack:
         backends = [stack.enter_context(EmulatorBackend(beginning(network, end), bits, threads=1)) for end in ends]
         batch = batch_for(lambda count: backends[-1].collect(backends[-1].submit(frames[:count])), RUN_S, len(frames))
         runs = [lambda backend=backend: backend.collect(backend.submit(frames[:batch])) for backend in backends]
-        rates = interleaved({str(index): timed(run, batch) for index, run in enumerate(runs)}, rounds)
+        rates = interleaved({str(index): timed(run, batch, clock) for index, run in enumerate(runs)}, rounds)
     taken = np.array([1 / np.array(values) for values in rates.values()])
     seconds = np.median(np.diff(taken, axis=0, prepend=0.0), axis=1).clip(min=NOISE_S)
     macs = np.diff([beginning(network, end).macs for end in ends], prepend=0)
