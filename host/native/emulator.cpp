@@ -94,7 +94,7 @@ public:
         return run({static_cast<const uint8_t*>(codes.data()), codes.shape(0), bytes, 0, wide}, taps);
     }
 
-    // (tensor, kernel, seconds) for each step, in order.
+    // (tensor, kernel, seconds) for the input and each step, in order.
     std::vector<std::tuple<std::string, std::string, double>> profile(const Bytes& frames, int bits) {
         const Frames input = packed(frames, bits);
         std::vector<double> seconds;
@@ -103,6 +103,7 @@ public:
             seconds = engine_.profile(input);
         }
         std::vector<std::tuple<std::string, std::string, double>> steps;
+        steps.emplace_back(engine_.plan().input().name, "unpack", seconds[0]);
         for (const auto& step : engine_.plan().steps())
             steps.emplace_back(step->name, step->kernel(), seconds[steps.size()]);
         return steps;

@@ -114,20 +114,23 @@ std::vector<double> Engine::profile(const Frames& frames) {
     using Clock = std::chrono::steady_clock;
     const std::lock_guard<std::mutex> lock(mutex_);
     const Session session(plan_.kernels());
-    std::vector<double> seconds(plan_.steps().size(), 0.0);
+    std::vector<double> seconds(plan_.steps().size() + 1, 0.0);
     for (Worker& worker : workers_) worker.bad_frame = frames.count;
+    auto before = Clock::now();
+    const auto lap = [&before] {
+        const auto after = Clock::now();
+        return std::chrono::duration<double>(after - std::exchange(before, after)).count();
+    };
     for (int64_t i = 0; i < frames.count; ++i) {
         if (!load(frames, i, frame(0).arena, workers_[0].bad_value)) {
             workers_[0].bad_frame = i;
             break;
         }
-        auto before = Clock::now();
-        for (size_t s = 0; s < seconds.size(); ++s) {
+        seconds[0] += lap();
+        for (size_t s = 0; s < plan_.steps().size(); ++s) {
             const Step& step = *plan_.steps()[s];
             step.run(frame(0), 0, step.rows());
-            const auto after = Clock::now();
-            seconds[s] += std::chrono::duration<double>(after - before).count();
-            before = after;
+            seconds[s + 1] += lap();
         }
     }
     check(frames);

@@ -40,7 +40,7 @@ public:
     void run(const Frames& frames, const std::vector<Sink>& sinks);
     void cancel() { cancelled_ = true; }
 
-    // Seconds that each step takes for these frames on one thread.
+    // Seconds that loading and then each step takes for these frames on one thread.
     std::vector<double> profile(const Frames& frames);
 
     const Plan& plan() const { return plan_; }

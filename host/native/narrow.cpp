@@ -7,7 +7,7 @@ namespace bitswath::emulator {
 namespace {
 
 constexpr int kFitShift = 28;               // fraction bits of the line that guides the search
-constexpr int64_t kReach = INT16_MAX - 64;  // of scaled sums around the middle code
+constexpr int64_t kReach = 7 * (INT16_MAX / 8);  // of scaled sums around the middle code
 constexpr int64_t kMostFactor = 1 << 12;
 constexpr int kLeastSliceShift = 2;
 constexpr double kGainSlack = 1.0 / 8;   // of the guide, within which a gain is sought
