@@ -49,7 +49,7 @@ class Backend(Protocol):
         """The clock it computes at, or None where there is none to speak of."""
 
     def submit(self, frames: NDArray[np.uint8]) -> Ticket:
-        """Start on frames (N, frame_bytes) and return at once; the array may be reused afterwards.
+        """Start on frames (N, frame_bytes) and return at once; the array must not change until they are collected.
 
         Raises `InputError` if they do not fit, `BackendTimeoutError` if there is no room in time,
         `BackendError` if the backend is closed.

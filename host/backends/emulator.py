@@ -8,10 +8,7 @@ fits, else 64.
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Sequence
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import fields
 from types import TracebackType
 from typing import Any, Literal, overload
@@ -21,7 +18,7 @@ from numpy.typing import NDArray
 
 from bitswath._native import Emulator, emulator_kernels
 from bitswath.backends.base import Packing, Ticket
-from bitswath.errors import BackendError, BackendTimeoutError, InputError, NetworkError
+from bitswath.errors import InputError, NetworkError
 from bitswath.network import Network, Stage
 
 __all__ = ["EmulatorBackend", "Kernel", "Outputs", "available_kernels", "run"]
@@ -102,58 +99,32 @@ class EmulatorBackend:
             raise InputError(
                 f"expected a network input that fits {bits} unsigned bits, got {network.input.lo}..{network.input.hi}"
             )
-        self._native = _compile(network, threads, kernel, fuse=True)
+        self._native = _compile(network, threads, kernel, fuse=True, room=frames_in_flight)
         self._frame_bytes: int = self._native.frame_bytes(bits)
         self.packing = Packing(bits)
         self.frames_in_flight = frames_in_flight
         self._timeout_s = timeout_s
-        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="bitswath-emulator")
-        self._room = threading.Condition()
-        self._pending_frames = 0
-        self._batches: dict[int, Future[Outputs]] = {}
-        self._submitted = 0
-        self._closed = False
 
     def submit(self, frames: NDArray[np.uint8]) -> Ticket:
-        """Start on packed frames uint8 (N, frame_bytes); they are copied. See `Backend.submit`."""
+        """Start on packed frames uint8 (N, frame_bytes). See `Backend.submit`."""
         self._check_frames(frames)
-        count = len(frames)
-        with self._room:
-            if not self._room.wait_for(lambda: self._closed or self._fits(count), self._timeout_s):
-                raise BackendTimeoutError(f"no room for {count} frames within {self._timeout_s} s")
-            if self._closed:
-                raise BackendError("the emulator is closed; open it again")
-            ticket = Ticket(self._submitted, count)
-            self._submitted += 1
-            self._pending_frames += count
-            batch = self._worker.submit(self._native.run_packed, frames.copy(order="C"), self.packing.bits)
-            self._batches[ticket.number] = batch
-        batch.add_done_callback(lambda _: self._release(count))
-        return ticket
+        number = self._native.submit(np.ascontiguousarray(frames), self.packing.bits, self._timeout_s)
+        return Ticket(number, len(frames))
 
     def collect(self, ticket: Ticket, timeout_s: float | None = None) -> Outputs:
         """int32 or int64 (N, *output shape). See `Backend.collect`."""
-        batch = self._batches.get(ticket.number)
-        if batch is None:
-            raise BackendError(f"ticket {ticket.number} was collected before, or is not of this emulator")
-        limit_s = self._timeout_s if timeout_s is None else timeout_s
-        try:
-            batch.exception(limit_s)
-        except FutureTimeoutError as late:
-            message = f"{ticket.frames} frames were not done within {limit_s} s; collect them later"
-            raise BackendTimeoutError(message) from late
-        except CancelledError as cancelled:
-            raise BackendError("the emulator was closed before this batch ran") from cancelled
-        self._batches.pop(ticket.number, None)
-        return batch.result()
+        outputs: Outputs = self._native.collect(ticket.number, self._timeout_s if timeout_s is None else timeout_s)
+        return outputs
+
+    def profile(self, frames: NDArray[np.uint8]) -> list[tuple[str, str, float]]:
+        """(tensor, kernel, seconds on one thread) for the input's unpacking and each step, over all frames."""
+        self._check_frames(frames)
+        steps: list[tuple[str, str, float]] = self._native.profile(np.ascontiguousarray(frames), self.packing.bits)
+        return steps
 
     def close(self) -> None:
         """Drop queued batches, stop the running one after its current frames, join the worker."""
-        with self._room:
-            self._closed = True
-            self._room.notify_all()
-        self._native.cancel()
-        self._worker.shutdown(wait=True, cancel_futures=True)
+        self._native.close()
 
     def __enter__(self) -> EmulatorBackend:
         return self
@@ -171,23 +142,15 @@ class EmulatorBackend:
                 f"expected frames of shape (N, {self._frame_bytes}) at {self.packing.bits} bits, got {frames.shape}"
             )
 
-    def _fits(self, count: int) -> bool:
-        return self._pending_frames == 0 or self._pending_frames + count <= self.frames_in_flight
 
-    def _release(self, count: int) -> None:
-        with self._room:
-            self._pending_frames -= count
-            self._room.notify_all()
-
-
-def _compile(network: Network, threads: int | None, kernel: Kernel, *, fuse: bool) -> Emulator:
+def _compile(network: Network, threads: int | None, kernel: Kernel, *, fuse: bool, room: int = 1) -> Emulator:
     if threads is None:
         threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if threads < 1:
         raise InputError(f"expected 1 or more threads, got {threads}")
     spec = network.input
     stages = [_parameters(stage) for stage in network.stages]
-    return Emulator((spec.shape, spec.lo, spec.hi), stages, threads, kernel, fuse)
+    return Emulator((spec.shape, spec.lo, spec.hi), stages, threads, kernel, fuse, room)
 
 
 def _parameters(stage: Stage) -> dict[str, object]:

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <map>
 
-#include "engine.hpp"
+#include "queue.hpp"
 
 namespace py = pybind11;
 
@@ -73,8 +73,15 @@ Graph graph_of(const py::tuple& input, const py::list& stages) {
 
 class Emulator {
 public:
-    Emulator(const py::tuple& input, const py::list& stages, int threads, const std::string& kernel, bool fuse)
-        : engine_(graph_of(input, stages), kernel, threads, fuse) {}
+    Emulator(const py::tuple& input, const py::list& stages, int threads, const std::string& kernel, bool fuse,
+             int64_t room)
+        : engine_(graph_of(input, stages), kernel, threads, fuse), queue_(std::make_unique<Queue>(engine_, room)) {}
+
+    ~Emulator() {
+        py::gil_scoped_release release;
+        queue_.reset();
+    }
+
 
     int64_t frame_bytes(int bits) const {
         if (bits < 1 || bits > 8) throw InputFault("expected codes of 1..8 bits, got " + std::to_string(bits));
@@ -109,7 +116,37 @@ public:
         return steps;
     }
 
-    void cancel() { engine_.cancel(); }
+    // Starts on frames, which must not change until their number is collected.
+    int64_t submit(const Bytes& frames, int bits, double timeout_s) {
+        const Frames input = packed(frames, bits);
+        Pending pending{frames, output(engine_.plan().output(), input.count)};
+        const Sink sink = sink_of(engine_.plan().output(), pending.outputs);
+        int64_t number = 0;
+        {
+            py::gil_scoped_release release;
+            number = queue_->submit(input, {sink}, timeout_s);
+        }
+        pending_.emplace(number, std::move(pending));
+        return number;
+    }
+
+    py::array collect(int64_t number, double timeout_s) {
+        try {
+            py::gil_scoped_release release;
+            queue_->wait(number, timeout_s);
+        } catch (const TimeoutFault&) {
+            throw;
+        } catch (...) {
+            pending_.erase(number);
+            throw;
+        }
+        return std::move(pending_.extract(number).mapped().outputs);
+    }
+
+    void close() {
+        py::gil_scoped_release release;
+        queue_->close();
+    }
 
     // (tensor, kernel) for each step, in order.
     std::vector<std::pair<std::string, std::string>> steps() const {
@@ -136,12 +173,9 @@ private:
         py::array last;
         for (const Plan::Tap& tap : engine_.plan().taps()) {
             if (!taps && &tap != &engine_.plan().output()) continue;
-            std::vector<int64_t> shape{frames.count};
-            shape.insert(shape.end(), tap.dims.begin(), tap.dims.end());
-            last = py::array(tap.wide ? py::dtype::of<int64_t>() : py::dtype::of<int32_t>(), shape);
+            last = output(tap, frames.count);
             arrays[py::str(tap.name)] = last;
-            const int64_t bytes = tap.layout.shape.size() * (tap.wide ? 8 : 4);
-            sinks.push_back({&tap, static_cast<uint8_t*>(last.mutable_data()), bytes});
+            sinks.push_back(sink_of(tap, last));
         }
         {
             py::gil_scoped_release release;
@@ -150,7 +184,25 @@ private:
         return taps ? py::object(arrays) : py::object(last);
     }
 
+    static py::array output(const Plan::Tap& tap, int64_t count) {
+        std::vector<int64_t> shape{count};
+        shape.insert(shape.end(), tap.dims.begin(), tap.dims.end());
+        return py::array(tap.wide ? py::dtype::of<int64_t>() : py::dtype::of<int32_t>(), shape);
+    }
+
+    static Sink sink_of(const Plan::Tap& tap, py::array& outputs) {
+        return {&tap, static_cast<uint8_t*>(outputs.mutable_data()), tap.layout.shape.size() * (tap.wide ? 8 : 4)};
+    }
+
+    // What a batch reads and writes, kept until it is collected.
+    struct Pending {
+        Bytes frames;
+        py::array outputs;
+    };
+
     Engine engine_;
+    std::map<int64_t, Pending> pending_;
+    std::unique_ptr<Queue> queue_;
 };
 
 void raise(const char* error, const char* message) {
@@ -166,6 +218,8 @@ void translate(std::exception_ptr pointer) {
         raise("InputError", fault.what());
     } catch (const BackendFault& fault) {
         raise("BackendError", fault.what());
+    } catch (const TimeoutFault& fault) {
+        raise("BackendTimeoutError", fault.what());
     }
 }
 
@@ -177,13 +231,16 @@ void bind_emulator(py::module_& m) {
     py::register_exception_translator(emulator::translate);
     m.def("emulator_kernels", emulator::kernel_names, "Names of the emulator's kernel sets this CPU can run, quickest last.");
     py::class_<Emulator>(m, "Emulator", "An integer network compiled for this CPU; see bitswath.backends.emulator.")
-        .def(py::init<const py::tuple&, const py::list&, int, const std::string&, bool>(), py::arg("input"),
-             py::arg("stages"), py::arg("threads"), py::arg("kernel") = "auto", py::arg("fuse") = true)
+        .def(py::init<const py::tuple&, const py::list&, int, const std::string&, bool, int64_t>(), py::arg("input"),
+             py::arg("stages"), py::arg("threads"), py::arg("kernel") = "auto", py::arg("fuse") = true,
+             py::arg("room") = 4096)
         .def("frame_bytes", &Emulator::frame_bytes, py::arg("bits"))
         .def("run_packed", &Emulator::run_packed, py::arg("frames").noconvert(), py::arg("bits"))
         .def("run_codes", &Emulator::run_codes, py::arg("codes"), py::arg("taps") = false)
         .def("profile", &Emulator::profile, py::arg("frames").noconvert(), py::arg("bits"))
-        .def("cancel", &Emulator::cancel)
+        .def("submit", &Emulator::submit, py::arg("frames").noconvert(), py::arg("bits"), py::arg("timeout_s"))
+        .def("collect", &Emulator::collect, py::arg("number"), py::arg("timeout_s"))
+        .def("close", &Emulator::close)
         .def_property_readonly("steps", &Emulator::steps)
         .def_property_readonly("kernel", &Emulator::kernel)
         .def_property_readonly("threads", &Emulator::threads)

@@ -78,14 +78,13 @@ def test_batches_are_collected_in_any_order() -> None:
             np.testing.assert_array_equal(backend.collect(ticket), run(network, codes))
 
 
-def test_a_submitted_array_may_be_reused() -> None:
+def test_a_submitted_array_is_kept_until_its_batch_is_collected() -> None:
     network = small_cnn()
     codes = some_codes(network, 64)
-    frames = packed(codes, 4)
     with EmulatorBackend(network, 4) as backend:
-        ticket = backend.submit(frames)
-        frames[:] = 0
-        np.testing.assert_array_equal(backend.collect(ticket), run(network, codes))
+        tickets = [backend.submit(packed(codes, 4)) for _ in range(8)]  # each array is only the backend's
+        for ticket in tickets:
+            np.testing.assert_array_equal(backend.collect(ticket), run(network, codes))
 
 
 def test_submit_returns_before_the_batch_is_done_and_a_late_one_can_be_collected_later() -> None:
