@@ -40,6 +40,8 @@ Patches = NDArray[np.uint8 | np.uint16]
 Codes = NDArray[np.uint8]
 Rows = tuple[tuple[int, ...], ...]
 
+_SAMPLE_TYPES = (np.dtype(np.uint8), np.dtype(np.uint16))
+
 _COUNTED_BITS = 5
 """Up to here counting thresholds is quicker than looking positions up (measured with AVX512)."""
 
@@ -75,7 +77,7 @@ class Codec(ABC):
     @property
     def dtype(self) -> np.dtype[Any]:
         """Type of the samples."""
-        return np.dtype(np.uint8 if self.depth == 8 else np.uint16)
+        return _SAMPLE_TYPES[self.depth > 8]
 
     @property
     def values(self) -> NDArray[np.int64] | None:
@@ -110,7 +112,7 @@ class Codec(ABC):
         """
         batch, lead = self._checked_batch(patches)
         size = frame_bytes(self.code_shape(batch.shape[1:]), self.bits)
-        frames = output_array(out, (*lead, size), np.dtype(np.uint8), batch)
+        frames = output_array(out, (*lead, size), batch)
         self._run(batch, frames.reshape(len(batch), size), self.bits, threads)
         return frames
 
@@ -381,7 +383,7 @@ def _is_integer(value: object) -> bool:
 
 def _checked_patches(patches: Patches) -> Patches:
     patches = np.asarray(patches)
-    if patches.dtype not in (np.uint8, np.uint16):
+    if patches.dtype not in _SAMPLE_TYPES:
         raise CodecError(f"expected uint8 or uint16 patches, got {patches.dtype}; scale and convert them first")
     if patches.ndim not in (3, 4) or not patches.size:
         raise CodecError(f"expected patches (N, H, W, C) or (H, W, C), none empty, got shape {patches.shape}")

@@ -56,7 +56,7 @@ def pack(
     if values.dtype.newbyteorder("=") not in _CODE_TYPES or values.ndim < 1:
         raise PackingError(f"expected codes of {_CODE_NAMES} (N, ...), got {values.dtype} {values.shape}")
     size = frame_bytes(values.shape[1:], bits)
-    frames = output_array(out, (len(values), size), np.dtype(np.uint8), values)
+    frames = output_array(out, (len(values), size), values)
     rows = _native_order(values).reshape(len(values), _elements(values.shape[1:]))
     bad = _native.pack(rows, bits, False, frames, native_threads(threads))
     if bad >= 0:
@@ -78,7 +78,7 @@ def unpack(
     as `shape` and `bits` say.
     """
     frames = _checked_frames(frames, frame_bytes(shape, bits), f"shape {tuple(shape)} at {bits} bit")
-    codes = output_array(out, (len(frames), *shape), np.dtype(np.uint8), frames)
+    codes = output_array(out, (len(frames), *shape), frames)
     rows = codes.reshape(len(frames), _elements(shape))
     _native.unpack(frames, bits, False, rows, native_threads(threads))
     return codes
@@ -111,7 +111,7 @@ def pack_folded(
     if values.dtype.kind not in "iu" or values.dtype == np.uint64 or values.ndim < 1:
         raise PackingError(f"expected integers (N, ...) of at most int64, got {values.dtype} {values.shape}")
     size = folded_frame_bytes(values.shape[1:], bits, group)
-    frames = output_array(out, (len(values), size), np.dtype(np.uint8), values)
+    frames = output_array(out, (len(values), size), values)
     groups = frames.reshape(-1, (group * bits + 7) // 8)
     bad = _native.pack(_native_order(values).reshape(-1, group), bits, signed, groups, native_threads(threads))
     if bad >= 0:
@@ -156,15 +156,15 @@ def native_threads(threads: int | None) -> int:
 
 
 def output_array(
-    out: NDArray[Any] | None, shape: tuple[int, ...], dtype: np.dtype[Any], source: NDArray[Any]
-) -> NDArray[Any]:
-    """An array to fill: a new one, or `out` if it is what is needed and lies apart from `source`."""
+    out: NDArray[np.uint8] | None, shape: tuple[int, ...], source: NDArray[Any]
+) -> NDArray[np.uint8]:
+    """Bytes to fill: a new array, or `out` if it is what is needed and lies apart from `source`."""
     if out is None:
-        return np.empty(shape, dtype)
+        return np.empty(shape, np.uint8)
     usable = isinstance(out, np.ndarray) and out.flags.c_contiguous and out.flags.writeable
-    if not usable or out.dtype != dtype or out.shape != shape:
+    if not usable or out.dtype != np.uint8 or out.shape != shape:
         what = f"{out.dtype} {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
-        raise PackingError(f"expected out as a contiguous, writeable {dtype} array {shape}, got {what}")
+        raise PackingError(f"expected out as a contiguous, writeable uint8 array {shape}, got {what}")
     if np.may_share_memory(out, source):
         raise PackingError("expected out apart from what it is made of, got overlapping memory")
     return out
@@ -176,7 +176,7 @@ def _native_order(values: NDArray[Any]) -> NDArray[Any]:
 
 
 def _elements(shape: Sequence[int]) -> int:
-    if any(extent < 0 for extent in shape):
+    if min(shape, default=0) < 0:
         raise PackingError(f"expected a shape without negative extents, got {tuple(shape)}")
     return math.prod(shape)
 

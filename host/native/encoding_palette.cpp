@@ -23,6 +23,7 @@ namespace bitswath {
 namespace {
 
 constexpr int64_t kPixels = 64;
+constexpr int64_t kFewColours = 8;  // comparing costs less than leaving out
 
 // For pixel p and colour number k, the key room (|c|^2 - 2 c.p) + k orders colours as the distance |p - c|^2 does
 // and, of equally near ones, puts the lowest number first; `room` is a power of two, at least the count of colours.
@@ -33,6 +34,7 @@ template <class Key>
 struct Palette {
     int64_t count, bands, room;
     std::vector<Key> values;     // (bands, count)
+    std::vector<Key> side_by_side;  // int32_t: (pairs, count), two bands of `values`
     std::vector<Key> constants;  // (count)
     std::vector<Key> factors;    // double: (count, bands); int32_t: (count, pairs), two bands side by side
 
@@ -53,7 +55,7 @@ int32_t side_by_side(int32_t low, int32_t high) {
 template <class Key>
 Palette<Key> palette_of(const int64_t* colours, int64_t count, int64_t bands) {
     // A room of 8 at least makes -2 room c a multiple of 2^kShift.
-    Palette<Key> palette{count, bands, std::max<int64_t>(room_for(count), 1 << (kShift - 1)), {}, {}, {}};
+    Palette<Key> palette{count, bands, std::max<int64_t>(room_for(count), 1 << (kShift - 1)), {}, {}, {}, {}};
     palette.values.resize(bands * count);
     for (int64_t k = 0; k < count; ++k, colours += bands) {
         const int64_t square = std::inner_product(colours, colours + bands, colours, int64_t{0});
@@ -68,6 +70,10 @@ Palette<Key> palette_of(const int64_t* colours, int64_t count, int64_t bands) {
                                                        static_cast<int32_t>(factor(c + 1) >> kShift)));
         }
     }
+    if constexpr (std::is_same_v<Key, int32_t>)
+        for (int64_t c = 0; c < bands; c += 2)
+            for (const int32_t *low = &palette.values[c * count], *end = low + count; low < end; ++low)
+                palette.side_by_side.push_back(side_by_side(*low, c + 1 < bands ? low[count] : 0));
     return palette;
 }
 
@@ -78,17 +84,51 @@ struct Scratch {
         Key pixels[kPixels] = {};
     };
     explicit Scratch(const Palette<Key>& palette)
-        : planes(palette.bands + 1), pairs((palette.bands + 1) / 2), lowest(palette.bands), highest(palette.bands) {}
+        : planes(palette.bands + 1), pairs((palette.bands + 1) / 2), lowest(palette.bands + 1), highest(palette.bands + 1) {}
 
     std::vector<Plane> planes, pairs;  // of each band, and one of zeros; of two bands side by side
-    std::vector<Key> lowest, highest;  // the box that the pixels lie in
-    int32_t numbers[256];              // of the colours that may be nearest
+    std::vector<Key> lowest, highest;  // the box that the pixels lie in, of each band and one of zeros
+    int32_t numbers[256 + 16];         // of the colours that may be nearest, and room for a vector
     Plane least;
 };
+
+// ---- which colours may be nearest ----
+
+// A colour can win only if the box's point nearest to it is no farther than some colour's farthest corner of the box
+// is from that colour. Writes the numbers of those that can, in order; returns how many.
+template <class Key>
+BITSWATH_INLINE int64_t leave_out(const Palette<Key>& palette, Scratch<Key>& scratch) {
+    Key near[256], far[256], bound = std::numeric_limits<Key>::max();
+    const int64_t count = palette.count;
+    std::fill_n(near, count, Key{0});
+    std::fill_n(far, count, Key{0});
+    for (int64_t c = 0; c < palette.bands; ++c) {
+        const Key* values = palette.values.data() + c * count;
+        const Key lowest = scratch.lowest[c], highest = scratch.highest[c];
+        for (int64_t k = 0; k < count; ++k) {
+            const Key below = lowest - values[k], above = values[k] - highest;
+            const Key outside = std::max(std::max(below, above), Key{0}), across = std::max(-below, -above);
+            near[k] += outside * outside;
+            far[k] += across * across;
+        }
+    }
+    for (int64_t k = 0; k < count; ++k) bound = std::min(bound, far[k]);
+    int64_t found = 0;
+    for (int64_t k = 0; k < count; ++k) {
+        scratch.numbers[found] = static_cast<int32_t>(k);
+        found += near[k] <= bound;
+    }
+    return found;
+}
 
 // ---- the smallest key of each pixel, over the colours of the given numbers ----
 
 struct PlainLanes {
+    template <class Key>
+    static BITSWATH_INLINE int64_t candidates(const Palette<Key>& palette, Scratch<Key>& scratch) {
+        return leave_out(palette, scratch);
+    }
+
     static void least(const Palette<int32_t>& palette, Scratch<int32_t>& scratch, int64_t found) {
         const int64_t pairs = palette.factors_of_colour();
         int32_t* least = scratch.least.pixels;
@@ -136,7 +176,7 @@ struct PlainLanes {
 };
 
 #if defined(__x86_64__)
-struct Avx2Lanes {
+struct Avx2Lanes : PlainLanes {
     BITSWATH_AVX2 static void least(const Palette<int32_t>& palette, Scratch<int32_t>& scratch, int64_t found) {
         constexpr int64_t unroll = 4;
         const int64_t pairs = palette.factors_of_colour();
@@ -164,7 +204,44 @@ struct Avx2Lanes {
     }
 };
 
-struct Avx512Lanes {
+struct Avx512Lanes : PlainLanes {
+    using PlainLanes::candidates;
+
+    // The same as `leave_out`, two bands of sixteen colours at a time.
+    BITSWATH_AVX512 static int64_t candidates(const Palette<int32_t>& palette, Scratch<int32_t>& scratch) {
+        __m512i near[16], bound = _mm512_set1_epi32(std::numeric_limits<int32_t>::max());
+        const __m512i zero = _mm512_setzero_si512();
+        const int64_t count = palette.count, vectors = (count + 15) / 16;
+        for (int64_t v = 0; v < vectors; ++v) {
+            const __mmask16 there = static_cast<__mmask16>(count - 16 * v < 16 ? (1 << (count - 16 * v)) - 1 : 0xFFFF);
+            __m512i far = near[v] = zero;
+            for (int64_t c = 0; c < palette.bands; c += 2) {
+                const __m512i lowest = _mm512_set1_epi32(side_by_side(scratch.lowest[c], scratch.lowest[c + 1]));
+                const __m512i highest = _mm512_set1_epi32(side_by_side(scratch.highest[c], scratch.highest[c + 1]));
+                const __m512i values = _mm512_maskz_loadu_epi32(there, palette.side_by_side.data() + c / 2 * count + 16 * v);
+                const __m512i outside = _mm512_max_epi16(
+                    zero, _mm512_max_epi16(_mm512_sub_epi16(lowest, values), _mm512_sub_epi16(values, highest)));
+                const __m512i across =
+                    _mm512_max_epi16(_mm512_sub_epi16(values, lowest), _mm512_sub_epi16(highest, values));
+                near[v] = _mm512_dpwssd_epi32(near[v], outside, outside);
+                far = _mm512_dpwssd_epi32(far, across, across);
+            }
+            bound = _mm512_mask_min_epi32(bound, there, bound, far);
+        }
+        bound = _mm512_set1_epi32(_mm512_reduce_min_epi32(bound));
+        int64_t found = 0;
+        for (int64_t v = 0; v < vectors; ++v) {
+            const int64_t left = count - 16 * v;
+            const __mmask16 there = static_cast<__mmask16>(left < 16 ? (1 << left) - 1 : 0xFFFF);
+            const __mmask16 kept = _mm512_mask_cmple_epi32_mask(there, near[v], bound);
+            const __m512i numbers = _mm512_add_epi32(_mm512_set1_epi32(static_cast<int32_t>(16 * v)),
+                                                     _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0));
+            _mm512_storeu_si512(scratch.numbers + found, _mm512_maskz_compress_epi32(kept, numbers));
+            found += __builtin_popcount(kept);
+        }
+        return found;
+    }
+
     BITSWATH_AVX512 static void least(const Palette<int32_t>& palette, Scratch<int32_t>& scratch, int64_t found) {
         constexpr int64_t unroll = kPixels / 16;
         const int64_t pairs = palette.factors_of_colour();
@@ -192,15 +269,29 @@ struct Avx512Lanes {
 
 // ---- a block ----
 
+// Planes of the first bands; `step` bands a pixel.
+template <int bands, class T, class Plane>
+BITSWATH_INLINE void part(const T* pixels, int64_t size, int64_t step, Plane* planes) {
+    for (int64_t i = 0; i < size; ++i)
+        for (int c = 0; c < bands; ++c) planes[c].pixels[i] = pixels[i * step + c];
+}
+
 template <class T, class Key>
 BITSWATH_INLINE void load(const T* pixels, int64_t size, int64_t bands, Scratch<Key>& scratch) {
+    if (bands == 3) {  // a constant step lets compilers use shuffles
+        size == kPixels ? part<3>(pixels, kPixels, 3, scratch.planes.data())
+                        : part<3>(pixels, size, 3, scratch.planes.data());
+    } else {
+        for (int64_t c = 0; c < bands; ++c) part<1>(pixels + c, size, bands, &scratch.planes[c]);
+    }
     for (int64_t c = 0; c < bands; ++c) {
         Key* plane = scratch.planes[c].pixels;
-        for (int64_t i = 0; i < size; ++i) plane[i] = pixels[i * bands + c];
         for (int64_t i = size; i < kPixels; ++i) plane[i] = plane[0];  // no wider box
         Key lowest = plane[0], highest = plane[0];
-        for (int64_t i = 0; i < kPixels; ++i) lowest = std::min(lowest, plane[i]);
-        for (int64_t i = 0; i < kPixels; ++i) highest = std::max(highest, plane[i]);
+        for (int64_t i = 0; i < kPixels; ++i) {
+            lowest = std::min(lowest, plane[i]);
+            highest = std::max(highest, plane[i]);
+        }
         scratch.lowest[c] = lowest;
         scratch.highest[c] = highest;
     }
@@ -211,38 +302,16 @@ BITSWATH_INLINE void load(const T* pixels, int64_t size, int64_t bands, Scratch<
         }
 }
 
-// A colour can win only if the box's point nearest to it is no farther than some colour's farthest corner of the box
-// is from that colour. Writes the numbers of those that can, in order; returns how many.
-template <class Key>
-BITSWATH_INLINE int64_t leave_out(const Palette<Key>& palette, Scratch<Key>& scratch) {
-    Key near[256], far[256], bound = std::numeric_limits<Key>::max();
-    const int64_t count = palette.count;
-    std::fill_n(near, count, Key{0});
-    std::fill_n(far, count, Key{0});
-    for (int64_t c = 0; c < palette.bands; ++c) {
-        const Key* values = palette.values.data() + c * count;
-        const Key lowest = scratch.lowest[c], highest = scratch.highest[c];
-        for (int64_t k = 0; k < count; ++k) {
-            const Key below = lowest - values[k], above = values[k] - highest;
-            const Key outside = std::max(std::max(below, above), Key{0}), across = std::max(-below, -above);
-            near[k] += outside * outside;
-            far[k] += across * across;
-        }
-    }
-    for (int64_t k = 0; k < count; ++k) bound = std::min(bound, far[k]);
-    int64_t found = 0;
-    for (int64_t k = 0; k < count; ++k) {
-        scratch.numbers[found] = static_cast<int32_t>(k);
-        found += near[k] <= bound;
-    }
-    return found;
-}
-
 template <class Lanes, class T, class Key>
 BITSWATH_INLINE void nearest_block(const Palette<Key>& palette, const T* pixels, int64_t size, Scratch<Key>& scratch,
                                    uint8_t* codes) {
     load(pixels, size, palette.bands, scratch);
-    Lanes::least(palette, scratch, leave_out(palette, scratch));
+    int64_t found = palette.count;
+    if (found > kFewColours)
+        found = Lanes::candidates(palette, scratch);
+    else
+        std::iota(scratch.numbers, scratch.numbers + found, 0);
+    Lanes::least(palette, scratch, found);
     const auto low = static_cast<uint8_t>(palette.room - 1);
     for (int64_t i = 0; i < size; ++i) {
         using Integer = std::conditional_t<sizeof(Key) == 4, int32_t, int64_t>;
@@ -306,8 +375,13 @@ class PaletteEncoder final : public Encoder {
         const int64_t bands = patches_.bands, period = kMaskSide * bands, start = first * bands;
         over_lines(patches_.line(), start, start + size * bands, [&](int64_t y, int64_t x, int64_t at, int64_t count) {
             const int32_t* offsets = offsets_ + y % kMaskSide * period;
-            for (int64_t i = at - start; count > 0; --count, ++i, ++x)
-                shifted[i] = static_cast<T>(std::clamp(pixels[i] + offsets[x % period], 0, top));
+            for (int64_t phase = x % period; count > 0; phase = 0) {
+                const int64_t run = std::min(period - phase, count);
+                for (int64_t i = 0; i < run; ++i)
+                    shifted[at - start + i] =
+                        static_cast<T>(std::clamp(pixels[at - start + i] + offsets[phase + i], 0, top));
+                at += run, count -= run;
+            }
         });
         return shifted;
     }

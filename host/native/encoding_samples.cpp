@@ -9,6 +9,10 @@ namespace {
 
 #define BITSWATH_INLINE inline __attribute__((always_inline))
 #if defined(__x86_64__)
+// GCC 12's own intrinsics start from an undefined register, and warn about it.
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#include <immintrin.h>
 #define BITSWATH_AVX2 __attribute__((target("avx2")))
 #define BITSWATH_AVX512 __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl")))
 #endif
@@ -114,10 +118,11 @@ BITSWATH_INLINE void count_vector(const T* samples, const T* thresholds, int64_t
     std::memcpy(codes, &narrow, sizeof(narrow));
 }
 
-template <int bytes, class T>
+// As many at a time as `Lanes::count` does.
+template <class Lanes, class T>
 BITSWATH_INLINE uint64_t count_steps(const T* samples, int64_t count, Thresholds<T> row, int64_t phase,
                                      uint8_t* codes) {
-    constexpr int64_t lanes = bytes / sizeof(T);
+    constexpr int64_t lanes = Lanes::bytes / sizeof(T);
     static_assert(lanes <= kOverhang);
     const int64_t stride = row.period + kOverhang, advance = lanes % row.period;
     T seen = 0;
@@ -125,7 +130,7 @@ BITSWATH_INLINE uint64_t count_steps(const T* samples, int64_t count, Thresholds
         for (int64_t i = 0; i < count; ++i) seen |= samples[i];
     int64_t at = 0;
     for (; at + lanes <= count; at += lanes) {
-        count_vector<bytes>(samples + at, row.values + phase, row.steps, stride, codes + at);
+        Lanes::count(samples + at, row.values + phase, row.steps, stride, codes + at);
         phase += advance;
         if (phase >= row.period) phase -= row.period;
     }
@@ -133,25 +138,57 @@ BITSWATH_INLINE uint64_t count_steps(const T* samples, int64_t count, Thresholds
         T rest[lanes] = {};
         uint8_t rest_codes[lanes];
         std::memcpy(rest, samples + at, (count - at) * sizeof(T));
-        count_vector<bytes>(rest, row.values + phase, row.steps, stride, rest_codes);
+        Lanes::count(rest, row.values + phase, row.steps, stride, rest_codes);
         std::memcpy(codes + at, rest_codes, count - at);
     }
     return seen;
 }
 
+template <int size>
+struct Vectors {
+    static constexpr int64_t bytes = size;
+    template <class T>
+    static BITSWATH_INLINE void count(const T* samples, const T* thresholds, int64_t steps, int64_t stride,
+                                      uint8_t* codes) {
+        count_vector<size>(samples, thresholds, steps, stride, codes);
+    }
+};
+
 template <class T>
 uint64_t count_plain(const T* samples, int64_t count, Thresholds<T> row, int64_t phase, uint8_t* codes) {
-    return count_steps<16>(samples, count, row, phase, codes);
+    return count_steps<Vectors<16>>(samples, count, row, phase, codes);
 }
 #if defined(__x86_64__)
 template <class T>
 BITSWATH_AVX2 uint64_t count_avx2(const T* samples, int64_t count, Thresholds<T> row, int64_t phase, uint8_t* codes) {
-    return count_steps<32>(samples, count, row, phase, codes);
+    return count_steps<Vectors<32>>(samples, count, row, phase, codes);
 }
+
+// Compilers do not subtract under a comparison's mask by themselves.
+struct Masked {
+    static constexpr int64_t bytes = 64;
+    BITSWATH_AVX512 static void count(const uint8_t* samples, const uint8_t* thresholds, int64_t steps,
+                                      int64_t stride, uint8_t* codes) {
+        const __m512i x = _mm512_loadu_si512(samples), one = _mm512_set1_epi8(1);
+        __m512i code = _mm512_setzero_si512();
+        for (; steps > 0; --steps, thresholds += stride)
+            code = _mm512_mask_add_epi8(code, _mm512_cmpge_epu8_mask(x, _mm512_loadu_si512(thresholds)), code, one);
+        _mm512_storeu_si512(codes, code);
+    }
+    BITSWATH_AVX512 static void count(const uint16_t* samples, const uint16_t* thresholds, int64_t steps,
+                                      int64_t stride, uint8_t* codes) {
+        const __m512i x = _mm512_loadu_si512(samples), one = _mm512_set1_epi16(1);
+        __m512i code = _mm512_setzero_si512();
+        for (; steps > 0; --steps, thresholds += stride)
+            code = _mm512_mask_add_epi16(code, _mm512_cmpge_epu16_mask(x, _mm512_loadu_si512(thresholds)), code, one);
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(codes), _mm512_cvtepi16_epi8(code));
+    }
+};
+
 template <class T>
 BITSWATH_AVX512 uint64_t count_avx512(const T* samples, int64_t count, Thresholds<T> row, int64_t phase,
                                       uint8_t* codes) {
-    return count_steps<64>(samples, count, row, phase, codes);
+    return count_steps<Masked>(samples, count, row, phase, codes);
 }
 template <class T>
 constexpr CountKernel<T> kCount[] = {count_plain<T>, count_avx2<T>, count_avx512<T>};
