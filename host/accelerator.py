@@ -135,7 +135,10 @@ class Accelerator:
         return self._backend
 
     def _encode(self, patches: _Array) -> NDArray[np.uint8]:
-        return self._pack(self.bundle.codec.encode(patches))
+        codec, packing = self.bundle.codec, self._opened().packing
+        if packing.group is None and packing.bits == codec.bits:
+            return codec.encode_packed(patches)
+        return self._pack(codec.encode(patches))
 
     def _pack(self, codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
         packing = self._opened().packing

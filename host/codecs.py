@@ -8,6 +8,7 @@ the mask and the formulas.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -20,8 +21,9 @@ from numpy.typing import NDArray
 
 import bitswath._native as _native
 from bitswath import codebooks
-from bitswath.dither import STEPS, bayer_mask, palette_offsets, positions, rounded_quotient
+from bitswath.dither import STEPS, bayer_mask, count_thresholds, palette_offsets, positions, rounded_quotient
 from bitswath.errors import CodecError
+from bitswath.packing import frame_bytes, native_threads, output_array
 
 __all__ = [
     "Codec",
@@ -37,6 +39,11 @@ __all__ = [
 Patches = NDArray[np.uint8 | np.uint16]
 Codes = NDArray[np.uint8]
 Rows = tuple[tuple[int, ...], ...]
+
+_SAMPLE_TYPES = (np.dtype(np.uint8), np.dtype(np.uint16))
+
+_COUNTED_BITS = 5
+"""Up to here counting thresholds is quicker than looking positions up (measured with AVX512)."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +77,7 @@ class Codec(ABC):
     @property
     def dtype(self) -> np.dtype[Any]:
         """Type of the samples."""
-        return np.dtype(np.uint8 if self.depth == 8 else np.uint16)
+        return _SAMPLE_TYPES[self.depth > 8]
 
     @property
     def values(self) -> NDArray[np.int64] | None:
@@ -82,19 +89,32 @@ class Codec(ABC):
         height, width, bands = self._checked_shape(patch_shape)
         return height, width, bands
 
-    def encode(self, patches: Patches) -> Codes:
+    def encode(self, patches: Patches, *, threads: int | None = None) -> Codes:
         """Patches (N, H, W, C) or (H, W, C) to codes uint8 of `code_shape`.
 
-        Raises `CodecError` for another dtype, rank or band count, samples above the depth, or none.
+        `threads`: by default as many as pay; the codes do not depend on it. Raises `CodecError` for
+        another dtype, rank or band count, samples above the depth, or none.
         """
-        patches = _checked_patches(patches)
-        if patches.dtype != self.dtype:
-            raise CodecError(f"expected {self.dtype} patches for a {self.depth}-bit codec, got {patches.dtype}")
-        self._checked_shape(patches.shape[-3:])
-        if self.depth not in (8, 16) and (largest := int(patches.max())) >> self.depth:
-            raise CodecError(f"expected samples below {1 << self.depth} (depth {self.depth}), got {largest}")
-        batch = np.ascontiguousarray(patches).reshape(-1, *patches.shape[-3:])
-        return self._encode(batch).reshape(*patches.shape[:-3], *self.code_shape(patches.shape[-3:]))
+        batch, lead = self._checked_batch(patches)
+        shape = self.code_shape(batch.shape[1:])
+        codes = np.empty((len(batch), math.prod(shape)), np.uint8)
+        self._run(batch, codes, 0, threads)
+        return codes.reshape(*lead, *shape)
+
+    def encode_packed(
+        self, patches: Patches, *, out: NDArray[np.uint8] | None = None, threads: int | None = None
+    ) -> NDArray[np.uint8]:
+        """Patches (N, H, W, C) to frames uint8 (N, frame_bytes), or (H, W, C) to one frame (frame_bytes,).
+
+        The same as ``pack(codec.encode(patches), codec.bits)`` in one pass. `out`: contiguous frames to
+        fill instead of new ones, undefined after an error. Raises as `encode`, and `PackingError` for
+        another `out`.
+        """
+        batch, lead = self._checked_batch(patches)
+        size = frame_bytes(self.code_shape(batch.shape[1:]), self.bits)
+        frames = output_array(out, (*lead, size), batch)
+        self._run(batch, frames.reshape(len(batch), size), self.bits, threads)
+        return frames
 
     def decode(self, codes: Codes) -> Patches:
         """Codes uint8 (N, H, W, C') or (H, W, C') to the patches they stand for."""
@@ -110,7 +130,8 @@ class Codec(ABC):
         return {"kind": self.kind} | {f.name: _as_lists(getattr(self, f.name)) for f in fields(self)}
 
     @abstractmethod
-    def _encode(self, batch: Patches) -> Codes: ...
+    def _fill(self, batch: Patches, out: Codes, pack_bits: int, threads: int) -> int:
+        """Fills `out` (N, m) with codes, or with frames where `pack_bits` is not 0; the OR of the samples."""
 
     @abstractmethod
     def _decode(self, codes: Codes) -> Patches: ...
@@ -122,12 +143,28 @@ class Codec(ABC):
             raise CodecError(f"expected patches of {self.bands} bands, got {shape[2]}")
         return tuple(shape)
 
-    def _encode_positions(self, batch: Patches, table: NDArray[np.uint16]) -> Codes:
+    def _checked_batch(self, patches: Patches) -> tuple[Patches, tuple[int, ...]]:
+        """Contiguous patches (N, H, W, C), and the extents before H."""
+        patches = _checked_patches(patches)
+        if patches.dtype != self.dtype:
+            raise CodecError(f"expected {self.dtype} patches for a {self.depth}-bit codec, got {patches.dtype}")
+        self._checked_shape(patches.shape[-3:])
+        return np.ascontiguousarray(patches).reshape(-1, *patches.shape[-3:]), patches.shape[:-3]
+
+    def _run(self, batch: Patches, out: Codes, pack_bits: int, threads: int | None) -> None:
+        seen = self._fill(batch, out, pack_bits, native_threads(threads))
+        if self.depth < 16 and seen >> self.depth:
+            raise CodecError(f"expected samples below {1 << self.depth} (depth {self.depth}), got {int(batch.max())}")
+
+    def _fill_counts(self, batch: Patches, thresholds: NDArray[Any], out: Codes, pack_bits: int, threads: int) -> int:
+        return int(_native.encode_counts(batch, thresholds, out, pack_bits, threads))
+
+    def _fill_positions(
+        self, batch: Patches, positions: NDArray[np.uint16], out: Codes, pack_bits: int, threads: int
+    ) -> int:
         bands = batch.shape[-1]
         mask = bayer_mask(bands) if self.dither else np.zeros((8, 8, bands), np.uint8)
-        codes = np.empty(batch.shape, np.uint8)
-        _native.encode_positions(batch, table, mask, codes)
-        return codes
+        return int(_native.encode_positions(batch, positions, mask, out, pack_bits, threads))
 
 
 @dataclass(frozen=True)
@@ -136,10 +173,22 @@ class UniformCodec(Codec):
 
     kind: ClassVar[str] = "uniform"
 
-    def _encode(self, batch: Patches) -> Codes:
+    def _fill(self, batch: Patches, out: Codes, pack_bits: int, threads: int) -> int:
         if self.dither is None:
-            return np.right_shift(batch, self.depth - self.bits).astype(np.uint8, copy=False)
-        return self._encode_positions(batch, self._positions)
+            return int(_native.encode_shifts(batch, self.depth - self.bits, out, pack_bits, threads))
+        if self.bits > _COUNTED_BITS:
+            return self._fill_positions(batch, self._positions, out, pack_bits, threads)
+        return self._fill_counts(batch, self._thresholds(batch.shape[-1]), out, pack_bits, threads)
+
+    def _thresholds(self, bands: int) -> NDArray[Any]:
+        if bands not in self._thresholds_of_bands:
+            positions = np.broadcast_to(self._positions, (bands, self._positions.shape[1]))
+            self._thresholds_of_bands[bands] = count_thresholds(positions, self.bits, self.dither is not None)
+        return self._thresholds_of_bands[bands]
+
+    @cached_property
+    def _thresholds_of_bands(self) -> dict[int, NDArray[Any]]:
+        return {}
 
     def _decode(self, codes: Codes) -> Patches:
         return self._samples[codes]
@@ -202,8 +251,14 @@ class CompandedCodec(Codec):
         levels = np.array(self.levels, np.int64)
         return (levels[:, :-1] + levels[:, 1:] + 1) >> 1
 
-    def _encode(self, batch: Patches) -> Codes:
-        return self._encode_positions(batch, self._positions)
+    def _fill(self, batch: Patches, out: Codes, pack_bits: int, threads: int) -> int:
+        if self.bits > _COUNTED_BITS:
+            return self._fill_positions(batch, self._positions, out, pack_bits, threads)
+        return self._fill_counts(batch, self._thresholds, out, pack_bits, threads)
+
+    @cached_property
+    def _thresholds(self) -> NDArray[Any]:
+        return count_thresholds(self._positions, self.bits, self.dither is not None)
 
     def _decode(self, codes: Codes) -> Patches:
         if codes.shape[-1] != self.bands:
@@ -261,14 +316,8 @@ class PaletteCodec(Codec):
         height, width, _ = self._checked_shape(patch_shape)
         return height, width, 1
 
-    def _encode(self, batch: Patches) -> Codes:
-        if self.dither:
-            shifted = np.empty_like(batch)
-            _native.add_offsets(batch, self._offsets, shifted)
-            batch = shifted
-        codes = np.empty(batch.shape[:-1], np.uint8)
-        _native.nearest(batch.reshape(-1, self.bands), self.values[0], codes.reshape(-1))
-        return codes
+    def _fill(self, batch: Patches, out: Codes, pack_bits: int, threads: int) -> int:
+        return int(_native.encode_nearest(batch, self._colours, self._offsets, out, pack_bits, threads))
 
     def _decode(self, codes: Codes) -> Patches:
         if codes.shape[-1] != 1:
@@ -276,8 +325,12 @@ class PaletteCodec(Codec):
         return np.array(self.colours, self.dtype)[codes[..., 0]]
 
     @cached_property
+    def _colours(self) -> NDArray[np.int64]:
+        return np.array(self.colours, np.int64)
+
+    @cached_property
     def _offsets(self) -> NDArray[np.int32]:
-        return palette_offsets(self.values[0])
+        return palette_offsets(self._colours) if self.dither else np.empty((0, 0, 0), np.int32)
 
 
 _KINDS: dict[str, type[Codec]] = {codec.kind: codec for codec in (UniformCodec, CompandedCodec, PaletteCodec)}
@@ -330,7 +383,7 @@ def _is_integer(value: object) -> bool:
 
 def _checked_patches(patches: Patches) -> Patches:
     patches = np.asarray(patches)
-    if patches.dtype not in (np.uint8, np.uint16):
+    if patches.dtype not in _SAMPLE_TYPES:
         raise CodecError(f"expected uint8 or uint16 patches, got {patches.dtype}; scale and convert them first")
     if patches.ndim not in (3, 4) or not patches.size:
         raise CodecError(f"expected patches (N, H, W, C) or (H, W, C), none empty, got shape {patches.shape}")

@@ -20,12 +20,15 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["STEPS", "bayer_mask", "palette_offsets", "positions", "rounded_quotient"]
+__all__ = ["STEPS", "bayer_mask", "count_thresholds", "palette_offsets", "positions", "rounded_quotient"]
 
 MASK_SIDE = 8
 
 STEPS = MASK_SIDE * MASK_SIDE
 """Values of the mask, and positions from one code to the next."""
+
+COUNT_OVERHANG = 64
+"""Lanes that the native code may read on from a place in the period."""
 
 
 @lru_cache(maxsize=16)
@@ -45,6 +48,21 @@ def positions(samples: NDArray[np.int64], values: NDArray[np.int64]) -> NDArray[
     inside = samples.clip(values[0], values[-1])
     below = (np.searchsorted(values, inside, side="right") - 1).clip(0, len(values) - 2)
     return STEPS * below + rounded_quotient(STEPS * (inside - values[below]), values[below + 1] - values[below])
+
+
+def count_thresholds(positions: NDArray[np.uint16], bits: int, dither: bool) -> NDArray[np.uint8 | np.uint16]:
+    """The smallest sample of each code above 0, (8 or 1, 2^bits - 1, period + 64), for positions (C, 2^depth).
+
+    So ``code = #{t : x >= thresholds[h % rows, t, i % period]}`` for sample x, number i of its line; one
+    row and a period of C without dither, else 8 and 8 C. The last 64 repeat the first.
+    """
+    bands, samples = positions.shape
+    mask = bayer_mask(bands) if dither else np.zeros((1, 1, bands), np.uint8)
+    needed = STEPS * np.arange(1, 1 << bits)[:, None, None] - mask[:, None].astype(np.int64)
+    found = np.stack([np.searchsorted(positions[c], needed[..., c]) for c in range(bands)], axis=-1)
+    period = found.shape[2] * bands
+    lines = found.reshape(len(mask), -1, period)[..., np.arange(period + COUNT_OVERHANG) % period]
+    return np.ascontiguousarray(lines.astype(np.uint8 if samples == 1 << 8 else np.uint16))
 
 
 def palette_offsets(colours: NDArray[np.int64]) -> NDArray[np.int32]:

@@ -56,9 +56,9 @@ def pack(
     if values.dtype.newbyteorder("=") not in _CODE_TYPES or values.ndim < 1:
         raise PackingError(f"expected codes of {_CODE_NAMES} (N, ...), got {values.dtype} {values.shape}")
     size = frame_bytes(values.shape[1:], bits)
-    frames = _output(out, (len(values), size), np.dtype(np.uint8), values)
+    frames = output_array(out, (len(values), size), values)
     rows = _native_order(values).reshape(len(values), _elements(values.shape[1:]))
-    bad = _native.pack(rows, bits, False, frames, _checked_threads(threads))
+    bad = _native.pack(rows, bits, False, frames, native_threads(threads))
     if bad >= 0:
         raise PackingError(_out_of_range(values, bad, f"codes 0..{(1 << bits) - 1} for {bits} bit"))
     return frames
@@ -78,9 +78,9 @@ def unpack(
     as `shape` and `bits` say.
     """
     frames = _checked_frames(frames, frame_bytes(shape, bits), f"shape {tuple(shape)} at {bits} bit")
-    codes = _output(out, (len(frames), *shape), np.dtype(np.uint8), frames)
+    codes = output_array(out, (len(frames), *shape), frames)
     rows = codes.reshape(len(frames), _elements(shape))
-    _native.unpack(frames, bits, False, rows, _checked_threads(threads))
+    _native.unpack(frames, bits, False, rows, native_threads(threads))
     return codes
 
 
@@ -111,9 +111,9 @@ def pack_folded(
     if values.dtype.kind not in "iu" or values.dtype == np.uint64 or values.ndim < 1:
         raise PackingError(f"expected integers (N, ...) of at most int64, got {values.dtype} {values.shape}")
     size = folded_frame_bytes(values.shape[1:], bits, group)
-    frames = _output(out, (len(values), size), np.dtype(np.uint8), values)
+    frames = output_array(out, (len(values), size), values)
     groups = frames.reshape(-1, (group * bits + 7) // 8)
-    bad = _native.pack(_native_order(values).reshape(-1, group), bits, signed, groups, _checked_threads(threads))
+    bad = _native.pack(_native_order(values).reshape(-1, group), bits, signed, groups, native_threads(threads))
     if bad >= 0:
         raise PackingError(_out_of_range(values, bad, f"{_folded_type(bits, signed)} values"))
     return frames
@@ -137,7 +137,7 @@ def unpack_folded(
     wide = bits == MAX_FOLDED_BITS and not signed
     groups = frames.reshape(-1, (group * bits + 7) // 8)
     values = np.empty((len(groups), group), np.int64 if wide else np.int32)
-    _native.unpack(groups, bits, signed, values, _checked_threads(threads))
+    _native.unpack(groups, bits, signed, values, native_threads(threads))
     return values.reshape(len(frames), *shape)
 
 
@@ -146,7 +146,7 @@ def _check_bits(bits: int, most: int) -> None:
         raise PackingError(f"expected a width of 1..{most} bit, got {bits!r}")
 
 
-def _checked_threads(threads: int | None) -> int:
+def native_threads(threads: int | None) -> int:
     """As the native core counts them: 0 for as many as pay."""
     if threads is None:
         return 0
@@ -155,16 +155,16 @@ def _checked_threads(threads: int | None) -> int:
     return threads
 
 
-def _output(
-    out: NDArray[Any] | None, shape: tuple[int, ...], dtype: np.dtype[Any], source: NDArray[Any]
-) -> NDArray[Any]:
-    """An array to fill: a new one, or `out` if it is what is needed and lies apart from `source`."""
+def output_array(
+    out: NDArray[np.uint8] | None, shape: tuple[int, ...], source: NDArray[Any]
+) -> NDArray[np.uint8]:
+    """Bytes to fill: a new array, or `out` if it is what is needed and lies apart from `source`."""
     if out is None:
-        return np.empty(shape, dtype)
+        return np.empty(shape, np.uint8)
     usable = isinstance(out, np.ndarray) and out.flags.c_contiguous and out.flags.writeable
-    if not usable or out.dtype != dtype or out.shape != shape:
+    if not usable or out.dtype != np.uint8 or out.shape != shape:
         what = f"{out.dtype} {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
-        raise PackingError(f"expected out as a contiguous, writeable {dtype} array {shape}, got {what}")
+        raise PackingError(f"expected out as a contiguous, writeable uint8 array {shape}, got {what}")
     if np.may_share_memory(out, source):
         raise PackingError("expected out apart from what it is made of, got overlapping memory")
     return out
@@ -176,7 +176,7 @@ def _native_order(values: NDArray[Any]) -> NDArray[Any]:
 
 
 def _elements(shape: Sequence[int]) -> int:
-    if any(extent < 0 for extent in shape):
+    if min(shape, default=0) < 0:
         raise PackingError(f"expected a shape without negative extents, got {tuple(shape)}")
     return math.prod(shape)
 

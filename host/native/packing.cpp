@@ -15,13 +15,6 @@ namespace py = pybind11;
 
 namespace bitswath {
 
-const PackingKernels& packing_kernels_named(const std::string& name) {
-    for (const auto& kernels : packing_kernels())
-        if (name == kernels.name) return kernels;
-    if (!name.empty()) throw std::invalid_argument("this machine has no packing kernels " + name);
-    return packing_kernels().back();
-}
-
 namespace {
 
 using Bytes = py::array_t<std::uint8_t, py::array::c_style>;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #if !defined(__BYTE_ORDER__) || __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
@@ -41,6 +42,9 @@ constexpr uint64_t any_code(uint64_t seen) {
 
 // Those that this processor can run, the plain ones first, the best last.
 const std::vector<PackingKernels>& packing_kernels();
+
+// By name; the best for an empty one. Throws std::invalid_argument for one that is not there.
+const PackingKernels& packing_kernels_named(const std::string& name);
 
 // `count` codes of 1..8 bits from their bytes, with the best kernel.
 inline void unpack_codes(const uint8_t* bytes, int bits, int64_t count, uint8_t* codes) {

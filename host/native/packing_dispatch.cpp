@@ -1,3 +1,5 @@
+#include <stdexcept>
+
 #include "cpu.hpp"
 #include "packing_kernels.hpp"
 
@@ -15,6 +17,13 @@ const std::vector<PackingKernels>& packing_kernels() {
         return kernels;
     }();
     return found;
+}
+
+const PackingKernels& packing_kernels_named(const std::string& name) {
+    if (name.empty()) return packing_kernels().back();
+    for (const auto& kernels : packing_kernels())
+        if (name == kernels.name) return kernels;
+    throw std::invalid_argument("this machine has no packing kernels " + name);
 }
 
 }  // namespace bitswath

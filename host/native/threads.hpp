@@ -15,7 +15,7 @@ constexpr int64_t kBytesPerThread = int64_t{1} << 20;
 // `asked`, or for 0 as many threads as the work can use.
 inline int useful_threads(int asked, int64_t bytes) {
     if (asked > 0) return asked;
-    const int64_t cores = std::max(1u, std::thread::hardware_concurrency());
+    static const int64_t cores = std::max(1u, std::thread::hardware_concurrency());  // asks the system every time
     return static_cast<int>(std::clamp<int64_t>(bytes / kBytesPerThread, 1, cores));
 }
 

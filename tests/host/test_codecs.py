@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import pickle
 import zipfile
 from itertools import combinations
@@ -30,8 +31,9 @@ from bitswath.codecs import (
     fit_codec,
     parse_codec,
 )
-from bitswath.dither import bayer_mask, positions
-from bitswath.errors import CodecError
+from bitswath.dither import bayer_mask, count_thresholds, positions
+from bitswath.errors import CodecError, PackingError
+from bitswath.packing import pack
 
 KNOWN_CODES = {
     "uniform": "001000011100110111111122122212122222322233322233",
@@ -40,6 +42,8 @@ KNOWN_CODES = {
 }
 
 EUROSAT = Path(__file__).parents[2].parent / "shared" / "data" / "eurosat_rgb.zip"
+
+KERNELS = _native.codec_kernels()
 
 seeds = st.integers(0, 2**32 - 1)
 bit_widths = st.integers(1, 8)
@@ -246,18 +250,7 @@ def nearest_by_definition(pixels: NDArray[np.integer], colours: NDArray[np.integ
     return np.square(differences).sum(axis=2).argmin(axis=1)
 
 
-def instruction_sets() -> list[str]:
-    found = []
-    for isa in ("baseline", "avx2", "avx512"):
-        try:
-            _native.nearest(np.zeros((1, 1), np.uint8), np.zeros((1, 1), np.int64), np.zeros(1, np.uint8), isa)
-        except ValueError:
-            continue
-        found.append(isa)
-    return found
-
-
-@pytest.mark.parametrize("isa", ["", *instruction_sets()])
+@pytest.mark.parametrize("kernels", KERNELS)
 @given(
     seed=seeds,
     dtype=sample_types,
@@ -267,16 +260,128 @@ def instruction_sets() -> list[str]:
 )
 @settings(max_examples=40, deadline=None)
 def test_nearest_colour_is_exact_and_ties_go_to_the_lowest(
-    isa: str, seed: int, dtype: type, bands: int, count: int, crowded: bool
+    kernels: str, seed: int, dtype: type, bands: int, count: int, crowded: bool
 ) -> None:
     rng = np.random.default_rng(seed)
     top = 3 if crowded else np.iinfo(dtype).max  # crowded: many ties and equal colours
     pixels = rng.integers(0, top, (131, bands), dtype=dtype, endpoint=True)
     colours = rng.integers(0, top, (count, bands), dtype=dtype, endpoint=True).astype(np.int64)
     pixels[0], pixels[1] = 0, np.iinfo(dtype).max
-    codes = np.empty(len(pixels), np.uint8)
-    _native.nearest(pixels, colours, codes, isa)
-    np.testing.assert_array_equal(codes, nearest_by_definition(pixels, colours))
+    codes, no_offsets = np.empty((1, len(pixels)), np.uint8), np.empty((0, 0, 0), np.int32)
+    _native.encode_nearest(pixels[None, :, None], colours, no_offsets, codes, 0, 1, kernels)
+    np.testing.assert_array_equal(codes[0], nearest_by_definition(pixels, colours))
+
+
+@pytest.mark.parametrize("kernels", KERNELS)
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_colours_left_out_of_smooth_blocks_are_never_nearest(dtype: type, kernels: str) -> None:
+    rng = np.random.default_rng(11)
+    smooth = land(3, (1, 16, 16, 3), dtype).repeat(8, axis=1).repeat(8, axis=2)
+    pixels = (smooth // 8 * 8 + rng.integers(0, 8, smooth.shape, dtype)).reshape(-1, 3)
+    colours = pixels[rng.choice(len(pixels), 256)].astype(np.int64)
+    codes = np.empty((1, len(pixels)), np.uint8)
+    _native.encode_nearest(pixels[None, None], colours, np.empty((0, 0, 0), np.int32), codes, 0, 1, kernels)
+    np.testing.assert_array_equal(codes[0], nearest_by_definition(pixels, colours))
+
+
+# ---- kernels, threads, packing ----
+
+
+def encoded_by(codec: Codec, batch: NDArray[np.uint8 | np.uint16], kernels: str) -> NDArray[np.uint8]:
+    out = np.full((len(batch), math.prod(codec.code_shape(batch.shape[1:]))), 255, np.uint8)
+    if isinstance(codec, PaletteCodec):
+        _native.encode_nearest(batch, codec._colours, codec._offsets, out, 0, 1, kernels)
+    elif isinstance(codec, UniformCodec) and codec.dither is None:
+        _native.encode_shifts(batch, codec.depth - codec.bits, out, 0, 1, kernels)
+    else:
+        positions = np.broadcast_to(codec._positions, (batch.shape[-1], codec._positions.shape[1]))
+        thresholds = count_thresholds(positions, codec.bits, codec.dither is not None)
+        _native.encode_counts(batch, thresholds, out, 0, 1, kernels)
+    return out
+
+
+def by_definition(codec: Codec, batch: NDArray[np.uint8 | np.uint16]) -> NDArray[np.integer]:
+    """Codes from the formulas of `bitswath.dither`, in numpy."""
+    samples = batch.astype(np.int64)
+    rows, columns = np.arange(batch.shape[1])[:, None] % 8, np.arange(batch.shape[2]) % 8
+    if isinstance(codec, PaletteCodec):
+        if codec.dither:
+            samples = (samples + codec._offsets[rows, columns]).clip(0, np.iinfo(batch.dtype).max)
+        nearest = nearest_by_definition(samples.reshape(-1, batch.shape[-1]), codec.values[0])
+        return nearest.reshape(*batch.shape[:3], 1)
+    if codec.dither is None:
+        if isinstance(codec, UniformCodec):
+            return samples >> (codec.depth - codec.bits)
+        return (samples[..., None] >= codec.thresholds).sum(axis=-1)
+    values = np.array(codec.levels) if isinstance(codec, CompandedCodec) else None
+    if values is None:
+        top = (1 << codec.depth) - 1
+        exact = np.floor(64 * ((1 << codec.bits) - 1) * samples / top + 0.5).astype(np.int64)
+    else:
+        exact = np.stack([positions(samples[..., c], row) for c, row in enumerate(values)], axis=-1)
+    return (exact + bayer_mask(batch.shape[-1])[rows, columns]) >> 6
+
+
+@pytest.mark.parametrize("kind", ["uniform", "companded", "palette"])
+@given(
+    seed=seeds,
+    bits=bit_widths,
+    dither=dithers,
+    dtype=sample_types,
+    shape=st.tuples(st.integers(1, 3), st.integers(1, 20), st.integers(1, 40), st.integers(1, 5)),
+    kernels=st.sampled_from(KERNELS),
+)
+@settings(max_examples=60, deadline=None)
+def test_every_kernel_gives_the_codes_of_the_definition(
+    seed: int, kind: str, bits: int, dither: str | None, dtype: type, shape: tuple[int, ...], kernels: str
+) -> None:
+    codec = random_codec(seed, kind, bits, dither, dtype, shape[-1])
+    batch = np.random.default_rng(seed).integers(0, np.iinfo(dtype).max, shape, dtype, endpoint=True)
+    expected = by_definition(codec, batch)
+    np.testing.assert_array_equal(encoded_by(codec, batch, kernels), expected.reshape(len(batch), -1))
+    codes = codec.encode(batch)
+    np.testing.assert_array_equal(codes, expected)
+    np.testing.assert_array_equal(codec.encode_packed(batch), pack(codes, bits))
+
+
+@pytest.mark.parametrize("kind", ["uniform", "companded", "palette"])
+@pytest.mark.parametrize("dither", [None, "ordered"])
+@pytest.mark.parametrize("bits", [1, 3, 4, 6, 8])
+def test_codes_and_frames_do_not_depend_on_threads(kind: str, dither: str | None, bits: int) -> None:
+    for dtype, shape in ((np.uint8, (3, 70, 61, 3)), (np.uint16, (2, 33, 129, 2)), (np.uint8, (1, 150, 151, 1))):
+        codec = random_codec(bits, kind, bits, dither, dtype, shape[-1])
+        batch = land(bits, shape, dtype)
+        codes = codec.encode(batch, threads=1)
+        frames = pack(codes, bits)
+        for threads in (None, 2, 5):
+            np.testing.assert_array_equal(codec.encode(batch, threads=threads), codes)
+            np.testing.assert_array_equal(codec.encode_packed(batch, threads=threads), frames)
+
+
+def test_one_patch_packs_to_one_frame_and_outputs_are_filled() -> None:
+    patches = land(0, (4, 9, 7, 3))
+    codec = fitted("companded", 3)
+    frames = codec.encode_packed(patches)
+    np.testing.assert_array_equal(codec.encode_packed(patches[1]), frames[1])
+    out = np.empty_like(frames)
+    assert codec.encode_packed(patches, out=out) is out
+    np.testing.assert_array_equal(out, frames)
+    strided = land(0, (8, 9, 7, 3))[::2]
+    np.testing.assert_array_equal(codec.encode_packed(strided), pack(codec.encode(strided), 3))
+    with pytest.raises(PackingError, match="expected out"):
+        codec.encode_packed(patches, out=out[:, :-1])
+    with pytest.raises(PackingError, match="threads"):
+        codec.encode(patches, threads=0)
+
+
+@pytest.mark.parametrize(
+    "codec", [UniformCodec(4, depth=12), UniformCodec(3, "ordered", 12), UniformCodec(6, "ordered", 12)]
+)
+def test_packing_refuses_samples_above_the_depth(codec: Codec) -> None:
+    patches = np.zeros((2, 40, 41, 3), np.uint16)
+    patches[1, 30, 17, 2] = 4096
+    with pytest.raises(CodecError, match=r"below 4096 \(depth 12\), got 4096"):
+        codec.encode_packed(patches)
 
 
 @pytest.mark.parametrize(
