@@ -22,9 +22,9 @@ ARMV7 = ("arm-linux-gnueabihf-g++", WHEEL, ("-static",))
 
 # Each with the kernel sets that must run there.
 ARM = {
-    "aarch64": (Target("aarch64", *AARCH64, runner=("qemu-aarch64", "-cpu", "max")), ["scalar"]),
-    "aarch64, no dot product": (Target("aarch64", *AARCH64, runner=("qemu-aarch64", "-cpu", "cortex-a53")), ["scalar"]),
-    "armv7": (Target("armv7", *ARMV7, runner=("qemu-arm", "-cpu", "cortex-a9")), ["scalar"]),
+    "aarch64": (Target("aarch64", *AARCH64, runner=("qemu-aarch64", "-cpu", "max")), ["scalar", "neon", "neondot"]),
+    "aarch64, no dot product": (Target("aarch64", *AARCH64, runner=("qemu-aarch64", "-cpu", "cortex-a53")), ["scalar", "neon"]),
+    "armv7": (Target("armv7", *ARMV7, runner=("qemu-arm", "-cpu", "cortex-a9")), ["scalar", "neon"]),
     "armv7, no NEON": (Target("armv7", *ARMV7, runner=("qemu-arm", "-cpu", "cortex-a9,neon=off")), ["scalar"]),
 }
 # Threads, and frames at once: whole frames each, one frame's rows together.
