@@ -20,14 +20,14 @@ int64_t most_factor(const ConvForm& form, const Weights& w, int64_t sign, const 
     const int64_t highest = std::min(kHighest[form.weights], kLargest);
     int64_t most = std::min(highest / std::max<int64_t>(hi, 1), (highest + 1) / std::max<int64_t>(-lo, 1));
     const int64_t largest = std::max(hi, -lo) * in.magnitude();
-    return form.pairs && largest ? std::min(most, INT16_MAX / (2 * largest)) : most;
+    return form.pairs && largest ? std::min(most, INT16_MAX / (form.together * largest)) : most;
 }
 
 bool suits(const ConvForm& form, const Stage& stage, const Graph& graph, const std::vector<int64_t>& signs) {
     const Tensor& in = graph.tensors()[stage.inputs[0]];
     const Tensor& out = graph.tensors()[graph.tensor(stage.name)];
     if (form.depthwise != is_depthwise(stage) || out.shape.h * out.shape.w < form.least_windows) return false;
-    if (in.min() < kLowest[form.in] || in.max() > kHighest[form.in] || needs_s64(stage.bound)) return false;
+    if (in.min() < kLowest[form.in] || in.max() > std::min(kHighest[form.in], form.highest) || needs_s64(stage.bound)) return false;
     if (form.acc == s16 && (out.min() < -INT16_MAX || out.max() > INT16_MAX)) return false;
     for (int64_t o = 0; o < stage.values.shape[0]; ++o)
         if (most_factor(form, weights_of(stage, o), signs[o], in) < 1) return false;

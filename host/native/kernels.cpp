@@ -9,9 +9,9 @@
 #include <cpuid.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-#elif defined(__linux__) && (defined(__aarch64__) || defined(__ARM_NEON))
-#include <sys/auxv.h>
 #endif
+
+#include "cpu.hpp"
 
 namespace bitswath::emulator {
 namespace {
@@ -45,6 +45,14 @@ bool has_amx() {
 }
 #endif
 
+#if defined(BITSWATH_NEON)
+bool has_neon() { return cpu().neon; }
+#endif
+
+#if defined(BITSWATH_NEONDOT)
+bool has_neondot() { return cpu().dotprod; }
+#endif
+
 bool always() { return true; }
 
 // The quickest last.
@@ -54,6 +62,12 @@ const KernelSet kSets[] = {
     {"avx2", has_avx2, avx2_kernels},
     {"avx512", has_avx512, avx512_kernels},
     {"amx", has_amx, amx_kernels},
+#endif
+#if defined(BITSWATH_NEON)
+    {"neon", has_neon, neon_kernels},
+#endif
+#if defined(BITSWATH_NEONDOT)
+    {"neondot", has_neondot, neondot_kernels},
 #endif
 };
 

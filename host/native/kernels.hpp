@@ -12,6 +12,14 @@
 #if defined(__x86_64__) && ((defined(__clang__) && __clang_major__ >= 12) || (!defined(__clang__) && __GNUC__ >= 11))
 #define BITSWATH_AMX 1
 #endif
+// 32-bit ARM with registers for floats, where GCC lets single functions use NEON.
+#if defined(__ARM_NEON) || (defined(__arm__) && defined(__ARM_FP) && __ARM_ARCH >= 7 && !defined(__clang__))
+#define BITSWATH_NEON 1
+#endif
+// The dot product's intrinsics came with GCC 8; Clang 16 was the first to offer them to single functions.
+#if defined(__aarch64__) && ((defined(__clang__) && __clang_major__ >= 16) || (!defined(__clang__) && __GNUC__ >= 8))
+#define BITSWATH_NEONDOT 1
+#endif
 
 namespace bitswath::emulator {
 
@@ -53,6 +61,8 @@ struct ConvForm {
     bool depthwise;
     bool pairs;             // adds products of two neighbours in 16 bits, with saturation
     int64_t least_windows;  // a frame must have at least so many for it to pay
+    int64_t highest = INT64_MAX;  // of the codes it takes
+    int64_t together = 2;         // products that `pairs` adds, if it is more than two
 };
 
 // Elements that kernels may read beyond the last one of a tensor, over whole tiles of windows.
@@ -150,8 +160,11 @@ Kernels scalar_kernels();
 Kernels avx2_kernels();
 Kernels avx512_kernels();
 Kernels amx_kernels();
-#elif defined(__ARM_NEON) || defined(__aarch64__)
+#endif
+#if defined(BITSWATH_NEON)
 Kernels neon_kernels();
+#endif
+#if defined(BITSWATH_NEONDOT)
 Kernels neondot_kernels();
 #endif
 

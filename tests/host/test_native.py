@@ -1,0 +1,97 @@
+"""The native core without Python: under sanitizers, and on other CPUs' instructions."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bitswath.backends.emulator import available_kernels
+from tests.native import cases as files
+from tests.native.blocks import block_network, vgg
+from tests.native.cases import Case
+from tests.native.programs import WHEEL, Target, build
+from tests.networks import random_network, small_cnn
+
+SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+SANITIZED = Target("sanitized", "g++", ("-O1", "-g", *SANITIZERS))
+AARCH64 = ("aarch64-linux-gnu-g++", WHEEL, ("-static",))
+ARMV7 = ("arm-linux-gnueabihf-g++", WHEEL, ("-static",))
+
+# Each with the kernel sets that must run there.
+ARM = {
+    "aarch64": (Target("aarch64", *AARCH64, runner=("qemu-aarch64", "-cpu", "max")), ["scalar", "neon", "neondot"]),
+    "aarch64, no dot product": (Target("aarch64", *AARCH64, runner=("qemu-aarch64", "-cpu", "cortex-a53")), ["scalar", "neon"]),
+    "armv7": (Target("armv7", *ARMV7, runner=("qemu-arm", "-cpu", "cortex-a9")), ["scalar", "neon"]),
+    "armv7, no NEON": (Target("armv7", *ARMV7, runner=("qemu-arm", "-cpu", "cortex-a9,neon=off")), ["scalar"]),
+}
+# Threads, and frames at once: whole frames each, one frame's rows together.
+WAYS = [(1, 3), (2, 3), (2, 1)]
+
+
+def program(name: str, target: Target) -> list[str]:
+    if target.missing:
+        pytest.skip(f"{target.missing} is not installed")
+    return [*target.runner, str(build(name, target))]
+
+
+def run(command: list[str], *arguments: object) -> str:
+    result = subprocess.run([*command, *map(str, arguments)], capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, f"{' '.join(map(str, (*command, *arguments)))}\n{result.stderr[-6000:]}"
+    return result.stdout
+
+
+def assert_exact(emulate: list[str], cases: list[Case], folder: Path, kernel: str, threads: int, batch: int) -> None:
+    """Every tensor that is kept, with and without fused stages."""
+    files.write(cases, folder / "cases")
+    for fuse in (0, 1):
+        run(emulate, folder / "cases", folder / "tensors", kernel, threads, fuse, batch)
+        for case, tensors in files.read(folder / "tensors", cases):
+            assert list(case.network.tensors)[-1] in tensors
+            assert fuse or list(tensors) == list(case.network.tensors)
+            for name, values in tensors.items():
+                message = f"{case.name}: {name}; {kernel}, threads {threads}, batch {batch}, fuse {fuse}"
+                np.testing.assert_array_equal(values, case.expected[name], err_msg=message)
+
+
+def random_cases(count: int) -> list[Case]:
+    cases = [Case.of("small_cnn", small_cnn())]
+    cases += [Case.of(f"random_network({seed})", random_network(seed), seed) for seed in range(count)]
+    cases += [Case.of(f"block_network({seed})", block_network(seed), seed) for seed in range(count)]
+    return cases
+
+
+def vgg_cases() -> list[Case]:
+    widths = [(1, 1), (1, 8), (2, 2), (3, 5), (4, 4), (4, 7), (5, 3), (6, 8), (7, 1), (8, 6), (8, 8)]
+    cases = [Case.of(f"vgg{widths}", vgg(*widths)) for widths in widths]
+    return [*cases, Case.of("vgg, falling", vgg(4, 4, kind="falling")), Case.of("vgg, wide", vgg(2, 4, channels=40))]
+
+
+@pytest.fixture(scope="module")
+def many_cases() -> list[Case]:
+    return [*random_cases(60), *vgg_cases()]
+
+
+@pytest.fixture(scope="module")
+def few_cases() -> list[Case]:
+    return [*random_cases(20), *vgg_cases()]
+
+
+def test_sanitizers_find_nothing_and_every_kernel_is_exact(many_cases: list[Case], tmp_path: Path) -> None:
+    emulate = program("emulate", SANITIZED)
+    kernels = run(emulate, "--list").split()
+    assert kernels == list(available_kernels())
+    for kernel in kernels:
+        for threads, batch in WAYS:
+            assert_exact(emulate, many_cases, tmp_path, kernel, threads, batch)
+
+
+@pytest.mark.parametrize(("target", "expected"), ARM.values(), ids=ARM.keys())
+def test_arm_kernels_are_exact(target: Target, expected: list[str], few_cases: list[Case], tmp_path: Path) -> None:
+    emulate = program("emulate", target)
+    assert run(emulate, "--list").split() == expected
+    for kernel in expected:
+        for threads, batch in WAYS[1:]:
+            assert_exact(emulate, few_cases, tmp_path, kernel, threads, batch)

@@ -1,0 +1,81 @@
+"""Builds the programs beside this file with the native core, for this CPU and others, without Python's headers."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+CORE = ROOT / "host" / "native"
+BUILDS = ROOT / ".cache" / "native"
+WARNINGS = ("-Wall", "-Wextra", "-Werror", "-Wno-psabi")  # psabi: GCC 7 changed how some arguments are passed
+WHEEL = ("-O3",)
+
+
+@dataclass(frozen=True)
+class Target:
+    """A compiler with its flags, and what runs its programs: nothing for this CPU."""
+
+    name: str
+    compiler: str
+    flags: tuple[str, ...]
+    link_flags: tuple[str, ...] = ()
+    runner: tuple[str, ...] = ()
+
+    @property
+    def missing(self) -> str | None:
+        """The first tool that is not installed."""
+        return next((tool for tool in (self.compiler, *self.runner[:1]) if shutil.which(tool) is None), None)
+
+
+def core_sources() -> list[Path]:
+    """The native sources that do not talk to Python."""
+    return [path for path in sorted(CORE.glob("*.cpp")) if "pybind11" not in path.read_text()]
+
+
+def build(program: str, target: Target) -> Path:
+    """The program `program`.cpp linked with the core; objects are kept by a digest of all that they depend on."""
+    BUILDS.mkdir(parents=True, exist_ok=True)
+    with (BUILDS / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        sources = [*core_sources(), Path(__file__).parent / f"{program}.cpp"]
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            objects = list(pool.map(lambda source: _compile(source, target), sources))
+        digest = hashlib.sha256("".join(path.name for path in objects).encode())
+        binary = BUILDS / f"{program}-{target.name}-{digest.hexdigest()[:16]}"
+        if not binary.exists():
+            _make([target.compiler, *target.flags, "-pthread", *map(str, objects), *target.link_flags], binary)
+    return binary
+
+
+def _compile(source: Path, target: Target) -> Path:
+    command = [target.compiler, "-std=c++17", *target.flags, *WARNINGS, "-pthread", f"-I{CORE}", "-c", str(source)]
+    digest = hashlib.sha256("\0".join([_version(target.compiler), *target.flags, *WARNINGS]).encode())
+    for path in [source, *sorted(CORE.glob("*.hpp"))]:
+        digest.update(path.read_bytes())
+    obj = BUILDS / f"{source.stem}-{target.name}-{digest.hexdigest()[:16]}.o"
+    if not obj.exists():
+        _make(command, obj)
+    return obj
+
+
+def _version(compiler: str) -> str:
+    return subprocess.run([compiler, "--version"], check=True, capture_output=True, text=True).stdout
+
+
+def _make(command: list[str], output: Path) -> None:
+    partial = output.with_name(f".{output.name}")
+    result = subprocess.run([*command, "-o", str(partial)], capture_output=True, text=True)
+    if result.returncode:
+        raise RuntimeError(f"{' '.join(command)}\n{result.stderr}")
+    partial.rename(output)
+    stem = output.name.removesuffix(output.suffix).rsplit("-", 1)[0]
+    for old in BUILDS.glob(f"{stem}-????????????????{output.suffix}"):
+        if old != output:
+            old.unlink()
