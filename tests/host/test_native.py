@@ -9,24 +9,31 @@ import numpy as np
 import pytest
 
 from bitswath.backends.emulator import available_kernels
+from bitswath.network import INPUT, Conv, Dense
+from tests.host.test_emulator import CONVS
 from tests.native import cases as files
 from tests.native.blocks import block_network, vgg
 from tests.native.cases import Case
 from tests.native.programs import WHEEL, Target, build
-from tests.networks import random_network, small_cnn
+from tests.networks import network_of, random_network, small_cnn
 
 SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 SANITIZED = Target("sanitized", "g++", ("-O1", "-g", *SANITIZERS))
 AARCH64 = ("aarch64-linux-gnu-g++", WHEEL, ("-static",))
 ARMV7 = ("arm-linux-gnueabihf-g++", WHEEL, ("-static",))
 
+QEMU64, QEMU32 = ("qemu-aarch64", "-cpu"), ("qemu-arm", "-cpu")
+
 # Each with the kernel sets that must run there.
 ARM = {
-    "aarch64": (Target("aarch64", *AARCH64, runner=("qemu-aarch64", "-cpu", "max")), ["scalar", "neon", "neondot"]),
-    "aarch64, no dot product": (Target("aarch64", *AARCH64, runner=("qemu-aarch64", "-cpu", "cortex-a53")), ["scalar", "neon"]),
-    "armv7": (Target("armv7", *ARMV7, runner=("qemu-arm", "-cpu", "cortex-a9")), ["scalar", "neon"]),
-    "armv7, no NEON": (Target("armv7", *ARMV7, runner=("qemu-arm", "-cpu", "cortex-a9,neon=off")), ["scalar"]),
+    "aarch64": (Target("aarch64", *AARCH64, runner=(*QEMU64, "max")), ["scalar", "neon", "neondot"]),
+    "aarch64, no dot product": (Target("aarch64", *AARCH64, runner=(*QEMU64, "cortex-a53")), ["scalar", "neon"]),
+    "armv7": (Target("armv7", *ARMV7, runner=(*QEMU32, "cortex-a9")), ["scalar", "neon"]),
+    "armv7, no NEON": (Target("armv7", *ARMV7, runner=(*QEMU32, "cortex-a9,neon=off")), ["scalar"]),
 }
+NEON = {"smlal8-chain", "smlal8", "smlal16", "depthwise8", "depthwise16", "depthwise32"}
+# Kernels of convolutions that the cases must reach.
+FORMS = {"scalar": {"loop", "depthwise"}, "neon": NEON, "neondot": {"sdot", *NEON} - {"smlal8-chain", "smlal8"}}
 # Threads, and frames at once: whole frames each, one frame's rows together.
 WAYS = [(1, 3), (2, 3), (2, 1)]
 
@@ -43,17 +50,21 @@ def run(command: list[str], *arguments: object) -> str:
     return result.stdout
 
 
-def assert_exact(emulate: list[str], cases: list[Case], folder: Path, kernel: str, threads: int, batch: int) -> None:
-    """Every tensor that is kept, with and without fused stages."""
+def assert_exact(
+    emulate: list[str], cases: list[Case], folder: Path, kernel: str, threads: int, batch: int
+) -> set[str]:
+    """Every tensor that is kept, with and without fused stages; the names of the kernels that ran."""
     files.write(cases, folder / "cases")
+    steps = set[str]()
     for fuse in (0, 1):
-        run(emulate, folder / "cases", folder / "tensors", kernel, threads, fuse, batch)
+        steps |= set(run(emulate, folder / "cases", folder / "tensors", kernel, threads, fuse, batch).split())
         for case, tensors in files.read(folder / "tensors", cases):
             assert list(case.network.tensors)[-1] in tensors
             assert fuse or list(tensors) == list(case.network.tensors)
             for name, values in tensors.items():
                 message = f"{case.name}: {name}; {kernel}, threads {threads}, batch {batch}, fuse {fuse}"
                 np.testing.assert_array_equal(values, case.expected[name], err_msg=message)
+    return {step.partition("+")[0] for step in steps}
 
 
 def random_cases(count: int) -> list[Case]:
@@ -69,14 +80,26 @@ def vgg_cases() -> list[Case]:
     return [*cases, Case.of("vgg, falling", vgg(4, 4, kind="falling")), Case.of("vgg, wide", vgg(2, 4, channels=40))]
 
 
+def limit_cases() -> list[Case]:
+    """Sums at the most that a kernel may add in 16 bits, and one beyond."""
+    limits = [(0, 31, 33), (0, 31, -34), (0, 127, 127), (0, 127, -128), (0, 128, 127), (-128, 0, -127), (-128, 0, -128)]
+    cases = [Case.of(name, conv.network()) for name, conv in CONVS.items()]
+    for lo, hi, weight in limits:
+        conv = Conv("conv", (INPUT,), np.full((9, 3, 3, 70), weight), pads=(1, 1, 1, 1))
+        dense = Dense("dense", (INPUT,), np.full((5, 5 * 4 * 70), weight))
+        for stage in (conv, dense):
+            cases.append(Case.of(f"{stage.name}, {lo}..{hi} times {weight}", network_of((5, 4, 70), lo, hi, stage)))
+    return cases
+
+
 @pytest.fixture(scope="module")
 def many_cases() -> list[Case]:
-    return [*random_cases(60), *vgg_cases()]
+    return [*random_cases(40), *vgg_cases(), *limit_cases()]
 
 
 @pytest.fixture(scope="module")
 def few_cases() -> list[Case]:
-    return [*random_cases(20), *vgg_cases()]
+    return [*random_cases(14), *vgg_cases(), *limit_cases()]
 
 
 def test_sanitizers_find_nothing_and_every_kernel_is_exact(many_cases: list[Case], tmp_path: Path) -> None:
@@ -94,4 +117,5 @@ def test_arm_kernels_are_exact(target: Target, expected: list[str], few_cases: l
     assert run(emulate, "--list").split() == expected
     for kernel in expected:
         for threads, batch in WAYS[1:]:
-            assert_exact(emulate, few_cases, tmp_path, kernel, threads, batch)
+            steps = assert_exact(emulate, few_cases, tmp_path, kernel, threads, batch)
+            assert FORMS[kernel] <= steps
