@@ -67,8 +67,7 @@ BITSWATH_TARGET inline int32x4_t across(int32x4_t a, int32x4_t b, int32x4_t c, i
 
 // Two products a lane in 16 bits, then on in 32.
 template <int Windows>
-BITSWATH_TARGET inline void pair_tile(const ConvRows& rows, const int8_t* in, const int8_t* w, int32x4_t start,
-                                      int32_t* acc) {
+BITSWATH_TARGET inline void pair_tile(const ConvRows& rows, const int8_t* in, const int8_t* w, int32_t* acc) {
     int32x4_t sums[Windows][kBlock8];
     for (int p = 0; p < Windows; ++p)
         for (int o = 0; o < kBlock8; ++o) sums[p][o] = vdupq_n_s32(0);
@@ -81,16 +80,14 @@ BITSWATH_TARGET inline void pair_tile(const ConvRows& rows, const int8_t* in, co
         }
     }
     for (int p = 0; p < Windows; ++p)
-        vst1q_s32(acc + p * rows.stride,
-                  vaddq_s32(start, across(sums[p][0], sums[p][1], sums[p][2], sums[p][3])));
+        vst1q_s32(acc + p * rows.stride, across(sums[p][0], sums[p][1], sums[p][2], sums[p][3]));
 }
 
 // kTogether products a lane in 16 bits, then on in 32.
 template <int Windows>
-BITSWATH_TARGET inline void chain_tile(const ConvRows& rows, const int8_t* in, const int8_t* w, int32x4_t start,
-                                       int32_t* acc) {
+BITSWATH_TARGET inline void chain_tile(const ConvRows& rows, const int8_t* in, const int8_t* w, int32_t* acc) {
     int32x4_t totals[Windows];
-    for (int p = 0; p < Windows; ++p) totals[p] = start;
+    for (int p = 0; p < Windows; ++p) totals[p] = vdupq_n_s32(0);
     Chunk<Windows> chunk;
     for (int64_t k = 0; k < rows.depth;) {
         int16x8_t sums[Windows][kBlock8];
@@ -116,13 +113,12 @@ BITSWATH_TARGET void conv8(const ConvRows& rows) {
     const auto* in = static_cast<const int8_t*>(rows.in);
     for (int64_t o = 0; o < rows.outputs; o += kBlock8) {
         const auto* w = static_cast<const int8_t*>(rows.weights) + o * kChunk8 * rows.depth;
-        const int32x4_t start = vld1q_s32(static_cast<const int32_t*>(rows.bias) + o);
         auto* acc = static_cast<int32_t*>(rows.acc) + o;
         for (int64_t t = 0; t < rows.tiles; ++t, acc += Windows * rows.stride) {
             if constexpr (Together == 2)
-                pair_tile<Windows>(rows, in + rows.starts[t], w, start, acc);
+                pair_tile<Windows>(rows, in + rows.starts[t], w, acc);
             else
-                chain_tile<Windows>(rows, in + rows.starts[t], w, start, acc);
+                chain_tile<Windows>(rows, in + rows.starts[t], w, acc);
         }
     }
 }
@@ -150,10 +146,7 @@ struct Sums {
         low = vmlal_s16(low, vget_low_s16(w), vget_low_s16(x));
         high = vmlal_s16(high, vget_high_s16(w), vget_high_s16(x));
     }
-    BITSWATH_TARGET inline void load(const int32_t* from) {
-        low = vld1q_s32(from);
-        high = vld1q_s32(from + 4);
-    }
+    BITSWATH_TARGET inline void clear() { low = high = vdupq_n_s32(0); }
     BITSWATH_TARGET inline void store(int32_t* to) const {
         vst1q_s32(to, low);
         vst1q_s32(to + 4, high);
@@ -173,7 +166,7 @@ BITSWATH_TARGET void conv16(const ConvRows& rows) {
             const In* in = static_cast<const In*>(rows.in) + rows.starts[t];
             const auto* w = static_cast<const int16_t*>(rows.weights) + o * kChunk16 * rows.depth;
             Sums sums[Windows];
-            for (int p = 0; p < Windows; ++p) sums[p].load(static_cast<const int32_t*>(rows.bias) + o);
+            for (int p = 0; p < Windows; ++p) sums[p].clear();
             for (int64_t k = 0; k < rows.depth; ++k, w += kBlock16 * kChunk16) {
                 int16x8_t x[Windows];
                 for (int p = 0; p < Windows; ++p) x[p] = widened(in + rows.offsets[k] + p * rows.step);
@@ -197,7 +190,7 @@ struct Depthwise8 {
     using Acc = int16_t;
     int16x8_t sum;
 
-    BITSWATH_TARGET inline void load(const int16_t* from) { sum = vld1q_s16(from); }
+    BITSWATH_TARGET inline void clear() { sum = vdupq_n_s16(0); }
     template <typename In>
     BITSWATH_TARGET inline void add(const In* x, const int8_t* w) {
         sum = vmlal_s8(sum, vld1_s8(reinterpret_cast<const int8_t*>(x)), vld1_s8(w));
@@ -233,7 +226,7 @@ BITSWATH_TARGET void depthwise(const ConvRows& rows) {
             const In* in = static_cast<const In*>(rows.in) + rows.starts[t] + o;
             const auto* w = static_cast<const typename Sum::Weight*>(rows.weights) + o * rows.depth;
             Sum sums[kDepthwiseWindows];
-            for (Sum& sum : sums) sum.load(static_cast<const typename Sum::Acc*>(rows.bias) + o);
+            for (Sum& sum : sums) sum.clear();
             for (int64_t k = 0; k < rows.depth; ++k, w += kDepthwiseBlock)
                 for (int p = 0; p < kDepthwiseWindows; ++p) sums[p].add(in + rows.offsets[k] + p * rows.step, w);
             auto* acc = static_cast<typename Sum::Acc*>(rows.acc) + t * kDepthwiseWindows * rows.stride + o;
@@ -241,15 +234,19 @@ BITSWATH_TARGET void depthwise(const ConvRows& rows) {
         }
 }
 
-BITSWATH_TARGET inline int16x8_t saturated(const int16_t* x) { return vld1q_s16(x); }
-BITSWATH_TARGET inline int16x8_t saturated(const int32_t* x) {
-    return vcombine_s16(vqmovn_s32(vld1q_s32(x)), vqmovn_s32(vld1q_s32(x + 4)));
+BITSWATH_TARGET inline int16x8_t saturated(const int16_t* x, const int16_t* bias) {
+    return vaddq_s16(vld1q_s16(x), vld1q_s16(bias));
+}
+BITSWATH_TARGET inline int16x8_t saturated(const int32_t* x, const int32_t* bias) {
+    const int32x4_t low = vaddq_s32(vld1q_s32(x), vld1q_s32(bias));
+    return vcombine_s16(vqmovn_s32(low), vqmovn_s32(vaddq_s32(vld1q_s32(x + 4), vld1q_s32(bias + 4))));
 }
 
 // vqrdmulh is (2 * x * gain + 2^15) >> 16, gain is never -2^15; vqdmulh is (2 * z * slice) >> 16.
 template <typename Acc>
 BITSWATH_TARGET inline int8x8_t line_codes(const NarrowLine& line, int64_t at, const Acc* x) {
-    const int16x8_t z = vqrdmulhq_s16(saturated(x), vld1q_s16(line.gain + at));
+    const int16x8_t sums = saturated(x, static_cast<const Acc*>(line.bias) + at);
+    const int16x8_t z = vqrdmulhq_s16(sums, vld1q_s16(line.gain + at));
     return vqshrn_n_s16(vqdmulhq_s16(z, vld1q_s16(line.slice + at)), 1);
 }
 
@@ -327,16 +324,15 @@ BITSWATH_DOT_TARGET inline void add_dots(Sums (&sums)[Windows], const int8x16_t 
     }
 }
 
-// Codes beyond 127 are taken as x - 128, and 128 * sum of weights is added to the bias.
+// Codes beyond 127 are taken as x - 128, and 128 * sum of weights is added.
 template <bool Beyond>
-BITSWATH_DOT_TARGET inline Sums dot_start(const ConvRows& rows, const int8_t* w, int64_t o) {
-    Sums start, weights{vdupq_n_s32(0), vdupq_n_s32(0)};
-    start.load(static_cast<const int32_t*>(rows.bias) + o);
+BITSWATH_DOT_TARGET inline Sums dot_start(const ConvRows& rows, const int8_t* w) {
+    Sums weights{vdupq_n_s32(0), vdupq_n_s32(0)};
     for (int64_t i = 0; Beyond && i < 4 * rows.depth; ++i, w += 32) {
         weights.low = vdotq_s32(weights.low, vld1q_s8(w), vdupq_n_s8(1));
         weights.high = vdotq_s32(weights.high, vld1q_s8(w + 16), vdupq_n_s8(1));
     }
-    return {vaddq_s32(start.low, vshlq_n_s32(weights.low, 7)), vaddq_s32(start.high, vshlq_n_s32(weights.high, 7))};
+    return {vshlq_n_s32(weights.low, 7), vshlq_n_s32(weights.high, 7)};
 }
 
 template <bool Beyond, int Windows>
@@ -363,7 +359,7 @@ BITSWATH_DOT_TARGET void conv_dot(const ConvRows& rows) {
     const auto* in = static_cast<const int8_t*>(rows.in);
     for (int64_t o = 0; o < rows.outputs; o += kDotBlock) {
         const auto* w = static_cast<const int8_t*>(rows.weights) + o * kDotChunk * rows.depth;
-        const Sums start = dot_start<Beyond>(rows, w, o);
+        const Sums start = dot_start<Beyond>(rows, w);
         auto* acc = static_cast<int32_t*>(rows.acc) + o;
         for (int64_t t = 0; t < rows.tiles; ++t, acc += Windows * rows.stride)
             dot_tile<Beyond, Windows>(rows, in + rows.starts[t], w, start, acc);
