@@ -51,12 +51,13 @@ bool pays_to_interleave(const Stage& stage, const ConvForm& form, const Layout& 
     return 2 * Reduction(direct_runs(stage, in), form.chunk).depth() >= 3 * chunks;
 }
 
-// How many windows fit a kernel's chunks and its blocks of outputs side by side: loaded once for all of them.
+// How many windows fit a kernel's chunks and its blocks of outputs side by side: loaded once for all of them, and
+// without tiles that would run over the end of a row.
 int64_t windows_together(const std::vector<Run>& runs, const ConvForm& form, const Stage& stage, int64_t step,
                          int64_t windows) {
     if (form.chunk == form.lanes || stage.groups > 1 || stage.values.shape[0] != form.block) return 1;
     for (const int64_t together : {4, 2})
-        if (windows % together == 0 &&
+        if (windows % (together * form.tile) == 0 &&
             Reduction(runs, form.chunk, step, together).depth() == Reduction(runs, form.chunk).depth())
             return together;
     return 1;
