@@ -2,25 +2,30 @@
 #include <algorithm>
 #include <cstring>
 
+#include "bits.hpp"
 #include "reduction.hpp"
 #include "windows.hpp"
 
 namespace bitswath::emulator {
 namespace {
 
+constexpr int64_t kMostScale = 1 << 12;  // by which kernels multiply sums
 constexpr int64_t kMostInterleavedChannels = 16, kMostInterleavedRows = 16;
 
 bool is_depthwise(const Stage& stage) {
     return stage.groups > 1 && stage.groups == stage.values.shape[0] && stage.values.shape[3] == 1;
 }
 
+int64_t largest_product(const Weights& w, const Tensor& in) { return std::max(w.hi, -w.lo) * in.magnitude(); }
+
 // The largest factor for one output's weights, 0 if not even 1 is exact.
 int64_t most_factor(const ConvForm& form, const Weights& w, int64_t sign, const Tensor& in) {
     const int64_t lo = sign > 0 ? w.lo : -w.hi, hi = sign > 0 ? w.hi : -w.lo;
     const int64_t highest = std::min(kHighest[form.weights], kLargest);
     int64_t most = std::min(highest / std::max<int64_t>(hi, 1), (highest + 1) / std::max<int64_t>(-lo, 1));
-    const int64_t largest = std::max(hi, -lo) * in.magnitude();
-    return form.pairs && largest ? std::min(most, INT16_MAX / (form.together * largest)) : most;
+    const int64_t largest = largest_product(w, in);
+    if (form.pairs && largest) most = std::min(most, INT16_MAX / (form.together * largest));
+    return form.scales && most > 0 ? kMostScale : most;
 }
 
 bool suits(const ConvForm& form, const Stage& stage, const Graph& graph, const std::vector<int64_t>& signs) {
@@ -80,7 +85,12 @@ public:
         rows_.outputs = together * group_outputs();
         rows_.stride = together * stride();
         rows_.step = tiling_.step;
-        pack(context.stage, factors);
+        if (form.scales) {
+            pack_scales(context, factors);
+            pack(context.stage, signs_of(context.stage, context.threshold));
+        } else {
+            pack(context.stage, factors);
+        }
     }
 
 protected:
@@ -97,6 +107,7 @@ protected:
         for (int64_t g = 0; g < form_.groups; ++g) {  // outputs that fill up a group's blocks are the next one's
             rows.in = in + g * (in_.shape.c / form_.groups) * static_cast<int64_t>(kTypeBytes[in_.type]);
             rows.weights = weights_.data() + g * group_bytes_;
+            rows.scale = scales_.data() + g * rows_.outputs * acc_bytes();
             rows.acc = frame.scratch + g * per_group() * acc_bytes();
             conv_.kernel(rows);
         }
@@ -148,13 +159,30 @@ private:
                             for (int64_t i = lane; i < lane + conv_.lanes; ++i) *out++ = weight(g, o, k, i);
     }
 
+    // The factors apart from the weights, and how many pairs of products fit 16 bits without them.
+    void pack_scales(const StepContext& context, const Factors& factors) {
+        scales_ = Buffer(form_.groups * rows_.outputs * acc_bytes());
+        int64_t largest = 1;
+        for (int64_t o = 0; o < channels_; ++o) {
+            const Weights w = weights_of(context.stage, o);
+            largest = std::max(largest, largest_product(w, context.tensor(context.stage.inputs[0])));
+        }
+        rows_.run = INT16_MAX / (2 * largest);
+        for (int64_t g = 0; g < form_.groups; ++g)
+            for (int64_t o = 0; o < rows_.outputs; ++o) {
+                if (o % group_outputs() >= per_group()) continue;
+                const int64_t factor = std::abs(factors[g * per_group() + o % group_outputs()]);
+                context.kernels.convert[s64][form_.acc](&factor, scales_.data() + (g * rows_.outputs + o) * acc_bytes(), 1);
+            }
+    }
+
     ConvForm conv_;
     InterleaveKernel interleave_;
     Interleaving interleaving_;
     int64_t pitch_ = 0, group_bytes_ = 0;  // of interleaved rows; of a group's weights
     ConvRows rows_{};
     Reduction reduction_;
-    Buffer weights_{0};
+    Buffer weights_{0}, scales_{0};
 };
 
 std::vector<int64_t> most_factors(const ConvForm& form, const Stage& stage, const std::vector<int64_t>& signs,
@@ -175,6 +203,7 @@ bool wanted_input(const Stage& stage, const Graph& graph, const Kernels& kernels
 }
 
 std::unique_ptr<Step> make_conv(const StepContext& context) {
+    if (auto step = make_bits(context)) return step;
     const Stage& stage = context.stage;
     const Tensor& tensor = context.tensor(stage.inputs[0]);
     const Type in = context.layouts[stage.inputs[0]].type;

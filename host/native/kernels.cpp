@@ -25,6 +25,16 @@ struct KernelSet {
 #if defined(__x86_64__)
 bool has_avx2() { return __builtin_cpu_supports("avx2"); }
 
+bool has_avxvnni() {
+#if defined(__linux__) && defined(BITSWATH_AVXVNNI)
+    constexpr unsigned kAvxVnni = 1u << 4;
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    return has_avx2() && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & kAvxVnni);
+#else
+    return false;
+#endif
+}
+
 bool has_avx512() {
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
@@ -60,6 +70,7 @@ const KernelSet kSets[] = {
     {"scalar", always, scalar_kernels},
 #if defined(__x86_64__)
     {"avx2", has_avx2, avx2_kernels},
+    {"avxvnni", has_avxvnni, avxvnni_kernels},
     {"avx512", has_avx512, avx512_kernels},
     {"amx", has_amx, amx_kernels},
 #endif

@@ -8,9 +8,12 @@
 #include <string>
 #include <vector>
 
-// AMX intrinsics came with GCC 11 and Clang 12.
+#include "kernels_bits.hpp"
+
+// Intrinsics of AMX and AVX-VNNI came with GCC 11 and Clang 12.
 #if defined(__x86_64__) && ((defined(__clang__) && __clang_major__ >= 12) || (!defined(__clang__) && __GNUC__ >= 11))
 #define BITSWATH_AMX 1
+#define BITSWATH_AVXVNNI 1
 #endif
 // 32-bit ARM with registers for floats, where GCC lets single functions use NEON.
 #if defined(__ARM_NEON) || (defined(__arm__) && defined(__ARM_FP) && __ARM_ARCH >= 7 && !defined(__clang__))
@@ -49,6 +52,10 @@ struct ConvRows {
     int64_t outputs;  // rounded up to whole blocks
     void* acc;
     int64_t stride;
+    // For forms that scale: how many offsets' sums of pairs of products fit 16 bits, and by what the sum of each output
+    // is multiplied, as the accumulators.
+    int64_t run;
+    const void* scale;
 };
 using ConvKernel = void (*)(const ConvRows&);
 
@@ -63,6 +70,7 @@ struct ConvForm {
     int64_t least_windows;  // a frame must have at least so many for it to pay
     int64_t highest = INT64_MAX;  // of the codes it takes
     int64_t together = 2;         // products that `pairs` adds, if it is more than two
+    bool scales = false;          // multiplies sums, by `scale`
 };
 
 // Elements that kernels may read beyond the last one of a tensor, over whole tiles of windows.
@@ -149,6 +157,7 @@ struct Kernels {
     LineOrder line_order[2];
     void (*enter)() = nullptr;  // called by a thread before and after it runs kernels
     void (*leave)() = nullptr;
+    std::vector<BitForm> bits;
 };
 
 // The sets this CPU can run, the quickest last; and one of them by name, or that last one by "auto".
@@ -158,6 +167,7 @@ bool find_kernels(const std::string& name, Kernels& kernels);
 Kernels scalar_kernels();
 #if defined(__x86_64__)
 Kernels avx2_kernels();
+Kernels avxvnni_kernels();
 Kernels avx512_kernels();
 Kernels amx_kernels();
 #endif

@@ -111,6 +111,7 @@ BITSWATH_TARGET void conv(const ConvRows& rows) {
 Kernels amx_kernels() {
     Kernels k = avx512_kernels();
     k.convs.insert(k.convs.begin(), {"tdpbusd", conv, u8, s8, s32, 4, kChunk, kBlock, kTile, false, false, 5});
+    k.bits.clear();  // tiles of bytes are quicker
     k.enter = enter;
     k.leave = leave;
     return k;

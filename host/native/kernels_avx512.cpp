@@ -247,6 +247,8 @@ Kernels avx512_kernels() {
     k.line[0] = line<SumsS16>;
     k.line[1] = line<SumsS32>;
     k.line_order[1] = SumsS32::order;
+    k.bits = {avx512_bits(s16), avx512_bits(s32)};
+    if (has_vpopcntdq()) k.bits.insert(k.bits.begin(), {vpopcntdq_bits(s16), vpopcntdq_bits(s32)});
     return k;
 }
 

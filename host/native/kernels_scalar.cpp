@@ -8,6 +8,10 @@ namespace {
 #include "kernels_loops.hpp"
 }  // namespace
 
-Kernels scalar_kernels() { return loops(); }
+Kernels scalar_kernels() {
+    Kernels k = loops();
+    k.bits = {plain_bits(s16), plain_bits(s32)};
+    return k;
+}
 
 }  // namespace bitswath::emulator

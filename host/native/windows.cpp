@@ -104,6 +104,8 @@ bool make_finish(const StepContext& context, Type acc, std::vector<int64_t> most
     if (context.threshold) {
         const Stage threshold = rising(*context.threshold);
         const Tensor sums = rising(context.sums(), signs);
+        for (size_t o = 0; acc == s16 && context.pool && o < most.size(); ++o)  // sums are compared before biases
+            most[o] = std::min(most[o], INT16_MAX / std::max<int64_t>({-sums.lo[o], sums.hi[o], 1}));
         const Headroom headroom{std::move(most), false, acc, context.stage.bound};
         if (Finish::narrow(context.kernels, threshold, sums, out, headroom, finish, factors)) {
             for (size_t o = 0; o < signs.size(); ++o) factors[o] *= signs[o];

@@ -27,7 +27,7 @@ from tests.networks import network_of, random_codes, random_network, small_cnn, 
 
 KERNELS = [
     pytest.param(k, marks=pytest.mark.skipif(k not in available_kernels(), reason=f"this CPU has no {k}"))
-    for k in ("scalar", "avx2", "avx512", "amx")
+    for k in ("scalar", "avx2", "avxvnni", "avx512", "amx")
 ]
 every_kernel = pytest.mark.parametrize("kernel", KERNELS)
 
@@ -112,10 +112,13 @@ def test_convolution_is_exact(case: ConvCase, kernel: Kernel) -> None:
         (ConvCase(codes=(-8, 7)), "avx512", "vpdpwssd"),
         (ConvCase(codes=(0, 255), weights=(-128, 127)), "avx512", "vpdpbusd"),
         (ConvCase(), "amx", "tdpbusd+interleave"),
-        (ConvCase(), "avx2", "vpmaddubsw"),
+        (ConvCase(), "avx2", "vpmaddubsw16"),
+        (ConvCase((4, 4, 200), codes=(0, 63)), "avx2", "vpmaddubsw"),  # sums past 16 bits
+        (ConvCase(), "avxvnni", "vpdpbusd"),
+        (ConvCase(codes=(-8, 7)), "avxvnni", "vpdpwssd"),
         (ConvCase(codes=(0, 255), weights=(-128, 127)), "avx2", "vpmaddwd"),  # maddubs would saturate
         (ConvCase(codes=(-32768, 32767), weights=(-32768, 32767)), "avx2", "loop"),  # needs 64 bits
-        (ConvCase((6, 6, 8), 8, groups=8), "avx2", "depthwise"),
+        (ConvCase((6, 6, 8), 8, groups=8), "avx2", "depthwise16"),
         (ConvCase(), "scalar", "loop"),
     ],
 )
