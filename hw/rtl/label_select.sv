@@ -70,7 +70,7 @@ module label_select #(
 
   always_ff @(posedge clk) begin
     if (take) top <= next;
-    if (send) leaving <= leaving >> INDEX_BITS;
+    if (send) for (int k = 1; k < K; k++) leaving[k-1] <= leaving[k];
     if (take && last) for (int k = 0; k < K; k++) leaving[k] <= next[k].index;
     if (!rst_n) begin
       count <= '0;

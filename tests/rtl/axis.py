@@ -53,6 +53,12 @@ class Port:
         self.lanes = lanes
         self.width = len(self.tdata) // len(lanes)
 
+    def drive(self) -> None:
+        raise NotImplementedError
+
+    def sample(self, cycle: int) -> None:
+        raise NotImplementedError
+
 
 class Source(Port):
     """Offers each lane's beats in order; an offered beat stays until it is taken."""

