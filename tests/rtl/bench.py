@@ -20,7 +20,7 @@ from cocotb.triggers import FallingEdge, ReadOnly
 from tests.rtl.axis import Gate, Lane, Sink, Source
 
 LINGER = 12
-"""Cycles in which nothing more may come out after the last beat that is expected."""
+"""Cycles in which beats are still taken after the last that is expected, so that one too many shows."""
 
 
 @cocotb.test()
