@@ -21,12 +21,18 @@ module concat_streams #(
     input  logic                      m_axis_tready
 );
 
+  function automatic int unsigned most_folds();
+    most_folds = 2;
+    for (int i = 0; i < N; i++) if (FOLDS[i] > most_folds) most_folds = FOLDS[i];
+  endfunction
+
   localparam int unsigned LANE_BITS = N > 1 ? $clog2(N) : 1;
+  localparam int unsigned COUNT_BITS = $clog2(most_folds());
 
   logic [N-1:0][SIMD-1:0][M_BITS-1:0] extended;
   logic [SIMD-1:0][M_BITS-1:0] beat;
   logic [LANE_BITS-1:0] lane;
-  logic [31:0] count;  // only the bits that FOLDS needs are kept by synthesis
+  logic [COUNT_BITS-1:0] count;
   logic valid;
 
   for (genvar i = 0; i < N; i++) begin : gen_lanes
@@ -45,7 +51,7 @@ module concat_streams #(
 
   wire free = !valid || m_axis_tready;
   wire take = s_axis_tvalid[lane] && free;
-  wire last = count == FOLDS[lane] - 1;
+  wire last = count == COUNT_BITS'(FOLDS[lane] - 1);
 
   assign s_axis_tready = N'(free) << lane;
   assign m_axis_tdata = M_WIDTH'(beat);

@@ -118,7 +118,8 @@ module dense_unpack #(
 
 `ifndef SYNTHESIS
   fits :
-  assert property (@(posedge clk) disable iff (!rst_n) fill <= FILL_BITS'(CAPACITY) && buffer >> (fill * UNIT) == 0)
+  assert property (@(posedge clk) disable iff (!rst_n)
+      1 |=> fill <= FILL_BITS'(CAPACITY) && buffer >> (fill * UNIT) == 0)
   else $error("%m: %0d units in a buffer of %0d", fill, CAPACITY);
 `endif
 

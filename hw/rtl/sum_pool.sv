@@ -77,7 +77,7 @@ module sum_pool #(
     wire [WIDE-1:0] exact = WIDE'($signed({SIGNED && sum[p][SUM_BITS-1], sum[p]}) >>> SHIFT);
     wire [WIDE-1:0] given = WIDE'($signed({SIGNED && exact[M_BITS-1], exact[M_BITS-1:0]}));
     fits :
-    assert property (@(posedge clk) disable iff (!rst_n) take && last |-> exact == given)
+    assert property (@(posedge clk) disable iff (!rst_n) take && last |=> $past(exact == given))
     else $error("%m: a sum does not fit %0d bits", M_BITS);
   end
 `endif

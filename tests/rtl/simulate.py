@@ -105,7 +105,7 @@ def simulate(
         for name, text in (files or {}).items():
             (Path(folder) / name).write_text(text)
         shutil.copy(model, Path(folder) / kernel)
-        with contextlib.suppress(RuntimeError):  # the missing result tells
+        with contextlib.suppress(RuntimeError, SystemExit):  # the missing result tells
             get_runner("verilator").test(
                 test_module="tests.rtl.bench",
                 hdl_toplevel=kernel,
@@ -199,10 +199,18 @@ def environment() -> Iterator[None]:
         os.environ.update(before)
 
 
-def to_beats(values: NDArray[np.integer], bits: int) -> list[int]:
-    """Integers (beats, elements) to words: element 0 in the low bits, two's complement."""
+def packed(values: NDArray[np.integer], bits: int) -> list[int]:
+    """Integers (words, elements) to words: element 0 in the low bits, two's complement."""
     mask = (1 << bits) - 1
     return [sum((int(v) & mask) << (i * bits) for i, v in enumerate(row)) for row in values]
+
+
+def to_beats(values: NDArray[np.integer], bits: int) -> list[int]:
+    """Integers (beats, elements) to words for a kernel. The bits that fill up bytes are ones: they mean nothing,
+    and some of FINN's kernels put signs there."""
+    used = values.shape[1] * bits
+    fill = (1 << -used % 8) - 1
+    return [word | fill << used for word in packed(values, bits)]
 
 
 def from_beats(beats: Sequence[int], elements: int, bits: int, signed: bool) -> NDArray[np.int64]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.rtl.simulate import FULL_RATE, from_beats, random_integers, simulate, to_beats
+from tests.rtl.simulate import FULL_RATE, from_beats, packed, random_integers, simulate, to_beats
 
-CASES = [(4, 1, 3, 8), (1, 1, 13, 5), (8, 1, 3, 8), (2, 3, 1, 12), (3, 5, 2, 7)]
+CASES = [(4, 1, 3, 8), (1, 1, 13, 5), (2, 3, 1, 12)]
 
 
 @pytest.mark.parametrize(("index_bits", "channels", "depth", "bits"), CASES)
@@ -16,7 +16,7 @@ def test_gives_the_values_of_each_index(seed: int, index_bits: int, channels: in
     table = random_integers(random, bits, False, (channels, 1 << index_bits, depth))
     codes = random.integers(0, 1 << index_bits, (100, channels))
     expected = table[np.arange(channels), codes].reshape(-1, depth)
-    image = "\n".join(f"{word:x}" for word in to_beats(table.reshape(-1, depth), bits))
+    image = "\n".join(f"{word:x}" for word in packed(table.reshape(-1, depth), bits))
     parameters: dict[str, int | str] = {
         "INDEX_BITS": index_bits,
         "CHANNELS": channels,

@@ -13,7 +13,6 @@ CASES = [
     (4, 9, 1, 5, True, 3, 6),  # QuantAvgPool
     (2, 64, 8, 4, False, 0, 10),  # GlobalAccPool of 8 x 8 pixels and 16 channels
     (3, 7, 3, 8, True, 0, 11),
-    (2, 1, 5, 16, True, 0, 16),
 ]
 
 
