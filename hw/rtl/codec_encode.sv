@@ -87,8 +87,7 @@ module codec_encode #(
       logic [DEPTH-1:0] rom[SETS << s];
       initial $readmemh($sformatf("%s%0d_%0d.hex", INIT_PREFIX, l, s), rom);
 
-      wire [ADDRESS_BITS-1:0] address =
-          (ADDRESS_BITS'(samples[s].set) << s) | ADDRESS_BITS'(samples[s].code[l]);
+      wire [ADDRESS_BITS-1:0] address = ADDRESS_BITS'((32'(samples[s].set) << s) | 32'(samples[s].code[l]));
       always_ff @(posedge clk) if (en) threshold[l] <= rom[address];
     end
 

@@ -69,7 +69,7 @@ module dense_unpack #(
     if (take) begin
       word <= s_axis_tdata;
       ends_frame <= last_word;
-    end else if (chunk_taken) word <= word >> CHUNK;
+    end else if (chunk_taken) word <= IN_WIDTH'({1'b0, word} >> CHUNK);
     if (!rst_n) begin
       left <= '0;
       word_count <= '0;

@@ -32,13 +32,14 @@ module lut_dot #(
 
   localparam bit XNOR = A_BIPOLAR && W_BIPOLAR;
   localparam bit MASK = W_BIPOLAR && !A_BIPOLAR;  // sum of w * a = 2 * (sum of a where w is +1) - sum of a
-  localparam int unsigned TERM_BITS = XNOR ? 1 : MASK ? A_BITS : A_BIPOLAR ? W_BITS + 1 : A_BITS + W_BITS;
+  localparam int unsigned PRODUCT_BITS = A_BITS + W_BITS;
+  localparam int unsigned TERM_BITS = XNOR ? 1 : MASK ? A_BITS : A_BIPOLAR ? W_BITS + 1 : PRODUCT_BITS;
   localparam bit TERM_SIGNED = MASK ? A_SIGNED : !XNOR && (A_BIPOLAR || A_SIGNED || W_SIGNED);
   localparam int unsigned LATENCY = 1 + $clog2(TERM_BITS == 1 ? (SIMD + 2) / 3 : (SIMD + 1) / 2);  // adder_tree
 
   function automatic logic [TERM_BITS-1:0] term(logic [A_BITS-1:0] act, logic [W_BITS-1:0] weight);
-    automatic logic signed [A_BITS+W_BITS:0] x = (A_BITS + W_BITS + 1)'($signed({A_SIGNED && act[A_BITS-1], act}));
-    automatic logic signed [A_BITS+W_BITS:0] y = (A_BITS + W_BITS + 1)'($signed({W_SIGNED && weight[W_BITS-1], weight}));
+    automatic logic signed [PRODUCT_BITS:0] x = (PRODUCT_BITS + 1)'($signed({A_SIGNED && act[A_BITS-1], act}));
+    automatic logic signed [PRODUCT_BITS:0] y = (PRODUCT_BITS + 1)'($signed({W_SIGNED && weight[W_BITS-1], weight}));
     if (XNOR) return TERM_BITS'(act[0] == weight[0]);
     if (MASK) return weight[0] ? TERM_BITS'(act) : '0;
     if (A_BIPOLAR) return TERM_BITS'(act[0] ? y : -y);
