@@ -1,0 +1,62 @@
+// Sum of two streams of PE integers a beat, each signed or not: FINN's ElementwiseAdd of two inputs, the end
+// of a residual branch. M_BITS holds every sum, so nothing saturates or wraps. One beat a cycle.
+module add_streams #(
+    parameter int unsigned PE = 1,
+    parameter int unsigned A_BITS = 4,
+    parameter bit A_SIGNED = 0,
+    parameter int unsigned B_BITS = 4,
+    parameter bit B_SIGNED = 0,
+    parameter int unsigned M_BITS = 5,
+    localparam int unsigned A_WIDTH = (PE * A_BITS + 7) / 8 * 8,
+    localparam int unsigned B_WIDTH = (PE * B_BITS + 7) / 8 * 8,
+    localparam int unsigned M_WIDTH = (PE * M_BITS + 7) / 8 * 8
+) (
+    input  logic               clk,
+    input  logic               rst_n,
+    input  logic [A_WIDTH-1:0] a_axis_tdata,
+    input  logic               a_axis_tvalid,
+    output logic               a_axis_tready,
+    input  logic [B_WIDTH-1:0] b_axis_tdata,
+    input  logic               b_axis_tvalid,
+    output logic               b_axis_tready,
+    output logic [M_WIDTH-1:0] m_axis_tdata,
+    output logic               m_axis_tvalid,
+    input  logic               m_axis_tready
+);
+
+  if (PE < 1 || M_BITS < A_BITS || M_BITS < B_BITS) begin : gen_bad
+    $fatal(1, "add_streams: expected PE of at least 1 and M_BITS that hold the operands");
+  end
+
+  logic [PE-1:0][M_BITS-1:0] sum;
+  logic valid;
+
+  wire go = a_axis_tvalid && b_axis_tvalid && (!valid || m_axis_tready);
+
+  assign a_axis_tready = go;
+  assign b_axis_tready = go;
+  assign m_axis_tdata = M_WIDTH'(sum);
+  assign m_axis_tvalid = valid;
+
+  always_ff @(posedge clk) begin
+    if (go)
+      for (int p = 0; p < PE; p++) begin
+        automatic logic [A_BITS-1:0] a = a_axis_tdata[p*A_BITS+:A_BITS];
+        automatic logic [B_BITS-1:0] b = b_axis_tdata[p*B_BITS+:B_BITS];
+        sum[p] <= M_BITS'($signed({A_SIGNED && a[A_BITS-1], a})) + M_BITS'($signed({B_SIGNED && b[B_BITS-1], b}));
+      end
+    if (!rst_n) valid <= 1'b0;
+    else if (!valid || m_axis_tready) valid <= go;
+  end
+
+  axis_check #(.WIDTH(A_WIDTH)) check_a (
+      .clk, .rst_n, .tdata(a_axis_tdata), .tvalid(a_axis_tvalid), .tready(a_axis_tready)
+  );
+  axis_check #(.WIDTH(B_WIDTH)) check_b (
+      .clk, .rst_n, .tdata(b_axis_tdata), .tvalid(b_axis_tvalid), .tready(b_axis_tready)
+  );
+  axis_check #(.WIDTH(M_WIDTH)) check_m (
+      .clk, .rst_n, .tdata(m_axis_tdata), .tvalid(m_axis_tvalid), .tready(m_axis_tready)
+  );
+
+endmodule

@@ -1,0 +1,42 @@
+"""LUT matrix-vector kernel: FINN's MVAU for few bits, in FINN's orders of weights and rows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.rtl.integers import Integer, results
+from tests.rtl.simulate import FULL_RATE, from_beats, simulate, to_beats
+
+BIPOLAR = Integer(1, bipolar=True)
+CASES = [
+    # MW, MH, PE, SIMD, activations, weights
+    (48, 8, 4, 16, BIPOLAR, BIPOLAR),
+    (27, 6, 3, 27, Integer(8), BIPOLAR),  # first layer; a vector a beat
+    (18, 4, 1, 3, Integer(2), BIPOLAR),
+    (20, 6, 2, 5, Integer(2, signed=True), BIPOLAR),
+    (12, 4, 4, 4, BIPOLAR, Integer(2, signed=True)),  # no rows left after the first
+    (10, 3, 1, 1, Integer(2), Integer(1)),
+    (14, 4, 2, 7, Integer(4, signed=True), Integer(4, signed=True)),
+]
+
+
+@pytest.mark.parametrize(("mw", "mh", "pe", "simd", "a", "w"), CASES)
+def test_gives_the_matrix_vector_product(
+    seed: int, mw: int, mh: int, pe: int, simd: int, a: Integer, w: Integer
+) -> None:
+    vectors, bits = 24, 20
+    random = np.random.default_rng(seed)
+    x, weights = a.random(random, (vectors, mw)), w.random(random, (mh, mw))
+    expected = results(x @ weights.T, mw, a, w).reshape(-1, pe)
+    tiles = w.coded(weights).reshape(mh // pe, pe, mw // simd, simd).transpose(0, 2, 1, 3).reshape(-1, pe * simd)
+    sources = {
+        "s_axis": [to_beats(a.coded(x).reshape(-1, simd), a.bits)],
+        "w_axis": [to_beats(tiles, w.bits) * vectors],
+    }
+    parameters = {"MW": mw, "MH": mh, "PE": pe, "SIMD": simd, "M_BITS": bits} | a.parameters("A") | w.parameters("W")
+    for run in simulate("lut_mvu", parameters, sources, {"m_axis": [len(expected)]}, seed=seed):
+        y = from_beats(run.beats["m_axis"][0], pe, bits, True)
+        np.testing.assert_array_equal(y, expected, err_msg=run.scenario.name)
+        if run.scenario is FULL_RATE:
+            assert run.span("w_axis") == vectors * (mw // simd) * (mh // pe)
