@@ -71,7 +71,7 @@ int64_t windows_together(const std::vector<Run>& runs, const ConvForm& form, con
 class ConvStep : public WindowStep {
 public:
     ConvStep(const StepContext& context, const ConvForm& form, Finish finish, const Factors& factors)
-        : WindowStep(context, {form.acc, form.block, form.tile, form.depthwise ? 1 : context.stage.groups},
+        : WindowStep(context, {form.acc, form.block, form.tile, form.depthwise ? 1 : context.stage.groups, form.depthwise},
                      std::move(finish)),
           conv_(form), interleave_(pays_to_interleave(context.stage, form, in_) ? context.kernels.interleave : nullptr),
           interleaving_(interleave_ ? window_[0] : 1, interleave_ ? in_.shape.c : 1) {

@@ -1,5 +1,9 @@
 #include "cpu.hpp"
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
 #if defined(__linux__) && (defined(__aarch64__) || defined(__arm__))
 #include <sys/auxv.h>
 #endif
@@ -21,6 +25,9 @@ Cpu detected() {
     found.avx512vnni = __builtin_cpu_supports("avx512vnni");
     found.avx512vpopcntdq = __builtin_cpu_supports("avx512vpopcntdq");
     found.avx512bitalg = __builtin_cpu_supports("avx512bitalg");
+    unsigned a = 0, b = 0, c = 0, d = 0;  // what older compilers know no names for
+    if (__get_cpuid_count(7, 0, &a, &b, &c, &d)) found.amxint8 = (d >> 24 & 3) == 3;
+    if (__get_cpuid_count(7, 1, &a, &b, &c, &d)) found.avxvnni = found.avx2 && (a >> 4 & 1);
 #elif defined(__aarch64__)
     found.neon = true;
 #if defined(__linux__)

@@ -3,10 +3,8 @@
 
 #include <algorithm>
 #include <iterator>
-#include <numeric>
 
 #if defined(__linux__) && defined(__x86_64__)
-#include <cpuid.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #endif
@@ -23,31 +21,17 @@ struct KernelSet {
 };
 
 #if defined(__x86_64__)
-bool has_avx2() { return __builtin_cpu_supports("avx2"); }
-
-bool has_avxvnni() {
-#if defined(__linux__) && defined(BITSWATH_AVXVNNI)
-    constexpr unsigned kAvxVnni = 1u << 4;
-    unsigned a = 0, b = 0, c = 0, d = 0;
-    return has_avx2() && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & kAvxVnni);
-#else
-    return false;
-#endif
-}
-
+bool has_avx2() { return cpu().avx2; }
+bool has_avxvnni() { return BITSWATH_AVXVNNI && cpu().avxvnni; }
 bool has_avx512() {
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-           __builtin_cpu_supports("avx512vnni");
+    return cpu().avx512f && cpu().avx512bw && cpu().avx512dq && cpu().avx512vl && cpu().avx512vnni;
 }
 
-// The kernel grants tile registers to a process that asks for them, once for all of its threads.
+// Linux grants tile registers to a process that asks for them, once for all of its threads.
 bool has_amx() {
-#if defined(__linux__) && defined(BITSWATH_AMX)
+#if defined(__linux__)
     constexpr long kRequestPermission = 0x1023, kTileData = 18;
-    constexpr unsigned kTileInt8 = 3u << 24;
-    unsigned a = 0, b = 0, c = 0, d = 0;
-    return has_avx512() && __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & kTileInt8) == kTileInt8 &&
+    return BITSWATH_AMX && has_avx512() && cpu().amxint8 &&
            syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
 #else
     return false;
@@ -83,24 +67,6 @@ const KernelSet kSets[] = {
 };
 
 }  // namespace
-
-Interleaving::Interleaving(int64_t rows, int64_t channels) : rows(rows), channels(channels) {
-    const int64_t cell = rows * channels, bytes = std::lcm<int64_t>(cell, 64);
-    advance = bytes / rows;
-    for (int64_t first = 0; first < bytes; first += 64) {
-        bases.push_back(first / cell * channels);
-        for (int64_t r = 0; r < rows; ++r) {
-            index.emplace_back();
-            masks.push_back(0);
-            for (int64_t j = 0; j < 64; ++j) {
-                const int64_t at = first + j, pixel = at / cell, in_cell = at % cell;
-                if (in_cell / channels != r) continue;
-                index.back()[j] = static_cast<uint8_t>(pixel * channels + in_cell % channels - bases.back());
-                masks.back() |= uint64_t{1} << j;
-            }
-        }
-    }
-}
 
 std::vector<std::string> kernel_names() {
     std::vector<std::string> names;

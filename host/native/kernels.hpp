@@ -14,6 +14,9 @@
 #if defined(__x86_64__) && ((defined(__clang__) && __clang_major__ >= 12) || (!defined(__clang__) && __GNUC__ >= 11))
 #define BITSWATH_AMX 1
 #define BITSWATH_AVXVNNI 1
+#else
+#define BITSWATH_AMX 0
+#define BITSWATH_AVXVNNI 0
 #endif
 // 32-bit ARM with registers for floats, where GCC lets single functions use NEON.
 #if defined(__ARM_NEON) || (defined(__arm__) && defined(__ARM_FP) && __ARM_ARCH >= 7 && !defined(__clang__))

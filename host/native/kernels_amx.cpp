@@ -3,13 +3,14 @@
 #include "kernels.hpp"
 
 #if defined(__x86_64__)
-#if defined(BITSWATH_AMX)
+#if BITSWATH_AMX
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"
 #include <immintrin.h>
 #endif
 
 namespace bitswath::emulator {
-#if defined(BITSWATH_AMX)
+#if BITSWATH_AMX
 namespace {
 
 #define BITSWATH_TARGET __attribute__((target("amx-tile,amx-int8")))

@@ -1,10 +1,12 @@
 // AVX512-VNNI kernels: four u8 x s8 or two s16 x s16 products a lane and instruction, summed without
 // saturation.
+#include "cpu.hpp"
 #include "kernels.hpp"
 
 #if defined(__x86_64__)
 // GCC 12's own intrinsics start from an undefined register, and warn about it.
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"
 #include <immintrin.h>
 
 #include <cstring>
@@ -241,7 +243,7 @@ Kernels avx512_kernels() {
         {"vpdpwssd", conv<S16ByS16, 8>, s16, s16, s32, 2, 2, kBlock, 8, false, false, 2},
         {"vpdpwssd", conv<S16ByS16, 1>, s16, s16, s32, 2, 2, kBlock, 1, false, false, 1},
     };
-    if (__builtin_cpu_supports("avx512vbmi")) k.interleave = interleave_vbmi;
+    if (cpu().avx512vbmi) k.interleave = interleave_vbmi;
     k.affine[u8] = affine_u8;
     k.pool2x2[s32] = pool2x2_s32;
     k.line[0] = line<SumsS16>;

@@ -5,7 +5,7 @@
 #if defined(__x86_64__)
 #include <algorithm>
 
-#if defined(BITSWATH_AVXVNNI)
+#if BITSWATH_AVXVNNI
 #include <immintrin.h>
 
 #include <cstring>
@@ -14,7 +14,7 @@
 #endif
 
 namespace bitswath::emulator {
-#if defined(BITSWATH_AVXVNNI)
+#if BITSWATH_AVXVNNI
 namespace {
 #include "kernels_ymm.hpp"
 

@@ -4,6 +4,7 @@
 #if defined(__x86_64__)
 // GCC 12's own intrinsics start from an undefined register, and warn about it.
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"
 #include <immintrin.h>
 
 #include <algorithm>

@@ -34,6 +34,7 @@ struct SumForm {
     Type acc;
     int block, tile;
     int64_t groups;
+    bool in_order = false;  // windows are written one after the other
 };
 
 // A convolution or dense step. Its heirs say where windows are and make the sums of a band; those are pooled
@@ -60,7 +61,11 @@ protected:
     int64_t acc_bytes() const { return static_cast<int64_t>(kTypeBytes[form_.acc]); }
     int64_t per_group() const { return channels_ / form_.groups; }
     int64_t group_outputs() const { return rounded_up(per_group(), form_.block); }
-    int64_t stride() const { return channels_ - per_group() + group_outputs(); }  // sums from one window to the next
+    // Sums from one window to the next; a lone block's surplus lies over the window after it, where kernels allow it.
+    int64_t stride() const {
+        const bool lone = form_.groups == 1 && group_outputs() == form_.block;
+        return form_.in_order && lone ? channels_ : channels_ - per_group() + group_outputs();
+    }
     // Input pixels that a row of windows spans, a whole number of strides.
     int64_t columns() const;
     const uint8_t* first_row(const Frame& frame, int64_t y) const {
