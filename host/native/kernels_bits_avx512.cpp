@@ -1,16 +1,16 @@
 // Quads with AVX512BW, as with AVX2 for 64 outputs; planes with AVX512-VPOPCNTDQ, 16 outputs a register.
-#include "kernels_bits.hpp"
+#include "kernels.hpp"
 
 #if defined(__x86_64__)
 // GCC 12's own intrinsics start from an undefined register, and warn about it.
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"
 #include <immintrin.h>
 
 #include <algorithm>
 #include <cstring>
 
 #include "cpu.hpp"
-#include "kernels.hpp"
 
 #define BITSWATH_TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl")))
 #define BITSWATH_POPCNT __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vpopcntdq")))
