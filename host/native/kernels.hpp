@@ -8,8 +8,6 @@
 #include <string>
 #include <vector>
 
-#include "kernels_bits.hpp"
-
 // Intrinsics of AMX and AVX-VNNI came with GCC 11 and Clang 12.
 #if defined(__x86_64__) && ((defined(__clang__) && __clang_major__ >= 12) || (!defined(__clang__) && __GNUC__ >= 11))
 #define BITSWATH_AMX 1
@@ -26,6 +24,8 @@
 #if defined(__aarch64__) && ((defined(__clang__) && __clang_major__ >= 16) || (!defined(__clang__) && __GNUC__ >= 8))
 #define BITSWATH_NEONDOT 1
 #endif
+
+#include "kernels_bits.hpp"
 
 namespace bitswath::emulator {
 

@@ -1,8 +1,6 @@
-#include "kernels_bits.hpp"
+#include "kernels.hpp"
 
 #include <cstring>
-
-#include "kernels.hpp"
 
 namespace bitswath::emulator {
 namespace {

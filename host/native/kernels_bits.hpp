@@ -2,7 +2,7 @@
 //   quads:  four codes side by side in a byte, two bits each; a byte's 16 possible sums with four one-bit weights
 //           are looked up in a register, for many outputs at once
 //   planes: a word of 32 bits for each bit of 32 codes; sums are counts of the bits that codes and weights share
-// Weights are slope * u + level with u in 0..3 and a slope and level of each output: {-1, 1} as 2u - 1, -2..1 as u - 2.
+// Included by kernels.hpp. Weights are slope * u + level with u in 0..3 and a slope and level of each output: {-1, 1} as 2u - 1, -2..1 as u - 2.
 #pragma once
 
 #include <cstddef>
@@ -81,7 +81,8 @@ BitForm avx2_bits(Type acc);
 BitForm avx512_bits(Type acc);
 bool has_vpopcntdq();
 BitForm vpopcntdq_bits(Type acc);
-#elif defined(__ARM_NEON) || defined(__aarch64__)
+#endif
+#if defined(BITSWATH_NEON)
 BitForm neon_bits(Type acc);
 #endif
 

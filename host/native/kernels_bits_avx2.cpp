@@ -1,12 +1,10 @@
 // Quads with AVX2: vpshufb looks up the sums of four codes with 32 outputs' weights, added up in bytes.
-#include "kernels_bits.hpp"
+#include "kernels.hpp"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
 
 #include <algorithm>
-
-#include "kernels.hpp"
 
 #define BITSWATH_TARGET __attribute__((target("avx2")))
 namespace bitswath::emulator {

@@ -1,13 +1,17 @@
 // Planes with NEON: vcnt counts the bits of 16 bytes, four outputs' words, added up in bytes.
-#include "kernels_bits.hpp"
+#include "kernels.hpp"
 
-#if defined(__ARM_NEON) || defined(__aarch64__)
+#if defined(BITSWATH_NEON)
 #include <arm_neon.h>
 
 #include <algorithm>
 #include <cstring>
 
-#include "kernels.hpp"
+#if defined(__ARM_NEON)
+#define BITSWATH_TARGET
+#else
+#define BITSWATH_TARGET __attribute__((target("fpu=neon")))
+#endif
 
 namespace bitswath::emulator {
 namespace {
@@ -18,16 +22,16 @@ constexpr int64_t kCounts = 255 / 8;  // of bytes that a byte holds
 struct Sums {
     uint32x4_t of[4];  // four outputs each
 
-    void add(const uint8x16_t (&bytes)[4]) {
+    BITSWATH_TARGET void add(const uint8x16_t (&bytes)[4]) {
         for (int i = 0; i < 4; ++i) of[i] = vpadalq_u16(of[i], vpaddlq_u8(bytes[i]));
     }
-    void twice() {
+    BITSWATH_TARGET void twice() {
         for (uint32x4_t& sum : of) sum = vaddq_u32(sum, sum);
     }
 };
 
 // Counts of the bits that one plane of the codes shares with one of the weights.
-inline void count(const BitRows& rows, const uint8_t* in, const uint8_t* w, Sums (&sums)[kWindows]) {
+BITSWATH_TARGET inline void count(const BitRows& rows, const uint8_t* in, const uint8_t* w, Sums (&sums)[kWindows]) {
     for (int64_t first = 0; first < rows.depth; first += kCounts) {
         uint8x16_t bytes[kWindows][4];
         for (auto& window : bytes)
@@ -44,25 +48,31 @@ inline void count(const BitRows& rows, const uint8_t* in, const uint8_t* w, Sums
     }
 }
 
-inline void finish(const BitRows& rows, int64_t o, int32_t total, const Sums& sums, int32_t* acc) {
+BITSWATH_TARGET inline int32x4_t line32(const void* values, int64_t o) {
+    return vld1q_s32(static_cast<const int32_t*>(values) + o);
+}
+
+BITSWATH_TARGET inline int16x8_t line16(const void* values, int64_t o) {
+    return vld1q_s16(static_cast<const int16_t*>(values) + o);
+}
+
+BITSWATH_TARGET inline void finish(const BitRows& rows, int64_t o, int32_t total, const Sums& sums, int32_t* acc) {
     for (int i = 0; i < 4; ++i, o += 4) {
-        const auto line = [o](const void* values) { return vld1q_s32(static_cast<const int32_t*>(values) + o); };
-        const int32x4_t level = vmulq_n_s32(line(rows.level), total);
-        vst1q_s32(acc + o, vmlaq_s32(level, line(rows.slope), vreinterpretq_s32_u32(sums.of[i])));
+        const int32x4_t level = vmulq_n_s32(line32(rows.level, o), total);
+        vst1q_s32(acc + o, vmlaq_s32(level, line32(rows.slope, o), vreinterpretq_s32_u32(sums.of[i])));
     }
 }
 
-inline void finish(const BitRows& rows, int64_t o, int32_t total, const Sums& sums, int16_t* acc) {
+BITSWATH_TARGET inline void finish(const BitRows& rows, int64_t o, int32_t total, const Sums& sums, int16_t* acc) {
     for (int i = 0; i < 4; i += 2, o += 8) {
-        const auto line = [o](const void* values) { return vld1q_s16(static_cast<const int16_t*>(values) + o); };
         const uint16x8_t sum = vcombine_u16(vmovn_u32(sums.of[i]), vmovn_u32(sums.of[i + 1]));
-        const int16x8_t level = vmulq_n_s16(line(rows.level), static_cast<int16_t>(total));
-        vst1q_s16(acc + o, vmlaq_s16(level, line(rows.slope), vreinterpretq_s16_u16(sum)));
+        const int16x8_t level = vmulq_n_s16(line16(rows.level, o), static_cast<int16_t>(total));
+        vst1q_s16(acc + o, vmlaq_s16(level, line16(rows.slope, o), vreinterpretq_s16_u16(sum)));
     }
 }
 
 template <typename Acc>
-inline void tile(const BitRows& rows, const uint8_t* in, int64_t o, const int32_t* totals, Acc* acc) {
+BITSWATH_TARGET inline void tile(const BitRows& rows, const uint8_t* in, int64_t o, const int32_t* totals, Acc* acc) {
     Sums sums[kWindows] = {};
     const int64_t plane_bytes = rows.depth * 64;
     const uint8_t* w = rows.weights + o / kBlock * rows.weight_planes * plane_bytes;
@@ -80,7 +90,7 @@ inline void tile(const BitRows& rows, const uint8_t* in, int64_t o, const int32_
 }
 
 template <typename Acc>
-void planes(const BitRows& rows) {
+BITSWATH_TARGET void planes(const BitRows& rows) {
     for (int64_t o = 0; o < rows.outputs; o += kBlock)
         for (int64_t t = 0; t < rows.tiles; ++t)
             tile(rows, rows.in + rows.starts[t], o, rows.totals + t * kWindows,
@@ -88,7 +98,7 @@ void planes(const BitRows& rows) {
 }
 
 // Bit i of 16 codes as a word.
-inline uint16_t bits_of(uint8x16_t codes, int i) {
+BITSWATH_TARGET inline uint16_t bits_of(uint8x16_t codes, int i) {
     const uint8x16_t bit = vandq_u8(vshlq_u8(codes, vdupq_n_s8(static_cast<int8_t>(-i))), vdupq_n_u8(1));
     static const int8_t kShifts[16] = {0, 1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3, 4, 5, 6, 7};
     const uint8x16_t placed = vshlq_u8(bit, vld1q_s8(kShifts));
@@ -96,7 +106,7 @@ inline uint16_t bits_of(uint8x16_t codes, int i) {
     return static_cast<uint16_t>(vgetq_lane_u64(sums, 0) | vgetq_lane_u64(sums, 1) << 8);
 }
 
-void pack(const uint8_t* in, int64_t pixels, int64_t channels, int64_t planes, int64_t plane, uint8_t* out,
+BITSWATH_TARGET void pack(const uint8_t* in, int64_t pixels, int64_t channels, int64_t planes, int64_t plane, uint8_t* out,
           int32_t* sums) {
     if (channels % 32 != 0) return pack_planes(in, pixels, channels, planes, plane, out, sums);
     for (int64_t p = 0; p < pixels; ++p) {

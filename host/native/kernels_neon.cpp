@@ -25,6 +25,7 @@ constexpr int kWindows8 = 4, kWindows16 = 8;  // as registers allow
 constexpr int kWindows8 = 2, kWindows16 = 4;
 #endif
 constexpr int kBlock8 = 4, kBlock16 = 8, kChunk8 = 16, kChunk16 = 8;
+constexpr double kBitsOverDots = 2.2;  // bit-serial products in the time of one, by count of instructions
 constexpr int kSteps = 16, kTogether = 2 * kSteps;  // of a chain: two products a lane and step
 
 // A chunk of 16 elements of each window by one of each output: `Together` 2 or kTogether.
@@ -388,6 +389,7 @@ Kernels neon_kernels() {
     k.line[0] = line<int16_t>;
     k.line[1] = line<int32_t>;
     k.interleave = interleave;
+    k.bits = {neon_bits(s16), neon_bits(s32)};
     return k;
 }
 
@@ -396,6 +398,7 @@ Kernels neondot_kernels() {
     Kernels k = neon_kernels();
     k.convs.insert(k.convs.begin(), {dot_form<false, kDotWindows>(u8), dot_form<false, 1>(u8), dot_form<false, kDotWindows>(s8),
                                      dot_form<false, 1>(s8), dot_form<true, kDotWindows>(u8), dot_form<true, 1>(u8)});
+    for (BitForm& form : k.bits) form.rate = form.lone_rate = kBitsOverDots;
     return k;
 }
 #endif

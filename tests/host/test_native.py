@@ -11,6 +11,7 @@ import pytest
 from bitswath.backends.emulator import available_kernels
 from bitswath.network import INPUT, Conv, Dense
 from tests.host.test_emulator import CONVS
+from tests.host.test_emulator_bits import CASES as BIT_CASES
 from tests.native import cases as files
 from tests.native.blocks import block_network, vgg
 from tests.native.cases import Case
@@ -33,7 +34,11 @@ ARM = {
 }
 NEON = {"smlal8-chain", "smlal8", "smlal16", "depthwise8", "depthwise16", "depthwise32"}
 # Kernels of convolutions that the cases must reach.
-FORMS = {"scalar": {"loop", "depthwise"}, "neon": NEON, "neondot": {"sdot", *NEON} - {"smlal8-chain", "smlal8"}}
+FORMS = {
+    "scalar": {"loop", "depthwise", "popcount"},
+    "neon": {"vcnt", *NEON},
+    "neondot": {"sdot", "vcnt", *NEON} - {"smlal8-chain", "smlal8"},
+}
 # Threads, and frames at once: whole frames each, one frame's rows together.
 WAYS = [(1, 3), (2, 3), (2, 1)]
 
@@ -92,14 +97,18 @@ def limit_cases() -> list[Case]:
     return cases
 
 
+def bit_cases() -> list[Case]:
+    return [Case.of(name, case.network()) for name, case in BIT_CASES.items()]
+
+
 @pytest.fixture(scope="module")
 def many_cases() -> list[Case]:
-    return [*random_cases(40), *vgg_cases(), *limit_cases()]
+    return [*random_cases(40), *vgg_cases(), *limit_cases(), *bit_cases()]
 
 
 @pytest.fixture(scope="module")
 def few_cases() -> list[Case]:
-    return [*random_cases(14), *vgg_cases(), *limit_cases()]
+    return [*random_cases(14), *vgg_cases(), *limit_cases(), *bit_cases()]
 
 
 def test_sanitizers_find_nothing_and_every_kernel_is_exact(many_cases: list[Case], tmp_path: Path) -> None:
