@@ -55,6 +55,14 @@ BITSWATH_TARGET inline int16x8_t multiply_add(int16x8_t sum, int8x16_t x, int8x1
     return add_upper(vmlal_s8(sum, vget_low_s8(x), vget_low_s8(w)), x, w);
 }
 
+// To GCC an overflow of vaddq_s16 is as undefined as one of `+`, and so on.
+BITSWATH_TARGET inline int16x8_t wrapping_add(int16x8_t a, int16x8_t b) {
+    return vreinterpretq_s16_u16(vaddq_u16(vreinterpretq_u16_s16(a), vreinterpretq_u16_s16(b)));
+}
+BITSWATH_TARGET inline int32x4_t wrapping_add(int32x4_t a, int32x4_t b) {
+    return vreinterpretq_s32_u32(vaddq_u32(vreinterpretq_u32_s32(a), vreinterpretq_u32_s32(b)));
+}
+
 // The sum of each vector.
 BITSWATH_TARGET inline int32x4_t across(int32x4_t a, int32x4_t b, int32x4_t c, int32x4_t d) {
 #if defined(__aarch64__)
@@ -103,7 +111,7 @@ BITSWATH_TARGET inline void chain_tile(const ConvRows& rows, const int8_t* in, c
             }
         }
         for (int p = 0; p < Windows; ++p)
-            totals[p] = vaddq_s32(totals[p], across(vpaddlq_s16(sums[p][0]), vpaddlq_s16(sums[p][1]),
+            totals[p] = wrapping_add(totals[p], across(vpaddlq_s16(sums[p][0]), vpaddlq_s16(sums[p][1]),
                                                     vpaddlq_s16(sums[p][2]), vpaddlq_s16(sums[p][3])));
     }
     for (int p = 0; p < Windows; ++p) vst1q_s32(acc + p * rows.stride, totals[p]);
@@ -204,7 +212,8 @@ struct Depthwise16 : Depthwise8 {
 
     template <typename In>
     BITSWATH_TARGET inline void add(const In* x, const int16_t* w) {
-        sum = vmlaq_s16(sum, widened(x), vld1q_s16(w));
+        sum = vreinterpretq_s16_u16(vmlaq_u16(vreinterpretq_u16_s16(sum), vreinterpretq_u16_s16(widened(x)),
+                                              vreinterpretq_u16_s16(vld1q_s16(w))));
     }
 };
 
@@ -236,11 +245,11 @@ BITSWATH_TARGET void depthwise(const ConvRows& rows) {
 }
 
 BITSWATH_TARGET inline int16x8_t saturated(const int16_t* x, const int16_t* bias) {
-    return vaddq_s16(vld1q_s16(x), vld1q_s16(bias));
+    return wrapping_add(vld1q_s16(x), vld1q_s16(bias));
 }
 BITSWATH_TARGET inline int16x8_t saturated(const int32_t* x, const int32_t* bias) {
-    const int32x4_t low = vaddq_s32(vld1q_s32(x), vld1q_s32(bias));
-    return vcombine_s16(vqmovn_s32(low), vqmovn_s32(vaddq_s32(vld1q_s32(x + 4), vld1q_s32(bias + 4))));
+    const int32x4_t low = wrapping_add(vld1q_s32(x), vld1q_s32(bias));
+    return vcombine_s16(vqmovn_s32(low), vqmovn_s32(wrapping_add(vld1q_s32(x + 4), vld1q_s32(bias + 4))));
 }
 
 // vqrdmulh is (2 * x * gain + 2^15) >> 16, gain is never -2^15; vqdmulh is (2 * z * slice) >> 16.
@@ -254,15 +263,16 @@ BITSWATH_TARGET inline int8x8_t line_codes(const NarrowLine& line, int64_t at, c
 template <typename Acc>
 BITSWATH_TARGET void line(const NarrowLine& line, const void* acc, uint8_t* out, int64_t count) {
     const auto* x = static_cast<const Acc*>(acc);
-    const int8x16_t lo = vdupq_n_s8(line.lo), hi = vdupq_n_s8(line.hi), offset = vdupq_n_s8(line.offset);
+    const int8x16_t lo = vdupq_n_s8(line.lo), hi = vdupq_n_s8(line.hi);
+    const uint8x16_t offset = vdupq_n_u8(static_cast<uint8_t>(line.offset));
     for (int64_t i = 0, at = 0; i < count; i += 16, at = at + 16 == line.period ? 0 : at + 16) {
         const int8x16_t drawn = vcombine_s8(line_codes(line, at, x + i), line_codes(line, at + 8, x + i + 8));
-        const int8x16_t codes = vaddq_s8(vminq_s8(vmaxq_s8(drawn, lo), hi), offset);
+        const uint8x16_t codes = vaddq_u8(vreinterpretq_u8_s8(vminq_s8(vmaxq_s8(drawn, lo), hi)), offset);
         if (count - i >= 16) {
-            vst1q_u8(out + i, vreinterpretq_u8_s8(codes));
+            vst1q_u8(out + i, codes);
         } else {
             uint8_t rest[16];
-            vst1q_u8(rest, vreinterpretq_u8_s8(codes));
+            vst1q_u8(rest, codes);
             std::memcpy(out + i, rest, count - i);
         }
     }

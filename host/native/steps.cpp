@@ -256,7 +256,8 @@ public:
 
     int64_t scratch_bytes() const override { return in_.shape.c * bytes_of(s64); }
 
-    void run(const Frame& frame, int64_t, int64_t) const override {
+    void run(const Frame& frame, int64_t first, int64_t last) const override {
+        if (first == last) return;
         auto* values = reinterpret_cast<int64_t*>(frame.scratch);
         widen_(in_.at(frame.arena, 0), values, in_.shape.c);
         const int64_t index = std::max_element(values, values + in_.shape.c) - values;

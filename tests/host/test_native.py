@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -15,22 +14,15 @@ from tests.host.test_emulator_bits import CASES as BIT_CASES
 from tests.native import cases as files
 from tests.native.blocks import block_network, vgg
 from tests.native.cases import Case
-from tests.native.programs import WHEEL, Target, build
+from tests.native.programs import ARM, SANITIZED, program, run
 from tests.networks import network_of, random_network, small_cnn
 
-SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
-SANITIZED = Target("sanitized", "g++", ("-O1", "-g", *SANITIZERS))
-AARCH64 = ("aarch64-linux-gnu-g++", WHEEL, ("-static",))
-ARMV7 = ("arm-linux-gnueabihf-g++", WHEEL, ("-static",))
-
-QEMU64, QEMU32 = ("qemu-aarch64", "-cpu"), ("qemu-arm", "-cpu")
-
-# Each with the kernel sets that must run there.
-ARM = {
-    "aarch64": (Target("aarch64", *AARCH64, runner=(*QEMU64, "max")), ["scalar", "neon", "neondot"]),
-    "aarch64, no dot product": (Target("aarch64", *AARCH64, runner=(*QEMU64, "cortex-a53")), ["scalar", "neon"]),
-    "armv7": (Target("armv7", *ARMV7, runner=(*QEMU32, "cortex-a9")), ["scalar", "neon"]),
-    "armv7, no NEON": (Target("armv7", *ARMV7, runner=(*QEMU32, "cortex-a9,neon=off")), ["scalar"]),
+# The kernel sets that must run on each.
+ARM_SETS = {
+    "aarch64": ["scalar", "neon", "neondot"],
+    "aarch64, no dot product": ["scalar", "neon"],
+    "armv7": ["scalar", "neon"],
+    "armv7, no NEON": ["scalar"],
 }
 NEON = {"smlal8-chain", "smlal8", "smlal16", "depthwise8", "depthwise16", "depthwise32"}
 # Kernels of convolutions that the cases must reach.
@@ -41,18 +33,6 @@ FORMS = {
 }
 # Threads, and frames at once: whole frames each, one frame's rows together.
 WAYS = [(1, 3), (2, 3), (2, 1)]
-
-
-def program(name: str, target: Target) -> list[str]:
-    if target.missing:
-        pytest.skip(f"{target.missing} is not installed")
-    return [*target.runner, str(build(name, target))]
-
-
-def run(command: list[str], *arguments: object) -> str:
-    result = subprocess.run([*command, *map(str, arguments)], capture_output=True, text=True, timeout=300)
-    assert result.returncode == 0, f"{' '.join(map(str, (*command, *arguments)))}\n{result.stderr[-6000:]}"
-    return result.stdout
 
 
 def assert_exact(
@@ -120,11 +100,11 @@ def test_sanitizers_find_nothing_and_every_kernel_is_exact(many_cases: list[Case
             assert_exact(emulate, many_cases, tmp_path, kernel, threads, batch)
 
 
-@pytest.mark.parametrize(("target", "expected"), ARM.values(), ids=ARM.keys())
-def test_arm_kernels_are_exact(target: Target, expected: list[str], few_cases: list[Case], tmp_path: Path) -> None:
-    emulate = program("emulate", target)
-    assert run(emulate, "--list").split() == expected
-    for kernel in expected:
+@pytest.mark.parametrize("cpu", ARM)
+def test_arm_kernels_are_exact(cpu: str, few_cases: list[Case], tmp_path: Path) -> None:
+    emulate = program("emulate", ARM[cpu])
+    assert run(emulate, "--list").split() == ARM_SETS[cpu]
+    for kernel in ARM_SETS[cpu]:
         for threads, batch in WAYS[1:]:
             steps = assert_exact(emulate, few_cases, tmp_path, kernel, threads, batch)
             assert FORMS[kernel] <= steps

@@ -3,48 +3,19 @@
 //   emulate --list                                         prints the kernel sets this CPU runs
 //   emulate CASES OUT KERNEL THREADS FUSE BATCH            writes every tensor that is kept
 //
-// CASES and OUT are sequences of little-endian int64; an array is its length and its elements. CASES: the number
-// of cases, each as `read_case` reads it. OUT: for each case the number of tensors, each its number and, as an
-// array, its values of all frames. The steps' kernels go to the standard output, one case a line.
+// CASES: the number of cases, each as `read_case` reads it. OUT: for each case the number of tensors, each its number
+// and, as an array, its values of all frames. The steps' kernels go to the standard output, one case a line.
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <fstream>
-#include <iterator>
 #include <memory>
 
 #include "engine.hpp"
+#include "words.hpp"
 
 namespace {
 
 using namespace bitswath::emulator;
-using Words = std::vector<int64_t>;
-
-class Reader {
-public:
-    explicit Reader(const char* path) {
-        std::ifstream file(path, std::ios::binary);
-        const std::vector<char> bytes{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-        words_.resize(bytes.size() / sizeof(int64_t));
-        std::memcpy(words_.data(), bytes.data(), words_.size() * sizeof(int64_t));
-    }
-
-    int64_t next() { return words_.at(at_++); }
-    Words take(int64_t count) {
-        Words words;
-        for (int64_t i = 0; i < count; ++i) words.push_back(next());
-        return words;
-    }
-    Words array() { return take(next()); }
-    template <size_t N>
-    void fill(std::array<int64_t, N>& values) {
-        for (int64_t& value : values) value = next();
-    }
-
-private:
-    Words words_;
-    size_t at_ = 0;
-};
 
 // A stage's own copy of its integers, exactly as long as they are.
 Stage read_stage(Reader& reader, int64_t number, std::vector<std::unique_ptr<Words>>& storage) {
@@ -133,25 +104,20 @@ std::vector<Values> run(Case& one, int64_t batch) {
     return tensors;
 }
 
-void write(std::ofstream& out, const Words& words) {
-    out.write(reinterpret_cast<const char*>(words.data()), static_cast<std::streamsize>(words.size() * sizeof(int64_t)));
-}
-
 int emulate(char** arguments) {
     Reader reader(arguments[1]);
-    std::ofstream out(arguments[2], std::ios::binary);
+    Writer out(arguments[2]);
     const int threads = std::atoi(arguments[4]);
     const bool fuse = std::atoi(arguments[5]) != 0;
     const int64_t batch = std::atoi(arguments[6]), cases = reader.next();
     for (int64_t i = 0; i < cases; ++i) {
         Case one = read_case(reader, arguments[3], threads, fuse);
         const std::vector<Values> tensors = run(one, batch);
-        write(out, {static_cast<int64_t>(tensors.size())});
+        out.word(static_cast<int64_t>(tensors.size()));
         for (size_t t = 0; t < tensors.size(); ++t) {
             const std::string& name = one.engine->plan().taps()[t].name;
-            const Words words = tensors[t].words();
-            write(out, {name == "input" ? 0 : std::atoi(name.c_str()), static_cast<int64_t>(words.size())});
-            write(out, words);
+            out.word(name == "input" ? 0 : std::atoi(name.c_str()));
+            out.array(tensors[t].words());
         }
         for (const auto& step : one.engine->plan().steps()) std::printf("%s ", step->kernel().c_str());
         std::printf("\n");

@@ -11,11 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 CORE = ROOT / "host" / "native"
 BUILDS = ROOT / ".cache" / "native"
 WARNINGS = ("-Wall", "-Wextra", "-Werror", "-Wno-psabi")  # psabi: GCC 7 changed how some arguments are passed
-WHEEL = ("-O3",)
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,32 @@ class Target:
     def missing(self) -> str | None:
         """The first tool that is not installed."""
         return next((tool for tool in (self.compiler, *self.runner[:1]) if shutil.which(tool) is None), None)
+
+
+WHEEL = ("-O3",)
+SANITIZED = Target("sanitized", "g++", ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"))
+AARCH64 = ("aarch64-linux-gnu-g++", WHEEL, ("-static",))
+ARMV7 = ("arm-linux-gnueabihf-g++", WHEEL, ("-static",))
+ARM = {
+    "aarch64": Target("aarch64", *AARCH64, ("qemu-aarch64", "-cpu", "max")),
+    "aarch64, no dot product": Target("aarch64", *AARCH64, ("qemu-aarch64", "-cpu", "cortex-a53")),
+    "armv7": Target("armv7", *ARMV7, ("qemu-arm", "-cpu", "cortex-a9")),
+    "armv7, no NEON": Target("armv7", *ARMV7, ("qemu-arm", "-cpu", "cortex-a9,neon=off")),
+}
+
+
+def program(name: str, target: Target) -> list[str]:
+    """The command that runs a program; skips the test where the target's tools are not installed."""
+    if target.missing:
+        pytest.skip(f"{target.missing} is not installed")
+    return [*target.runner, str(build(name, target))]
+
+
+def run(command: list[str], *arguments: object) -> str:
+    """The standard output of a program that must succeed."""
+    result = subprocess.run([*command, *map(str, arguments)], capture_output=True, text=True, timeout=600)
+    assert result.returncode == 0, f"{' '.join(map(str, (*command, *arguments)))}\n{result.stderr[-6000:]}"
+    return result.stdout
 
 
 def core_sources() -> list[Path]:
