@@ -25,6 +25,7 @@ SHAPE = (64, 64, 13)
 LARGE_PATCHES = 1024
 SOURCE_PATCHES = 256
 ENCODED_PATCHES = 64
+FITTED_PATCHES = 2
 CACHED_PATCHES = 8
 """With their frames at most 0.9 MB, which a second-level cache holds."""
 
@@ -173,7 +174,7 @@ def codecs(chosen: Options) -> Facts:
 
 
 def encoding(spec: CodecSpec, batch: NDArray[np.uint8], chosen: Options) -> Facts:
-    codec = fit_codec(spec, batch[:16])
+    codec = fit_codec(spec, batch[:FITTED_PATCHES])
     frames = codec.encode_packed(batch)
     measures = {
         "encode": gb_per_s(partial(codec.encode, batch, threads=1), batch.nbytes, chosen.clock),

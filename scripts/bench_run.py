@@ -103,19 +103,18 @@ def merge(into: Facts, facts: Facts) -> None:
 
 def publish(report: Report, facts: Facts, chosen: Options) -> None:
     """Write the report and the facts where the options say; print the report."""
-    sentences = [*_disturbance(facts), *report.sentences]
     if chosen.json:
         write_atomic(chosen.json, (json.dumps(_rounded(facts), indent=2) + "\n").encode())
     if chosen.markdown:
         tables = "\n".join(table.markdown() for table in report.tables)
-        remarks = "".join(f"\n- {sentence}" for sentence in sentences)
+        remarks = "".join(f"\n- {sentence}" for sentence in report.sentences)
         text = f"# {report.title}\n\n{_provenance(facts)}\n\n{tables}{remarks}"
         write_atomic(chosen.markdown, (text.rstrip() + "\n").encode())
     console = Console()
     console.print(_provenance(facts), highlight=False, markup=False)
     for table in report.tables:
         console.print(table.rich())
-    for sentence in sentences:
+    for sentence in report.sentences:
         console.print(sentence, highlight=False, markup=False)
 
 
@@ -123,17 +122,13 @@ def _provenance(facts: Facts) -> str:
     host = facts["machine"]
     software = ", ".join(f"{name} {number}" for name, number in facts["versions"].items())
     clock = "the time that the process got" if facts["clock"] == "cpu" else "wall time"
+    share = host["core_share"]
+    disturbed = f" Disturbed by other work: this process got {share:.0%} of a core at one time."
     return (
         f"Measured on {facts['date']} on {host['cores']} cores of {host['processor']} ({host['system']}) with "
         f"{software}: medians of {facts['rounds']} interleaved rounds, in {clock}."
+        f"{disturbed if share < UNDISTURBED else ''}"
     )
-
-
-def _disturbance(facts: Facts) -> list[str]:
-    share = facts["machine"]["core_share"]
-    if share >= UNDISTURBED:
-        return []
-    return [f"Disturbed by other work: this process got {share:.0%} of a core at one time."]
 
 
 def _rounded(value: Any) -> Any:
