@@ -32,11 +32,11 @@ def step_macs(network: Network, tensors: Collection[str]) -> dict[str, int]:
     return {name: behind(name) for name in tensors if name in stages}
 
 
-def measure_steps(network: Network, profile: Callable[[], Profile], frames: int, rounds: int) -> Facts:
-    """By tensor, of the medians over `rounds` profiles of `frames` frames: "kernel", "us" a frame, "share" of all
+def measure_steps(network: Network, profile: Callable[[], Profile], frames: int, count: int) -> Facts:
+    """By tensor, of the medians over `count` profiles of `frames` frames: "kernel", "us" a frame, "share" of all
     steps, and "gmac_per_s", None where there is nothing to multiply."""
     profile()
-    profiles = [profile() for _ in range(rounds)]
+    profiles = [profile() for _ in range(count)]
     seconds = [statistics.median(taken for _, _, taken in step) / frames for step in zip(*profiles)]
     names = [name for name, _, _ in profiles[0]]
     macs = step_macs(network, names)

@@ -38,7 +38,7 @@ def test_the_steps_of_a_profile_are_the_whole_network(network: Network) -> None:
     codes = random_codes(network.input, 16, np.random.default_rng(2)).astype(np.uint8)
     bits = network.input.hi.bit_length()
     with EmulatorBackend(network, bits, threads=1) as backend:
-        steps = measure_steps(network, partial(backend.profile, pack(codes, bits)), 16, rounds=3)
+        steps = measure_steps(network, partial(backend.profile, pack(codes, bits)), 16, count=3)
     assert next(iter(steps.values()))["kernel"] == "unpack"
     assert sum(step["share"] for step in steps.values()) == pytest.approx(1)
     macs = sum(step["gmac_per_s"] * step["us"] * 1e3 for step in steps.values() if step["gmac_per_s"])
