@@ -7,64 +7,73 @@ its best setting, are those of `peers`. The zoo's VGG is trained; the other netw
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
+from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from bench_networks import bundles
-from bench_report import bars, kernel_table, limits, peer_table
-from benchmark import (
-    CPU_CLOCK,
-    WALL_CLOCK,
-    Clock,
-    Measure,
-    bar_table,
-    batch_for,
-    core_share,
-    interleaved,
-    latencies_s,
-    machine,
-    ratio,
-    summary,
-    timed,
-    today,
-    versions,
-    write_facts,
-)
+from bench_run import conditions, measure, options, publish
+from benchmark import CPU_CLOCK, Clock, Facts, Measure, batch_for, interleaved, latencies_s, ratios, summary, timed
+from emulator_report import report
 from numpy.typing import NDArray
 from peak import Peak
-from peers import FLOAT_BATCHES, best_int8, best_of, exact_qcdq, float_peer, int8_peer, onnx_path, qcdq_peer, qonnx_peer
-from rich.console import Console
-from stages import measure_blocks
+from peers import Peer, best_int8, best_of, exact_qcdq, float_peer, int8_peer, onnx_path, qcdq_peer, qonnx_peer
+from steps import measure_steps
 
 from bitswath.backends.emulator import EmulatorBackend, Kernel, available_kernels
 from bitswath.bundle import Bundle, load_bundle
+from bitswath.network import Network
 from bitswath.packing import pack
 
 ROOT = Path(__file__).resolve().parent.parent
 ZOO_VGG = ROOT / "models" / "zoo" / "eurosat-u4-w4a4.bsw"
 MEMORY_PROBE = Path(__file__).with_name("bench_memory.py")
 RUN_S = 0.1
+KERNEL_RUN_S = 0.05
+PROFILE_S = 0.005
+"""Shorter than what a loaded system lets a thread run: few steps of a profile have other work inside."""
+
+PROFILES = 100
 LARGEST_BATCH = 4096
-PEER_CODES = 256
+PEER_CODES = 64
 CHECKED = 16
-SINGLES = 60
-KERNEL_ROUNDS = 5
-UNDISTURBED = 0.95
-QONNX_BATCH = 64
-CPU_TIME_HELP = "for what runs on one core, count the time this process got, where other work shares the cores"
-Facts = dict[str, Any]
-Run = Callable[[int], NDArray[Any]]
+SINGLES = 30
+QONNX_BATCH = 16
+
+
+@dataclass(frozen=True)
+class Engine:
+    """The emulator of one network, and packed frames for it."""
+
+    network: Network
+    backend: EmulatorBackend
+    frames: NDArray[np.uint8]
+
+    def run(self, count: int) -> NDArray[Any]:
+        """Outputs of the first `count` frames."""
+        return self.backend.collect(self.backend.submit(self.frames[:count]))
+
+    def batch(self, seconds: float) -> int:
+        """How many frames take about so long."""
+        return batch_for(self.run, seconds, len(self.frames))
+
+    def large_batch(self, clock: Clock, seconds: float = RUN_S) -> Measure:
+        """Frames per second."""
+        batch = self.batch(seconds)
+        return timed(partial(self.run, batch), batch, clock)
+
+    def steps(self) -> Facts:
+        """See `measure_steps`."""
+        batch = self.batch(PROFILE_S)
+        return measure_steps(self.network, partial(self.backend.profile, self.frames[:batch]), batch, PROFILES)
 
 
 class Bench:
@@ -86,51 +95,53 @@ class Bench:
         return {name: load_bundle(path) for name, path in bundles().items()}
 
     @contextmanager
-    def emulator(self, bundle: Bundle, threads: int = 1, kernel: Kernel = "auto") -> Iterator[Run]:
-        """A function that runs as many packed frames as it is told."""
+    def engine(self, bundle: Bundle, threads: int = 1, kernel: Kernel = "auto") -> Iterator[Engine]:
         with EmulatorBackend(bundle.network, bundle.codec.bits, threads=threads, kernel=kernel) as backend:
-            yield lambda count: backend.collect(backend.submit(self.frames[:count]))
+            yield Engine(bundle.network, backend, self.frames)
 
     def measure_peak(self, unit: str) -> Measure:
         return partial(self.peak.gmac_per_s, unit, cpu_time=self.clock is CPU_CLOCK)
 
+    def against(self, peers: Mapping[str, Peer], engine: Engine) -> Facts:
+        """Large batches of the emulator, its peers and the machine's fastest unit in turns; the emulator's steps."""
+        unit = self.peak.kinds[0]
+        measures = {"emulator": engine.large_batch(self.clock), "peak": self.measure_peak(unit)}
+        measures |= {name: peer.measure(self.codes[:PEER_CODES], self.clock, RUN_S) for name, peer in peers.items()}
+        rates = interleaved(measures, self.rounds)
+        emulator, gmacs = rates["emulator"], gmac_rates(rates["emulator"], engine.network)
+        pairs = {f"ratio_{name}": (emulator, rates[name]) for name in peers}
+        return {
+            **summary(emulator),
+            "gmac_per_s": statistics.median(gmacs),
+            "peak": {"unit": unit, "gmac_per_s": statistics.median(rates["peak"])},
+            **ratios({**pairs, "fraction_of_peak": (gmacs, rates["peak"])}),
+            "peers": {
+                name: {"setting": peer.name, "batch": peer.batch, **summary(rates[name])}
+                for name, peer in peers.items()
+            },
+            "blocks": engine.steps(),
+        }
 
-def large_batch(run: Run, clock: Clock) -> Measure:
-    """Patches per second at a batch that takes long enough to measure."""
-    batch = batch_for(run, RUN_S, LARGEST_BATCH)
-    return timed(lambda: run(batch), batch, clock)
+
+def gmac_rates(patches_per_s: list[float], network: Network) -> list[float]:
+    """10^9 multiply-accumulates per second."""
+    return [rate * network.macs / 1e9 for rate in patches_per_s]
 
 
 def zoo_vgg(bench: Bench) -> Facts:
-    """Large batches: every peer, the machine's peak, and each block of the network."""
+    """Large batches against every peer."""
     bundle, codes = bench.zoo_vgg, bench.codes[:PEER_CODES]
-    path, macs, unit = onnx_path(bundle), bundle.network.macs / 1e9, bench.peak.kinds[0]
-    with bench.emulator(bundle) as run:
-        optimized, mismatches = exact_qcdq(bundle, codes[:CHECKED], run(CHECKED))
+    path = onnx_path(bundle)
+    with bench.engine(bundle) as engine:
+        optimized, mismatches = exact_qcdq(bundle, codes[:CHECKED], engine.run(CHECKED))
         peers = {
             "ort_int8": best_int8(bundle.network, codes),
-            "ort_qcdq": best_of(partial(qcdq_peer, path, optimized=optimized), codes, FLOAT_BATCHES),
-            "ort_float": best_of(partial(float_peer, path), codes, FLOAT_BATCHES),
+            "ort_qcdq": best_of(partial(qcdq_peer, path, optimized=optimized), codes),
+            "ort_float": best_of(partial(float_peer, path), codes),
             "qonnx": qonnx_peer(path, 1),
             "qonnx_batched": qonnx_peer(path, QONNX_BATCH),
         }
-        measures: dict[str, Measure] = {"emulator": large_batch(run, bench.clock), "peak": bench.measure_peak(unit)}
-        rates = interleaved(
-            measures | {name: peer.measure(codes, bench.clock) for name, peer in peers.items()}, bench.rounds
-        )
-    blocks = measure_blocks(bundle.network, bundle.codec.bits, bench.frames, bench.rounds, bench.clock)
-    return {
-        **summary(rates["emulator"]),
-        "gmac_per_s": statistics.median(rates["emulator"]) * macs,
-        "fraction_of_peak": ratio(rates["emulator"], rates["peak"]) * macs,
-        "peak": {"unit": unit, "gmac_per_s": statistics.median(rates["peak"])},
-        **{f"ratio_{name}": ratio(rates["emulator"], rates[name]) for name in peers},
-        "qcdq_mismatches": mismatches,
-        "peers": {
-            name: {"setting": peer.name, "batch": peer.batch, **summary(rates[name])} for name, peer in peers.items()
-        },
-        "blocks": {block.name: asdict(block) for block in blocks},
-    }
+        return {**bench.against(peers, engine), "qcdq_mismatches": mismatches}
 
 
 def batch1(bench: Bench) -> Facts:
@@ -138,82 +149,86 @@ def batch1(bench: Bench) -> Facts:
     codes = bench.codes[:1]
     peers = [int8_peer(bench.zoo_vgg.network, 1, form) for form in ("qdq", "nhwc")]
     feeds = [peer.feed(codes) for peer in peers]
-    with bench.emulator(bench.zoo_vgg) as run:
-        engines: dict[str, Callable[[], object]] = {"emulator": partial(run, 1)}
+    with bench.engine(bench.zoo_vgg) as engine:
+        engines: dict[str, Callable[[], object]] = {"emulator": partial(engine.run, 1)}
         engines |= {peer.name: partial(peer.run, feed) for peer, feed in zip(peers, feeds)}
-        taken: dict[str, list[float]] = {name: [] for name in engines}
+        rounds: dict[str, list[list[float]]] = {name: [] for name in engines}
         for _ in range(bench.rounds):
             for name, single in engines.items():
                 single()
-                taken[name] += latencies_s(single, SINGLES)
-    p50 = {name: statistics.median(values) for name, values in taken.items()}
-    p95 = {name: float(np.percentile(values, 95)) for name, values in taken.items()}
-    best = min((peer.name for peer in peers), key=lambda name: p50[name])
+                rounds[name].append(latencies_s(single, SINGLES))
+    p50 = {name: [statistics.median(taken) for taken in values] for name, values in rounds.items()}
+    best = min((peer.name for peer in peers), key=lambda name: statistics.median(p50[name]))
+
+    def shown(name: str) -> Facts:
+        return {"p50": 1e6 * statistics.median(p50[name]), "p95": 1e6 * float(np.percentile(rounds[name], 95))}
+
     return {
-        "ratio_ort_int8": p50[best] / p50["emulator"],
-        "emulator_us": {"p50": 1e6 * p50["emulator"], "p95": 1e6 * p95["emulator"]},
-        "ort_int8_us": {"setting": best, "p50": 1e6 * p50[best], "p95": 1e6 * p95[best]},
+        **ratios({"ratio_ort_int8": (p50[best], p50["emulator"])}),
+        "emulator_us": shown("emulator"),
+        "ort_int8_us": {"setting": best, **shown(best)},
     }
 
 
 def cores(bench: Bench) -> Facts:
     """Two cores over one, and what the machine itself gives: its peak in two processes over one."""
     unit = bench.peak.kinds[0]
-    with bench.emulator(bench.zoo_vgg) as one, bench.emulator(bench.zoo_vgg, threads=2) as two:
-        batch = min(LARGEST_BATCH, 2 * batch_for(one, RUN_S, LARGEST_BATCH))
+    with bench.engine(bench.zoo_vgg) as one, bench.engine(bench.zoo_vgg, threads=2) as two:
+        batch = min(LARGEST_BATCH, 2 * one.batch(RUN_S))
         measures: dict[str, Measure] = {
-            "one": timed(lambda: one(batch), batch),
-            "two": timed(lambda: two(batch), batch),
+            "one": timed(partial(one.run, batch), batch),
+            "two": timed(partial(two.run, batch), batch),
             "peak one": partial(bench.peak.gmac_per_s, unit),
             "peak two": partial(bench.peak.gmac_per_s, unit, processes=2),
         }
         rates = interleaved(measures, bench.rounds)
+    pairs = {"two_cores_over_one": ("two", "one"), "machine_two_over_one": ("peak two", "peak one")}
     return {
-        "two_cores_over_one": ratio(rates["two"], rates["one"]),
+        **ratios({name: (rates[above], rates[below]) for name, (above, below) in pairs.items()}),
         "two_cores_patches_per_s": statistics.median(rates["two"]),
-        "machine_two_over_one": ratio(rates["peak two"], rates["peak one"]),
     }
 
 
 def widths(bench: Bench) -> Facts:
     """The same VGG at fewer bits over four bits, on every kernel set; "auto" is the last."""
-    bundles_by_width = {"w4a4": bench.zoo_vgg, "w2a2": bench.others["vgg-w2a2"], "w1a1": bench.others["vgg-w1a1"]}
-    kernels: Facts = {}
-    for kernel in available_kernels():
-        with ExitStack() as stack:
-            runs = {
-                width: stack.enter_context(bench.emulator(bundle, kernel=kernel))
-                for width, bundle in bundles_by_width.items()
-            }
-            rates = interleaved(
-                {width: large_batch(run, bench.clock) for width, run in runs.items()}, min(bench.rounds, KERNEL_ROUNDS)
-            )
-        kernels[kernel] = {f"{width}_patches_per_s": statistics.median(values) for width, values in rates.items()}
-        kernels[kernel] |= {f"{width}_over_w4a4": ratio(rates[width], rates["w4a4"]) for width in ("w2a2", "w1a1")}
+    kernels = {kernel: kernel_set(bench, kernel) for kernel in available_kernels()}
     best = kernels[available_kernels()[-1]]
-    return {
-        "w1a1": {"over_w4a4": best["w1a1_over_w4a4"]},
-        "w2a2": {"over_w4a4": best["w2a2_over_w4a4"]},
-        "kernels": kernels,
-    }
+    facts: Facts = {"kernels": kernels}
+    for width in ("w2a2", "w1a1"):
+        with bench.engine(bench.others[f"vgg-{width}"]) as engine:
+            key = f"{width}_over_w4a4"
+            quartiles = {"over_w4a4": best["quartiles"][key]}
+            facts[width] = {"over_w4a4": best[key], "quartiles": quartiles, "blocks": engine.steps()}
+    return facts
+
+
+def kernel_set(bench: Bench, kernel: Kernel) -> Facts:
+    """The VGG at three widths on one kernel set, and the peak of the unit it computes with."""
+    vggs = {"w4a4": bench.zoo_vgg, "w2a2": bench.others["vgg-w2a2"], "w1a1": bench.others["vgg-w1a1"]}
+    with ExitStack() as stack:
+        measures = {
+            width: stack.enter_context(bench.engine(bundle, kernel=kernel)).large_batch(bench.clock, KERNEL_RUN_S)
+            for width, bundle in vggs.items()
+        }
+        if kernel in bench.peak.kinds:
+            measures["peak"] = bench.measure_peak(kernel)
+        rates = interleaved(measures, bench.rounds)
+    gmacs = gmac_rates(rates["w4a4"], bench.zoo_vgg.network)
+    pairs = {f"{width}_over_w4a4": (rates[width], rates["w4a4"]) for width in ("w2a2", "w1a1")}
+    facts: Facts = {f"{width}_patches_per_s": statistics.median(rates[width]) for width in vggs}
+    facts["w4a4_gmac_per_s"] = statistics.median(gmacs)
+    if "peak" in rates:
+        pairs["fraction_of_peak"] = (gmacs, rates["peak"])
+        facts["peak_gmac_per_s"] = statistics.median(rates["peak"])
+    return facts | ratios(pairs)
 
 
 def other(bench: Bench, name: str) -> Facts:
     """A network of another architecture against ONNX Runtime int8, large batch."""
-    bundle, codes = bench.others[name], bench.codes[:PEER_CODES]
-    peer = best_int8(bundle.network, codes)
-    with bench.emulator(bundle) as run:
-        rates = interleaved(
-            {"emulator": large_batch(run, bench.clock), "ort_int8": peer.measure(codes, bench.clock)}, bench.rounds
-        )
-    blocks = measure_blocks(bundle.network, bundle.codec.bits, bench.frames, bench.rounds, bench.clock)
-    return {
-        "ratio_ort_int8": ratio(rates["emulator"], rates["ort_int8"]),
-        **summary(rates["emulator"]),
-        "gmac_per_s": statistics.median(rates["emulator"]) * bundle.network.macs / 1e9,
-        "ort_int8": {"setting": peer.name, "batch": peer.batch, **summary(rates["ort_int8"])},
-        "blocks": {block.name: asdict(block) for block in blocks},
-    }
+    bundle = bench.others[name]
+    peer = best_int8(bundle.network, bench.codes[:PEER_CODES])
+    with bench.engine(bundle) as engine:
+        return bench.against({"ort_int8": peer}, engine)
 
 
 def memory(bench: Bench) -> Facts:
@@ -237,50 +252,13 @@ SECTIONS: dict[str, Callable[[Bench], Facts]] = {
 }
 
 
-def merge(into: Facts, facts: Facts) -> None:
-    """Add nested facts to those that are there."""
-    for key, value in facts.items():
-        if isinstance(value, dict) and isinstance(into.get(key), dict):
-            merge(into[key], value)
-        else:
-            into[key] = value
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", action="append", choices=SECTIONS, help="measure this alone; may be repeated")
-    parser.add_argument("--rounds", type=int, default=7, help="of every interleaved measurement (default 7)")
-    parser.add_argument("--cpu-time", action="store_true", help=CPU_TIME_HELP)
-    parser.add_argument("--json", type=Path, help="write everything measured to this file")
-    arguments = parser.parse_args()
-    console = Console()
-    bench = Bench(max(arguments.rounds, 1), CPU_CLOCK if arguments.cpu_time else WALL_CLOCK)
-    facts: Facts = {
-        "date": today(),
-        "machine": machine() | {"units": list(bench.peak.kinds), "kernels": list(available_kernels())},
-        "versions": versions("numpy", "onnx", "onnxruntime", "qonnx"),
-        "rounds": bench.rounds,
-        "clock": "cpu" if arguments.cpu_time else "wall",
-    }
-    shares = []
-    for name in arguments.only or SECTIONS:
-        started = time.perf_counter()
-        shares.append(core_share())
-        with console.status(f"Measuring {name} ..."):
-            merge(facts, SECTIONS[name](bench))
-        merge(facts, {"seconds": {name: time.perf_counter() - started}})
-    facts["machine"]["core_share"] = min(shares)
-    wanted = bars(facts)
-    console.print(bar_table(f"Emulator, {facts['machine']['processor']}", wanted, facts))
-    for table in (peer_table(facts), kernel_table(facts)):
-        if table is not None:
-            console.print(table)
-    if min(shares) < UNDISTURBED:
-        console.print(f"Disturbed by other work: this process got {min(shares):.0%} of a core at one time.")
-    for line in limits(wanted, facts):
-        console.print(line, highlight=False)
-    if arguments.json:
-        write_facts(arguments.json, facts)
+    chosen = options(__doc__, SECTIONS)
+    bench = Bench(chosen.rounds, chosen.clock)
+    facts = conditions(chosen, "numpy", "onnx", "onnxruntime", "qonnx")
+    facts["machine"] |= {"units": list(bench.peak.kinds), "kernels": list(available_kernels())}
+    measure(SECTIONS, bench, facts, chosen)
+    publish(report(facts), facts, chosen)
 
 
 if __name__ == "__main__":

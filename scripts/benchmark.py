@@ -1,65 +1,67 @@
-"""What the benchmark scripts share: interleaved measurement, bars, tables, the machine, JSON.
+"""How the benchmark scripts measure: in turns, by wall or CPU time, and on which machine.
 
-Rates vary on a shared machine by half within minutes. So everything that is compared is measured in
-turns, and a ratio is the median of the ratios of the turns, not the ratio of two medians. What runs on
-one core may be measured by the time that the process got, `CPU_CLOCK`, where other work shares the cores.
+Rates vary on a shared machine by a factor of two within seconds. So everything that is compared is
+measured in many short turns, and a ratio is the median of the ratios of the turns, not the ratio of two
+medians. What runs on one core may be measured by the time that the process got, `CPU_CLOCK`, where other
+work shares the cores.
 """
 
 from __future__ import annotations
 
-import datetime
-import json
 import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
+import numpy as np
 
 from bitswath import __version__
-from bitswath.files import write_atomic
 
 __all__ = [
     "CPU_CLOCK",
     "WALL_CLOCK",
-    "Bar",
     "Clock",
+    "Facts",
     "Measure",
     "Rates",
-    "bar_table",
     "batch_for",
     "core_share",
     "interleaved",
     "latencies_s",
     "machine",
-    "ratio",
+    "ratios",
     "summary",
     "timed",
-    "today",
     "versions",
-    "write_facts",
 ]
 
 Clock = Callable[[], float]
 Measure = Callable[[], float]
 WALL_CLOCK: Clock = time.perf_counter
 CPU_CLOCK: Clock = time.process_time
+Facts = dict[str, Any]
+"""What was measured, nested, as it stands in the JSON file."""
 Rates = dict[str, list[float]]
 """By name, one value a round, of whatever unit per second."""
 
 
-def timed(run: Callable[[], object], amount: float, clock: Clock = WALL_CLOCK) -> Measure:
-    """A measurement of `run`, which works off `amount` of something: that amount per second."""
+def timed(run: Callable[[], object], amount: float, clock: Clock = WALL_CLOCK, least_s: float = 0.0) -> Measure:
+    """A measurement of `run`, which works off `amount` of something: that amount per second.
+
+    It calls `run` until `least_s` of wall time have passed, once at least.
+    """
 
     def measure() -> float:
+        calls, ends = 0, time.perf_counter() + least_s
         started = clock()
-        run()
-        return amount / (clock() - started)
+        while not calls or time.perf_counter() < ends:
+            run()
+            calls += 1
+        return calls * amount / (clock() - started)
 
     return measure
 
@@ -76,9 +78,11 @@ def interleaved(measures: Mapping[str, Measure], rounds: int) -> Rates:
     return rates
 
 
-def ratio(above: list[float], below: list[float]) -> float:
-    """Median over the rounds of one rate over the other."""
-    return statistics.median(a / b for a, b in zip(above, below))
+def ratios(pairs: Mapping[str, tuple[list[float], list[float]]]) -> Facts:
+    """By name, the median over the rounds of one rate over the other; the two other "quartiles" by the same name."""
+    by_round = {name: [a / b for a, b in zip(above, below)] for name, (above, below) in pairs.items()}
+    quartiles = {name: np.quantile(values, [0.25, 0.75]).tolist() for name, values in by_round.items()}
+    return {**{name: statistics.median(values) for name, values in by_round.items()}, "quartiles": quartiles}
 
 
 def latencies_s(run: Callable[[], object], count: int) -> list[float]:
@@ -117,53 +121,7 @@ def batch_for(run: Callable[[int], object], seconds: float, largest: int) -> int
     return batch
 
 
-@dataclass(frozen=True)
-class Bar:
-    """What a measure is to reach. `key`: dotted path into the facts; `bound`: None where it is reported only."""
-
-    text: str
-    key: str
-    bound: float | None
-    unit: str = "x"
-    at_most: bool = False
-
-    def value(self, facts: Mapping[str, Any]) -> float | None:
-        """The measured value, None if it was not measured."""
-        found: Any = facts
-        for part in self.key.split("."):
-            if not isinstance(found, Mapping) or part not in found:
-                return None
-            found = found[part]
-        return float(found)
-
-    def missed(self, facts: Mapping[str, Any]) -> bool:
-        value = self.value(facts)
-        if value is None or self.bound is None:
-            return False
-        return value > self.bound if self.at_most else value < self.bound
-
-    def shown(self, value: float | None) -> str:
-        if value is None:
-            return ""
-        number = 100 * value if self.unit == "%" else value
-        digits = 0 if abs(number) >= 100 else 1 if abs(number) >= 10 else 2
-        return f"{number:,.{digits}f}{'' if self.unit == 'x' else ' '}{self.unit}"
-
-
-def bar_table(title: str, bars: Iterable[Bar], facts: Mapping[str, Any]) -> Table:
-    """Measured against wanted, a row for each bar that was measured."""
-    table = Table("measure", "measured", "to reach", "", title=title, title_justify="left")
-    for bar in bars:
-        value = bar.value(facts)
-        if value is None:
-            continue
-        verdict = "" if bar.bound is None else "[red]missed[/red]" if bar.missed(facts) else "[green]reached[/green]"
-        wanted = "" if bar.bound is None else f"{'<=' if bar.at_most else '>='} {bar.shown(bar.bound)}"
-        table.add_row(bar.text, bar.shown(value), wanted, verdict)
-    return table
-
-
-def machine() -> dict[str, Any]:
+def machine() -> Facts:
     """Processor, cores this process may use, operating system."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return {
@@ -190,20 +148,3 @@ def versions(*packages: str) -> dict[str, str]:
     """Of bitswath, of Python and of installed packages."""
     own = {"bitswath": __version__, "python": platform.python_version()}
     return own | {package: version(package) for package in packages}
-
-
-def today() -> str:
-    return datetime.date.today().isoformat()
-
-
-def write_facts(path: Path, facts: Mapping[str, Any]) -> None:
-    """Write facts as JSON, floats to five digits."""
-    write_atomic(path, (json.dumps(_rounded(facts), indent=2) + "\n").encode())
-
-
-def _rounded(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _rounded(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_rounded(part) for part in value]
-    return float(f"{value:.5g}") if isinstance(value, float) else value

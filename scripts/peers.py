@@ -40,7 +40,6 @@ from bitswath.network import Network
 
 __all__ = [
     "BATCHES",
-    "FLOAT_BATCHES",
     "Peer",
     "best_int8",
     "best_of",
@@ -54,9 +53,9 @@ __all__ = [
 ]
 
 Codes = NDArray[np.uint8]
-BATCHES = (4, 16, 64, 256)
-FLOAT_BATCHES = (4, 16, 64)  # beyond, float activations leave the cache and the rate falls
+BATCHES = (4, 16, 64)  # beyond, activations leave the cache and the rate falls
 TRIALS = 3
+TRIAL_S = 0.03
 
 
 @dataclass(frozen=True)
@@ -68,10 +67,10 @@ class Peer:
     feed: Callable[[Codes], NDArray[Any]]
     run: Callable[[NDArray[Any]], NDArray[Any]]
 
-    def measure(self, codes: Codes, clock: Clock = WALL_CLOCK) -> Measure:
-        """Patches per second on as many of `codes` as a batch has; their conversion is not counted."""
+    def measure(self, codes: Codes, clock: Clock = WALL_CLOCK, least_s: float = 0.0) -> Measure:
+        """Patches per second on as many of `codes` as a batch has; their conversion is not counted. See `timed`."""
         feed = self.feed(codes[: self.batch])
-        return timed(lambda: self.run(feed), self.batch, clock)
+        return timed(lambda: self.run(feed), self.batch, clock, least_s)
 
 
 def int8_peer(network: Network, batch: int, form: Form, threads: int = 1) -> Peer:
@@ -140,7 +139,8 @@ def best_of(make: Callable[[int], Peer], codes: Codes, batches: tuple[int, ...] 
 
 
 def _fastest(peers: list[Peer], codes: Codes) -> int:
-    rates = interleaved({str(index): peer.measure(codes, CPU_CLOCK) for index, peer in enumerate(peers)}, TRIALS)
+    measures = {str(index): peer.measure(codes, CPU_CLOCK, TRIAL_S) for index, peer in enumerate(peers)}
+    rates = interleaved(measures, TRIALS)
     return int(np.argmax([statistics.median(values) for values in rates.values()]))
 
 

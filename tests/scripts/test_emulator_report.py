@@ -1,0 +1,78 @@
+"""The emulator's report: bars that fit the machine, and what limits a measure that falls short."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from emulator_report import bars, limits, report
+
+BLOCKS = {
+    "input": {"kernel": "unpack", "us": 4.0, "share": 0.04, "gmac_per_s": None},
+    "a0": {"kernel": "tdpbusd", "us": 72.0, "share": 0.72, "gmac_per_s": 10.0},
+    "p1": {"kernel": "sum_pool", "us": 4.0, "share": 0.04, "gmac_per_s": None},
+    "a1": {"kernel": "tdpbusd", "us": 20.0, "share": 0.20, "gmac_per_s": 40.0},
+}
+PEAK = {"unit": "amx", "gmac_per_s": 2000.0}
+VGG = {"ratio_ort_int8": 2.0, "fraction_of_peak": 0.1, "peak": PEAK, "blocks": BLOCKS}
+
+
+def kernels(*names: str) -> dict[str, Any]:
+    rates = {f"{width}_patches_per_s": 1000.0 for width in ("w4a4", "w2a2", "w1a1")}
+    ratios = {"w2a2_over_w4a4": 1.1, "w1a1_over_w4a4": 1.2, "fraction_of_peak": 0.5}
+    return {name: {**rates, **ratios, "w4a4_gmac_per_s": 56.0, "peak_gmac_per_s": 112.0} for name in names}
+
+
+@pytest.mark.parametrize(
+    ("unit", "bound"), [("amx", 0.25), ("avx512", 0.6), ("avxvnni", 0.6), ("avx2", None), ("neondot", None)]
+)
+def test_the_part_of_the_peak_to_reach_depends_on_the_unit(unit: str, bound: float | None) -> None:
+    facts = {"zoo_vgg": {"peak": {"unit": unit}}}
+    (bar,) = (bar for bar in bars(facts) if bar.key == "zoo_vgg.fraction_of_peak")
+    assert bar.bound == bound
+
+
+def test_fewer_bits_have_a_bar_on_the_best_kernel_set_alone() -> None:
+    facts = {"kernels": kernels("scalar", "avx2", "avx512", "amx")}
+    found = {bar.key: bar.bound for bar in bars(facts) if "over_w4a4" in bar.key}
+    assert found == {
+        "w1a1.over_w4a4": 1.05,
+        "kernels.avx512.w1a1_over_w4a4": None,
+        "kernels.avx2.w1a1_over_w4a4": None,
+        "w2a2.over_w4a4": 1.05,
+        "kernels.avx512.w2a2_over_w4a4": None,
+        "kernels.avx2.w2a2_over_w4a4": None,
+    }
+
+
+def test_slower_kernel_sets_are_compared_with_the_peaks_of_their_units() -> None:
+    facts = {"kernels": kernels("scalar", "avx512", "amx")}
+    (bar,) = (bar for bar in bars(facts) if bar.key.endswith(".fraction_of_peak") and bar.value(facts) is not None)
+    assert "avx512" in bar.text and "VNNI" in bar.text and bar.bound is None and bar.value(facts) == 0.5
+
+
+def test_what_falls_short_is_explained_once_for_each_reason() -> None:
+    facts = {"zoo_vgg": VGG, "memory": {"over_mb": 80, "accelerator_over_mb": 20, "backend_over_mb": 80}}
+    throughput, memory = limits(bars(facts), facts)
+    assert "2.00x" in throughput and "10.0 %" in throughput
+    assert "AMX peak would take 10%" in throughput and "unpacking takes 4%, tdpbusd 92%" in throughput
+    assert "a0 72% at 10 GMAC/s, a1 20% at 40 GMAC/s" in throughput
+    assert "EmulatorBackend 80 MB" in memory
+    assert limits(bars(facts), {"zoo_vgg": VGG | {"ratio_ort_int8": 9.0, "fraction_of_peak": 0.3}}) == []
+
+
+def test_widths_that_are_not_faster_are_explained_by_their_kernels() -> None:
+    facts = {"kernels": kernels("amx"), "w1a1": {"over_w4a4": 0.98, "blocks": BLOCKS}}
+    (line,) = limits(bars(facts), facts)
+    assert line.startswith("VGG W1A1 over W4A4, amx 0.98x: ") and "tdpbusd 92%" in line
+
+
+def test_the_report_has_a_table_for_what_was_measured() -> None:
+    peers = {"qonnx": {"setting": "qonnx execute_onnx", "batch": 1, "patches_per_s": 10.0}}
+    facts = {"zoo_vgg": {**VGG, "patches_per_s": 7000.0, "peers": peers}, "kernels": kernels("scalar", "amx")}
+    bar_rows, engines, sets, steps = (table.rows for table in report(facts).tables)
+    assert bar_rows[0][:2] == ("zoo VGG over ONNX Runtime int8", "2.00x")
+    assert engines == (("emulator", "large", "7,000"), ("qonnx execute_onnx", "1", "10"))
+    assert sets[1] == ("amx", "1,000", "1,000", "1,000", "56", "50% of 112")
+    assert steps[0] == ("input", "unpack", "4.0", "4%", "") and steps[1][-1] == "10"
+    assert len(report({"memory": {"over_mb": 8}}).tables) == 1
