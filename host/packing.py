@@ -155,9 +155,7 @@ def native_threads(threads: int | None) -> int:
     return threads
 
 
-def output_array(
-    out: NDArray[np.uint8] | None, shape: tuple[int, ...], source: NDArray[Any]
-) -> NDArray[np.uint8]:
+def output_array(out: NDArray[np.uint8] | None, shape: tuple[int, ...], source: NDArray[Any]) -> NDArray[np.uint8]:
     """Bytes to fill: a new array, or `out` if it is what is needed and lies apart from `source`."""
     if out is None:
         return np.empty(shape, np.uint8)

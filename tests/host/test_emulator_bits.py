@@ -26,10 +26,7 @@ WEIGHTS = {
     "scaled": (-40, 20),
     "constant": (1,),
 }
-KERNELS = [
-    pytest.param(k, marks=pytest.mark.skipif(k not in available_kernels(), reason=f"this CPU has no {k}"))
-    for k in ("scalar", "avx2", "avxvnni", "avx512", "neon")
-]
+KERNELS = [kernel for kernel in available_kernels() if kernel not in ("amx", "neondot")]  # those never count bits
 every_kernel = pytest.mark.parametrize("kernel", KERNELS)
 BIT_KERNELS = ("popcount", "quads", "quads512", "vpopcntd", "vcnt")
 
@@ -171,7 +168,6 @@ def test_random_convolutions_are_exact(case: Case) -> None:
         (CASES["W2A2"], "avx2", "quads"),
         (CASES["W1A2"], "avxvnni", "quads"),
         (CASES["W1A2"], "avx512", "quads512"),
-        (CASES["W1A1"], "neon", "vcnt"),
         (Case(outputs=16, shape=(9, 13, 16)), "avx2", "vpmaddubsw16"),  # half of a block would go to waste
         (Case((6, 6, 16), 16, groups=16), "avx2", "depthwise16"),
         (CASES["W1A1"], "amx", "tdpbusd"),
