@@ -38,8 +38,8 @@ private:
     std::atomic<unsigned> round_{0};
 };
 
-// Up to `size` workers, the caller among them; threads start with the first work that needs them, and again in a
-// process that was forked. One `run` at a time.
+// Up to `size` workers, the caller among them; threads start with the first work that needs them. One `run` at a time,
+// in the process that made it.
 class Crew {
 public:
     explicit Crew(int size) : size_(size) {}
@@ -68,11 +68,6 @@ public:
     // Starts threads up to `wanted` workers; returns how many there are, fewer if no more can be had.
     int muster(int wanted) {
         wanted = std::min(wanted, size_);
-        if (wanted > 1 && pid_ != getpid()) {
-            abandon();
-            state_ = std::make_unique<State>();
-            pid_ = getpid();
-        }
         while (static_cast<int>(threads_.size()) + 1 < wanted) {
             const int worker = static_cast<int>(threads_.size()) + 1;
             try {
@@ -127,7 +122,7 @@ private:
     }
 
     const int size_;
-    pid_t pid_ = getpid();
+    const pid_t pid_ = getpid();
     std::unique_ptr<State> state_ = std::make_unique<State>();
     std::vector<std::unique_ptr<std::thread>> threads_;
 };

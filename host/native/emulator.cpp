@@ -3,6 +3,8 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <map>
 
@@ -79,7 +81,10 @@ public:
 
     ~Emulator() {
         py::gil_scoped_release release;
-        queue_.reset();
+        if (pid_ == getpid())
+            queue_.reset();
+        else
+            static_cast<void>(queue_.release());  // its thread is the parent's
     }
 
 
@@ -91,6 +96,7 @@ public:
     py::object run_packed(const Bytes& frames, int bits) { return run(packed(frames, bits), false); }
 
     py::object run_codes(const py::array& codes, bool taps) {
+        require_owner();
         const bool wide = py::isinstance<Int64Array>(codes);
         if (!wide && !py::isinstance<Bytes>(codes)) throw InputFault("expected codes of dtype uint8 or int64 in C order");
         const auto& dims = engine_.plan().input().dims;
@@ -131,10 +137,13 @@ public:
     }
 
     py::array collect(int64_t number, double timeout_s) {
+        require_owner();
         try {
             py::gil_scoped_release release;
             queue_->wait(number, timeout_s);
         } catch (const TimeoutFault&) {
+            throw;
+        } catch (const UnknownBatchFault&) {
             throw;
         } catch (...) {
             pending_.erase(number);
@@ -145,7 +154,7 @@ public:
 
     void close() {
         py::gil_scoped_release release;
-        queue_->close();
+        if (pid_ == getpid()) queue_->close();
     }
 
     // (tensor, kernel) for each step, in order.
@@ -160,7 +169,13 @@ public:
     int threads() const { return engine_.threads(); }
 
 private:
+    // Locks and threads do not come along into a forked process.
+    void require_owner() const {
+        if (pid_ != getpid()) throw BackendFault("the emulator was opened in another process; open it here");
+    }
+
     Frames packed(const Bytes& frames, int bits) const {
+        require_owner();
         const int64_t bytes = frame_bytes(bits);
         if (frames.ndim() != 2 || frames.shape(1) != bytes)
             throw InputFault("expected frames of shape (N, " + std::to_string(bytes) + ")");
@@ -200,6 +215,7 @@ private:
         py::array outputs;
     };
 
+    const pid_t pid_ = getpid();
     Engine engine_;
     std::map<int64_t, Pending> pending_;
     std::unique_ptr<Queue> queue_;

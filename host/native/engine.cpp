@@ -85,8 +85,9 @@ void Engine::run_rows(const Frames& frames, const std::vector<Sink>& sinks) {
             workers_[0].bad_frame = i;
             return;
         }
-        Barrier barrier(crew_.muster(threads()));
-        crew_.run(threads(), [&](int worker, int workers) {
+        const int workers = crew_.muster(threads());  // before the barrier is made: there may be fewer than wanted
+        Barrier barrier(workers);
+        crew_.run(workers, [&](int worker, int) {
             const Session session(plan_.kernels());
             const Frame at{arena, workers_[worker].scratch.data()};
             for (const auto& step : plan_.steps()) {

@@ -46,7 +46,7 @@ struct Sum {
     int64_t lo = 0, hi = 0, bound = 0;
 
     void add(int64_t w, int64_t x_lo, int64_t x_hi, const std::string& name) {
-        const int64_t a = multiply(w, x_lo, name), b = multiply(w, x_hi, name);
+        const int64_t a = multiply(checked(w, name), x_lo, name), b = multiply(w, x_hi, name);
         lo = checked(lo + std::min(a, b), name);
         hi = checked(hi + std::max(a, b), name);
         bound = checked(bound + std::max(std::abs(a), std::abs(b)), name);

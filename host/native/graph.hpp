@@ -82,7 +82,7 @@ private:
 };
 
 // Integers wider than 62 bits are refused, so sums of two and negations cannot overflow.
-constexpr int64_t kLargest = int64_t{1} << 62;
+constexpr int64_t kLargest = (int64_t{1} << 62) - 1;
 // Elements of one tensor with its padding (offsets fit 32 bits), and its channels.
 constexpr int64_t kMostElements = int64_t{1} << 26;
 constexpr int64_t kMostChannels = int64_t{1} << 20;

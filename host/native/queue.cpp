@@ -1,6 +1,7 @@
 #include "queue.hpp"
 
 #include <chrono>
+#include <cmath>
 #include <sstream>
 
 namespace bitswath::emulator {
@@ -10,13 +11,13 @@ constexpr int64_t kSmallBatch = 4;      // frames
 constexpr double kLongestWaitS = 1e9;  // what a clock can still add
 
 std::chrono::steady_clock::time_point deadline(double timeout_s) {
-    const auto wait = std::chrono::duration<double>(std::min(timeout_s, kLongestWaitS));
+    const auto wait = std::chrono::duration<double>(timeout_s > 0 ? std::min(timeout_s, kLongestWaitS) : 0.0);
     return std::chrono::steady_clock::now() + std::chrono::duration_cast<std::chrono::steady_clock::duration>(wait);
 }
 
 std::string seconds(double value) {
     std::ostringstream text;
-    text << value << (value == static_cast<double>(static_cast<int64_t>(value)) ? ".0 s" : " s");
+    text << value << (std::floor(value) == value ? ".0 s" : " s");
     return text.str();
 }
 
@@ -40,16 +41,17 @@ int64_t Queue::submit(const Frames& frames, std::vector<Sink> sinks, double time
 
 void Queue::wait(int64_t number, double timeout_s) {
     std::unique_lock<std::mutex> lock(mutex_);
+    const UnknownBatchFault unknown("ticket " + std::to_string(number) +
+                                    " was collected before, or is not of this emulator");
     const auto found = batches_.find(number);
-    if (found == batches_.end())
-        throw BackendFault("ticket " + std::to_string(number) + " was collected before, or is not of this emulator");
+    if (found == batches_.end()) throw unknown;
     const std::shared_ptr<Batch> batch = found->second;
     const bool next = !running_ && !waiting_.empty() && waiting_.front() == batch;
     if (next && batch->frames.count <= kSmallBatch) run_first(lock);
     if (!changed_.wait_until(lock, deadline(timeout_s), [&batch] { return batch->done; }))
         throw TimeoutFault(std::to_string(batch->frames.count) + " frames were not done within " + seconds(timeout_s) +
                            "; collect them later");
-    batches_.erase(number);
+    if (batches_.erase(number) == 0) throw unknown;
     if (batch->error) std::rethrow_exception(batch->error);
 }
 

@@ -17,6 +17,10 @@ struct TimeoutFault : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
+struct UnknownBatchFault : BackendFault {
+    using BackendFault::BackendFault;
+};
+
 class Queue {
 public:
     // Holds up to `room` frames; a larger batch is taken when there is no other.
@@ -29,7 +33,7 @@ public:
     // Throws TimeoutFault if there is no room in time, BackendFault once closed.
     int64_t submit(const Frames& frames, std::vector<Sink> sinks, double timeout_s);
     // Returns when the batch is done, or throws what it threw, and forgets it; throws TimeoutFault if it is late, and
-    // BackendFault for one that it does not know. A small batch that nobody has begun runs here and now: waking the
+    // UnknownBatchFault for one that it does not know or that another waiter had. A small batch that nobody has begun runs here and now: waking the
     // thread would take longer.
     void wait(int64_t number, double timeout_s);
     // Drops batches that wait, stops the running one; more than once is fine.

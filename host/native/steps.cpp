@@ -97,7 +97,8 @@ class AddStep : public RowStep {
 public:
     explicit AddStep(const StepContext& context) : RowStep(context, "add", s16), multipliers_(context.stage.multipliers) {
         for (const Layout& in : in_) add_.push_back(context.kernels.add[in.type][acc_index(acc_)]);
-        for (int64_t& multiplier : multipliers_) multiplier *= factor();
+        for (int64_t& multiplier : multipliers_)  // a large one, of an input that is always 0, may wrap
+            multiplier = static_cast<int64_t>(static_cast<uint64_t>(multiplier) * static_cast<uint64_t>(factor()));
     }
 
 protected:

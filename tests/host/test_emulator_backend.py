@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 from typing import Any
@@ -120,6 +122,51 @@ def test_a_ticket_is_collected_once_and_only_where_it_came_from() -> None:
         for unknown in (ticket, Ticket(99, 1)):
             with pytest.raises(BackendError, match="collected before"):
                 backend.collect(unknown)
+
+
+def test_of_two_that_collect_one_ticket_one_gets_it() -> None:
+    backend, frame = slow_backend()
+    with backend:
+        ticket = backend.submit(np.repeat(frame, 20, axis=0))
+        got: list[int] = []
+        errors: list[str] = []
+
+        def collect() -> None:
+            try:
+                got.append(len(backend.collect(ticket)))
+            except BackendError as error:
+                errors.append(str(error))
+
+        waiters = [threading.Thread(target=collect) for _ in range(2)]
+        for waiter in waiters:
+            waiter.start()
+        for waiter in waiters:
+            waiter.join(60.0)
+    assert got == [20]
+    assert len(errors) == 1 and "collected before" in errors[0]
+
+
+def test_a_forked_process_is_told_to_open_its_own() -> None:
+    network = small_cnn()
+    backend = EmulatorBackend(network, 4, threads=2)
+    frames = packed(some_codes(network, 20), 4)
+    backend.collect(backend.submit(frames))
+    child = os.fork()
+    if child == 0:
+        try:
+            backend.submit(frames)
+        except BackendError as error:
+            backend.close()
+            del backend
+            os._exit(0 if "opened in another process" in str(error) else 2)
+        os._exit(1)
+    deadline = time.monotonic() + 20.0
+    while (found := os.waitpid(child, os.WNOHANG)) == (0, 0) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    if found == (0, 0):
+        os.kill(child, signal.SIGKILL)
+    assert found == (child, 0)
+    backend.close()
 
 
 def test_close_stops_what_runs_and_drops_what_waits() -> None:
