@@ -36,6 +36,8 @@ from bitswath.packing import pack
 ROOT = Path(__file__).resolve().parent.parent
 ZOO_VGG = ROOT / "models" / "zoo" / "eurosat-u4-w4a4.bsw"
 MEMORY_PROBE = Path(__file__).with_name("bench_memory.py")
+TILES = "amx-tiles"
+"""The AMX unit with its operands loaded and its sums stored, of `peak.cpp`."""
 RUN_S = 0.1
 KERNEL_RUN_S = 0.05
 PROFILE_S = 0.005
@@ -106,14 +108,19 @@ class Bench:
         """Large batches of the emulator, its peers and the machine's fastest unit in turns; the emulator's steps."""
         unit = self.peak.kinds[0]
         measures = {"emulator": engine.large_batch(self.clock), "peak": self.measure_peak(unit)}
+        if TILES in self.peak.kinds:
+            measures["tiles"] = self.measure_peak(TILES)
         measures |= {name: peer.measure(self.codes[:PEER_CODES], self.clock, RUN_S) for name, peer in peers.items()}
         rates = interleaved(measures, self.rounds)
         emulator, gmacs = rates["emulator"], gmac_rates(rates["emulator"], engine.network)
         pairs = {f"ratio_{name}": (emulator, rates[name]) for name in peers}
+        if "tiles" in rates:
+            pairs["fraction_of_tiles"] = (gmacs, rates["tiles"])
         return {
             **summary(emulator),
             "gmac_per_s": statistics.median(gmacs),
             "peak": {"unit": unit, "gmac_per_s": statistics.median(rates["peak"])},
+            **({"tiles_gmac_per_s": statistics.median(rates["tiles"])} if "tiles" in rates else {}),
             **ratios({**pairs, "fraction_of_peak": (gmacs, rates["peak"])}),
             "peers": {
                 name: {"setting": peer.name, "batch": peer.batch, **summary(rates[name])}
