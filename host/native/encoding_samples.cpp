@@ -12,7 +12,6 @@ namespace {
 // GCC 12's own intrinsics start from an undefined register, and warn about it.
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #pragma GCC diagnostic ignored "-Wuninitialized"
-#pragma GCC diagnostic ignored "-Wuninitialized"
 #include <immintrin.h>
 #define BITSWATH_AVX2 __attribute__((target("avx2")))
 #define BITSWATH_AVX512 __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl")))

@@ -42,12 +42,11 @@ struct Partial {
         __m256i sums[Windows][2];
         for (auto& sum : sums) sum[0] = sum[1] = _mm256_setzero_si256();
         for (int64_t first = 0; first < rows.depth; first += rows.run) {
-            __m256i pairs[Windows][2];
-            for (auto& sum : pairs) sum[0] = sum[1] = _mm256_setzero_si256();
-            add<Pairs>(rows, in, w, first, std::min(rows.depth, first + rows.run), pairs);
+            const int64_t last = std::min(rows.depth, first + rows.run);
+            const Tile<Windows> pairs = sums_of<Pairs, Windows>(rows, in, w, first, last);
             for (int p = 0; p < Windows; ++p)
                 for (int i = 0; i < 2; ++i)
-                    sums[p][i] = _mm256_add_epi32(sums[p][i], _mm256_madd_epi16(pairs[p][i], ones));
+                    sums[p][i] = _mm256_add_epi32(sums[p][i], _mm256_madd_epi16(pairs.of[p][i], ones));
         }
         for (int i = 0; i < 2; ++i) {
             const __m256i scale = load(static_cast<const Acc*>(rows.scale) + o + 8 * i);
@@ -64,12 +63,10 @@ struct Narrow {
 
     template <int Windows>
     BITSWATH_TARGET static inline void tile(const ConvRows& rows, const In* in, const int8_t* w, int64_t o, Acc* acc) {
-        __m256i sums[Windows][2];
-        for (auto& sum : sums) sum[0] = sum[1] = _mm256_setzero_si256();
-        add<Pairs>(rows, in, w, 0, rows.depth, sums);
+        const Tile<Windows> sums = sums_of<Pairs, Windows>(rows, in, w, 0, rows.depth);
         const __m256i scale = load(static_cast<const Acc*>(rows.scale) + o);
         for (int p = 0; p < Windows; ++p) {
-            const __m256i sum = _mm256_permute4x64_epi64(_mm256_hadd_epi16(sums[p][0], sums[p][1]), 0xD8);
+            const __m256i sum = _mm256_permute4x64_epi64(_mm256_hadd_epi16(sums.of[p][0], sums.of[p][1]), 0xD8);
             store(acc + p * rows.stride, _mm256_mullo_epi16(sum, scale));
         }
     }

@@ -15,20 +15,33 @@ BITSWATH_TARGET inline __m256i four_bytes(const void* from) {
     return _mm256_set1_epi32(group);
 }
 
-// Adds offsets first..last of some windows to sums[p], a pair of registers for 16 outputs. `w`: 64 bytes an offset.
+// Sums of 16 outputs for some windows.
+template <int Windows>
+struct Tile {
+    __m256i of[Windows][2];
+};
+
+// Over offsets first..last, at least one, 64 bytes of `w` each. (Were there perhaps none, GCC would store the sums
+// in every iteration.)
 template <typename Dot, int Windows>
-BITSWATH_TARGET inline void add(const ConvRows& rows, const typename Dot::In* in, const int8_t* w, int64_t first,
-                                int64_t last, __m256i (&sums)[Windows][2]) {
+BITSWATH_TARGET inline Tile<Windows> sums_of(const ConvRows& rows, const typename Dot::In* in, const int8_t* w,
+                                             int64_t first, int64_t last) {
+    Tile<Windows> sums;
+    for (auto& sum : sums.of) sum[0] = sum[1] = _mm256_setzero_si256();
+    const int64_t step = rows.step;
+    const int32_t *offset = rows.offsets + first, *end = rows.offsets + last;
     w += first * 64;
-    for (int64_t k = first; k < last; ++k, w += 64) {
-        const auto* x = in + rows.offsets[k];
+    do {
+        const auto* x = in + *offset;
         const __m256i w0 = load(w), w1 = load(w + 32);
         for (int p = 0; p < Windows; ++p) {
-            const __m256i group = four_bytes(x + p * rows.step);
-            sums[p][0] = Dot::dot(sums[p][0], group, w0);
-            sums[p][1] = Dot::dot(sums[p][1], group, w1);
+            const __m256i group = four_bytes(x + p * step);
+            sums.of[p][0] = Dot::dot(sums.of[p][0], group, w0);
+            sums.of[p][1] = Dot::dot(sums.of[p][1], group, w1);
         }
-    }
+        w += 64;
+    } while (++offset != end);
+    return sums;
 }
 
 // Sums of 32 bits straight from Dot.
@@ -39,11 +52,9 @@ struct Wide {
 
     template <int Windows>
     BITSWATH_TARGET static inline void tile(const ConvRows& rows, const In* in, const int8_t* w, int64_t, Acc* acc) {
-        __m256i sums[Windows][2];
-        for (auto& sum : sums) sum[0] = sum[1] = _mm256_setzero_si256();
-        add<Dot>(rows, in, w, 0, rows.depth, sums);
+        const Tile<Windows> sums = sums_of<Dot, Windows>(rows, in, w, 0, rows.depth);
         for (int p = 0; p < Windows; ++p)
-            for (int i = 0; i < 2; ++i) store(acc + p * rows.stride + 8 * i, sums[p][i]);
+            for (int i = 0; i < 2; ++i) store(acc + p * rows.stride + 8 * i, sums.of[p][i]);
     }
 };
 

@@ -5,7 +5,6 @@
 // GCC 12's own intrinsics start from an undefined register, and warn about it.
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #pragma GCC diagnostic ignored "-Wuninitialized"
-#pragma GCC diagnostic ignored "-Wuninitialized"
 #include <immintrin.h>
 
 #define BITSWATH_TARGET __attribute__((target("avx512f,avx512bw,avx512vl,avx512vbmi")))
