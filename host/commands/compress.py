@@ -17,7 +17,7 @@ from bitswath.codecs import Codec, CodecSpec, fit_codec, parse_codec
 from bitswath.console import say
 from bitswath.errors import ImageError, InputError
 from bitswath.images import Batch, ImageSource, open_images
-from bitswath.packing import frame_bytes, pack
+from bitswath.packing import frame_bytes
 
 __all__ = ["command"]
 
@@ -104,5 +104,5 @@ def _write(target: Path, source: ImageSource, codec: Codec) -> tuple[int, int, i
 
 
 def _append(writer: ArchiveWriter, batch: Batch, codec: Codec) -> None:
-    frames: NDArray[Any] = pack(codec.encode(batch.patches), codec.bits)
+    frames: NDArray[Any] = codec.encode_packed(batch.patches)
     writer.append(frames, batch.labels, batch.names)
