@@ -11,6 +11,7 @@ __all__ = [
     "BackendError",
     "BackendTimeoutError",
     "BitswathError",
+    "BuildError",
     "BundleError",
     "CodecError",
     "ConfigError",
@@ -78,6 +79,10 @@ class TrainingError(BitswathError, ArithmeticError):
 
 class BundleError(BitswathError, ValueError):
     """An accelerator bundle is damaged, incomplete, or of an unknown version."""
+
+
+class BuildError(BitswathError, RuntimeError):
+    """An accelerator cannot be built; the message names the step, the reason, and the log where there is one."""
 
 
 class InputError(BitswathError, ValueError):
