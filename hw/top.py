@@ -8,7 +8,7 @@ takes them; and under BITSWATH_TAPS a `stream_tap` on every stream.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from bitswath.design import Design, Stage, Stream
 from bitswath.errors import BuildError
@@ -124,7 +124,9 @@ def _tap(stream: Stream) -> str:
     return _instantiation("stream_tap", f"tap_{stream.name}", {"WIDTH": stream.width, "NAME": stream.name}, ports)
 
 
-def _instantiation(module: str, name: str, parameters: dict[str, int | str], ports: Iterable[tuple[str, str]]) -> str:
+def _instantiation(
+    module: str, name: str, parameters: Mapping[str, int | str], ports: Iterable[tuple[str, str]]
+) -> str:
     given = ", ".join(f".{key}({_literal(value)})" for key, value in parameters.items())
     listed = ",\n".join(f"{_INDENT}  .{port}({wire})" for port, wire in ports)
     return f"  {module}{f' #({given})' if given else ''} {name} (\n{listed}\n  );\n"

@@ -13,6 +13,7 @@ from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,12 +21,24 @@ from numpy.typing import NDArray
 from bitswath.backends.base import Packing, Ticket
 from bitswath.backends.simulator import Counts, Frame, Pacing, Simulator
 from bitswath.backends.verilator import Variant, compiled
+from bitswath.bundle import HARDWARE
 from bitswath.design import DESIGN, Design, Link
 from bitswath.errors import BackendError, BundleError, InputError
 from bitswath.files import sha256_of
 from bitswath.schema import parse_json
 
-__all__ = ["RTL", "RtlBackend", "Statistics", "StreamStatistics", "fill_words", "load_design", "read_words"]
+__all__ = [
+    "RTL",
+    "RtlBackend",
+    "Statistics",
+    "StreamStatistics",
+    "build_folder",
+    "fill_words",
+    "load_design",
+    "pacing",
+    "read_words",
+    "statistics",
+]
 
 RTL = "rtl"
 """The folder of sources and memory files in a build."""
@@ -172,8 +185,26 @@ class RtlBackend:
             raise BackendError("the rtl backend is closed; open the bundle again")
 
 
+def build_folder(bundle: Path, board: str | None = None) -> Path:
+    """Where a bundle's build for a board lies; with one build there is no need to name it.
+
+    Raises `BackendError` that lists the builds if there is no such one.
+    """
+    builds = {path.parent.name: path.parent for path in sorted((bundle / HARDWARE).glob(f"*/{DESIGN}"))}
+    if board is None and len(builds) == 1:
+        return next(iter(builds.values()))
+    if board in builds:
+        return builds[board]
+    if not builds or board is not None:
+        found = f"it has builds for {', '.join(builds)}" if builds else "it has none"
+        wanted = f"for {board}" if board else "of the bundle"
+        command = f"bitswath build {bundle} --board {board or 'BOARD'}"
+        raise BackendError(f"{bundle}: expected a build {wanted}, {found}; run '{command}'")
+    raise BackendError(f"{bundle}: has builds for {', '.join(builds)}; say which with board=")
+
+
 def load_design(folder: Path, network: str | None = None) -> Design:
-    """The checked design of a build folder. Raises `BundleError` if a file is missing, damaged or of another network."""
+    """The design of a build folder. Raises `BundleError` if a file is missing, damaged, or of another network."""
     path = folder / DESIGN
     try:
         design = parse_json(Design, path.read_bytes(), BundleError)
@@ -238,16 +269,17 @@ def read_words(link: Link, frames: list[bytes]) -> NDArray[np.signedinteger]:
     raw = np.frombuffer(b"".join(frames), np.uint8).reshape(len(frames), link.frame_bytes)
     bits = np.unpackbits(raw, axis=1, count=link.values * link.bits, bitorder="little")
     digits = bits.reshape(len(frames), link.values, link.bits).astype(np.int64)
-    values = (digits << np.arange(link.bits)).sum(axis=2)
+    values: NDArray[np.int64] = (digits << np.arange(link.bits)).sum(axis=2)
     if link.signed:
         values -= digits[..., -1] << link.bits
     return values.astype(np.int32) if link.bits + (not link.signed) <= 32 else values
 
 
-def _trace_format(trace: str | Path | None) -> str | None:
+def _trace_format(trace: str | Path | None) -> Literal["fst", "vcd"] | None:
     if trace is None:
         return None
+    formats: dict[str, Literal["fst", "vcd"]] = {".fst": "fst", ".vcd": "vcd"}
     suffix = Path(trace).suffix.lower()
-    if suffix not in (".fst", ".vcd"):
+    if suffix not in formats:
         raise InputError(f"{trace}: expected a waveform file that ends in .fst or .vcd")
-    return suffix[1:]
+    return formats[suffix]

@@ -423,11 +423,11 @@ private:
         first_in_.pop_front();
     }
 
-    // With nothing to do no word may come.
+    // With nothing to do no word may come. These cycles are not counted: how many there are is up to the host.
     void linger() {
         top_.s_axis_tvalid = 0;
         top_.m_axis_tready = 0;
-        for (unsigned i = 0; i < LINGER_CYCLES; ++i, ++cycle_) {
+        for (unsigned i = 0; i < LINGER_CYCLES; ++i) {
             low();
             if (top_.m_axis_tvalid) stuck(EXTRA_WORD);
             high();

@@ -103,16 +103,13 @@ class _Search:
         return bool(self.state.valid[index] and not self.state.ready[index])
 
     def _status(self, stage: Stage) -> str:
-        parts = []
-        for names, end in ((stage.inputs, "in"), (stage.outputs, "out")):
-            for name in names.values():
-                index, beats = self.number[name], self.streams[name].beats
-                valid, ready = (
-                    (self.state.sink_valid, self.state.sink_ready)
-                    if end == "in"
-                    else (self.state.valid, self.state.ready)
-                )
-                given = int(self.state.transfers[index])
-                of_frame = f" ({given / beats:.2f} frames)" if beats else ""
-                parts.append(f"{end} {name!r} valid {valid[index]} ready {ready[index]} after {given} beats{of_frame}")
-        return ", ".join(parts)
+        state = self.state
+        ins = [self._shown("in", name, state.sink_valid, state.sink_ready) for name in stage.inputs.values()]
+        outs = [self._shown("out", name, state.valid, state.ready) for name in stage.outputs.values()]
+        return ", ".join(ins + outs)
+
+    def _shown(self, end: str, name: str, valid: NDArray[np.int64], ready: NDArray[np.int64]) -> str:
+        index, beats = self.number[name], self.streams[name].beats
+        given = int(self.state.transfers[index])
+        of_frame = f" ({given / beats:.2f} frames)" if beats else ""
+        return f"{end} {name!r} valid {valid[index]} ready {ready[index]} after {given} beats{of_frame}"

@@ -15,6 +15,7 @@ import re
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -34,6 +35,8 @@ HARNESS = Path(__file__).with_name("simulate.cpp")
 LOG = "build.log"
 
 _WARNINGS = ("-Wno-fatal", "-Wno-lint", "-Wno-style", "-Wno-TIMESCALEMOD", "-Wno-UNOPTFLAT", "-Wno-MULTIDRIVEN")
+_CFLAGS = "-std=c++17 -march=native"
+_MAKEFLAGS = ("CFG_CXXFLAGS_PCH_I=-include", "OPT_FAST=-O3", "OPT_SLOW=-O0", "OPT_GLOBAL=-O2")
 
 
 @dataclass(frozen=True)
@@ -101,8 +104,11 @@ def _build(
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir()
     try:
-        command = [str(tool.program), *_arguments(design, rtl, variant, scratch / "build", jobs)]
+        runtime = folder / f"runtime-{_runtime_digest(variant, tool)}"
+        _take_runtime(runtime, scratch / "build")
+        command = [str(tool.program), *_arguments(design, variant, scratch / "build", jobs)]
         _run(command, rtl, {**os.environ, **tool.environment}, log, timeout_s)
+        _keep_runtime(runtime, scratch)
         (scratch / "build" / MODEL).replace(scratch / MODEL)
         shutil.rmtree(scratch / "build")
         log.replace(scratch / LOG)
@@ -112,7 +118,7 @@ def _build(
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _arguments(design: Design, rtl: Path, variant: Variant, build: Path, jobs: int) -> list[str]:
+def _arguments(design: Design, variant: Variant, build: Path, jobs: int) -> list[str]:
     sources = [file.path for file in design.files if file.kind == "source"]
     packages = sorted(sources, key=lambda path: not re.search(r"_pkg\.sv$", path))
     return [
@@ -122,6 +128,25 @@ def _arguments(design: Design, rtl: Path, variant: Variant, build: Path, jobs: i
         str(HARNESS),
         *packages,
     ]
+
+
+def _take_runtime(runtime: Path, build: Path) -> None:
+    """Verilator's own object files, which take most of the time of a small design and are the same for all."""
+    build.mkdir()
+    for built in runtime.glob("*.o"):
+        os.utime(shutil.copy(built, build), (time.time() + 3600,) * 2)  # newer than the makefile to come
+
+
+def _keep_runtime(runtime: Path, scratch: Path) -> None:
+    if runtime.exists():
+        return
+    kept = scratch / "runtime"
+    kept.mkdir()
+    for built in (scratch / "build").glob("verilated*.o"):
+        shutil.copy(built, kept)
+    with contextlib.suppress(OSError):  # another process was first
+        kept.rename(runtime)
+    shutil.rmtree(kept, ignore_errors=True)
 
 
 def _options(design: Design, variant: Variant) -> list[str]:
@@ -144,14 +169,23 @@ def _options(design: Design, variant: Variant) -> list[str]:
     if variant.threads > 1:
         options += ["--threads", str(variant.threads)]
     flags = " ".join(f"-D{name}={value}" for name, value in macros.items())
-    options += ["-CFLAGS", f"{flags} -std=c++17 -march=native"]
-    make = ["CFG_CXXFLAGS_PCH_I=-include", "OPT_FAST=-O3", "OPT_SLOW=-O0", "OPT_GLOBAL=-O2"]
-    return options + [word for option in make for word in ("-MAKEFLAGS", option)]
+    options += ["-CFLAGS", f"{flags} {_CFLAGS}"]
+    return options + [word for option in _MAKEFLAGS for word in ("-MAKEFLAGS", option)]
 
 
 def _digest(design: Design, variant: Variant, tool: Verilator) -> str:
     sources = {file.path: file.sha256 for file in design.files if file.kind == "source"}
-    parts = [sources, _options(design, variant), asdict(variant), tool.version, HARNESS.read_text(), _machine()]
+    return _digest_of(
+        sources, _options(design, variant), asdict(variant), tool.version, HARNESS.read_text(), _machine()
+    )
+
+
+def _runtime_digest(variant: Variant, tool: Verilator) -> str:
+    """Of what Verilator's own object files depend on."""
+    return _digest_of(variant.trace, variant.threads > 1, tool.version, _CFLAGS, _MAKEFLAGS, _machine())
+
+
+def _digest_of(*parts: object) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:20]
 
 
