@@ -1,11 +1,14 @@
-// Sum of two streams of PE integers a beat, each signed or not: FINN's ElementwiseAdd of two inputs, the end
-// of a residual branch. M_BITS holds every sum, so nothing saturates or wraps. One beat a cycle.
+// Sum of two streams of PE integers a beat, each signed or not and times a constant: the end of a residual
+// branch. M_BITS holds every sum, so nothing saturates or wraps. Constants are made of shifts and additions, so
+// those with few ones are small. One beat a cycle.
 module add_streams #(
     parameter int unsigned PE = 1,
     parameter int unsigned A_BITS = 4,
     parameter bit A_SIGNED = 0,
+    parameter int A_FACTOR = 1,
     parameter int unsigned B_BITS = 4,
     parameter bit B_SIGNED = 0,
+    parameter int B_FACTOR = 1,
     parameter int unsigned M_BITS = 5,
     localparam int unsigned A_WIDTH = (PE * A_BITS + 7) / 8 * 8,
     localparam int unsigned B_WIDTH = (PE * B_BITS + 7) / 8 * 8,
@@ -24,9 +27,16 @@ module add_streams #(
     input  logic               m_axis_tready
 );
 
-  if (PE < 1 || M_BITS < A_BITS || M_BITS < B_BITS) begin : gen_bad
-    $fatal(1, "add_streams: expected PE of at least 1 and M_BITS that hold the operands");
+  if (PE < 1 || A_FACTOR == 0 || B_FACTOR == 0) begin : gen_bad
+    $fatal(1, "add_streams: expected PE of at least 1 and factors other than 0");
   end
+
+  function automatic logic [M_BITS-1:0] times(logic [M_BITS-1:0] x, int factor);
+    automatic int unsigned size = factor < 0 ? -factor : factor;
+    times = '0;
+    for (int i = 0; i < 32; i++) if (size[i]) times += x << i;
+    return factor < 0 ? -times : times;
+  endfunction
 
   logic [PE-1:0][M_BITS-1:0] sum;
   logic valid;
@@ -43,7 +53,8 @@ module add_streams #(
       for (int p = 0; p < PE; p++) begin
         automatic logic [A_BITS-1:0] a = a_axis_tdata[p*A_BITS+:A_BITS];
         automatic logic [B_BITS-1:0] b = b_axis_tdata[p*B_BITS+:B_BITS];
-        sum[p] <= M_BITS'($signed({A_SIGNED && a[A_BITS-1], a})) + M_BITS'($signed({B_SIGNED && b[B_BITS-1], b}));
+        sum[p] <= times(M_BITS'($signed({A_SIGNED && a[A_BITS-1], a})), A_FACTOR)
+                + times(M_BITS'($signed({B_SIGNED && b[B_BITS-1], b})), B_FACTOR);
       end
     if (!rst_n) valid <= 1'b0;
     else if (!valid || m_axis_tready) valid <= go;

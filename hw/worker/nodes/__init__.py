@@ -1,0 +1,35 @@
+"""FINN operators over the kernels of hw/rtl, so that no operator needs an HLS compiler.
+
+Import after `bitswath.hw.worker.offline.prepare`; `register` makes them known to FINN by the names in `OPERATORS`.
+"""
+
+from __future__ import annotations
+
+from qonnx.custom_op.registry import add_op_to_domain
+
+from bitswath.hw.worker.nodes.base import KernelNode
+from bitswath.hw.worker.nodes.links import DensePack, DenseUnpack
+from bitswath.hw.worker.nodes.pools import GlobalAccPool, Pool
+from bitswath.hw.worker.nodes.streams import AddStreams, DuplicateStreams, LabelSelect, StreamingConcat
+
+__all__ = ["DOMAIN", "OPERATORS", "register"]
+
+DOMAIN = "finn.custom_op.fpgadataflow.rtl"
+"""FINN tells RTL operators by this name."""
+
+OPERATORS: dict[str, type[KernelNode]] = {
+    "AddStreams_rtl": AddStreams,
+    "DensePack_rtl": DensePack,
+    "DenseUnpack_rtl": DenseUnpack,
+    "DuplicateStreams_rtl": DuplicateStreams,
+    "GlobalAccPool_rtl": GlobalAccPool,
+    "LabelSelect_rtl": LabelSelect,
+    "Pool_rtl": Pool,
+    "StreamingConcat_rtl": StreamingConcat,
+}
+
+
+def register() -> None:
+    """Makes every operator known to `getCustomOp`; a name that FINN has too then means the own operator."""
+    for name, operator in OPERATORS.items():
+        add_op_to_domain(DOMAIN, type(name, (operator,), {}))

@@ -1,0 +1,85 @@
+"""Pooling operators, behind a depthwise sliding window or over whole images."""
+
+from __future__ import annotations
+
+import math
+
+from finn.custom_op.fpgadataflow import globalaccpool, pool
+
+from bitswath.hw.worker.nodes.base import KernelNode, Parameters
+
+__all__ = ["GlobalAccPool", "Pool"]
+
+
+class Pool(KernelNode, pool.Pool):
+    """FINN's Pool: maximum (MaxPool), sum (AccPool) or shifted sum (QuantAvgPool) of each window."""
+
+    @property
+    def kernel(self) -> str:
+        return "max_pool" if self.get_nodeattr("Function") == "MaxPool" else "sum_pool"
+
+    @property
+    def window(self) -> int:
+        return math.prod(self.get_nodeattr("KernelSize"))
+
+    def check(self) -> None:
+        function = self.get_nodeattr("Function")
+        self.require(function != "AvgPool", "Function of MaxPool, AccPool or QuantAvgPool, not AvgPool")
+        self.require(len(self.get_nodeattr("KernelSize")) == 2, "KernelSize of two numbers")
+        channels, pe = self.get_nodeattr("Channels"), self.get_nodeattr("PE")
+        self.require(pe > 0 and channels % pe == 0, f"PE that divides {channels} channels, not {pe}")
+        self.require_integers(self.get_input_datatype(), self.get_output_datatype())
+
+    def shift(self) -> int:
+        """Bits by which sums are shifted, as FINN's functional model counts them."""
+        if self.get_nodeattr("Function") != "QuantAvgPool":
+            return 0
+        largest = (2 ** self.get_input_datatype().bitwidth() - 1) * self.window
+        return max(0, largest.bit_length() - self.get_output_datatype().bitwidth())
+
+    def parameters(self) -> Parameters:
+        kind = self.get_input_datatype()
+        common = {
+            "PE": self.get_nodeattr("PE"),
+            "WINDOW": self.window,
+            "BITS": kind.bitwidth(),
+            "SIGNED": int(kind.signed()),
+        }
+        if self.kernel == "max_pool":
+            return common
+        return common | {"SHIFT": self.shift(), "M_BITS": self.get_output_datatype().bitwidth()}
+
+    def lut_estimation(self, fpgapart: str) -> int:
+        bits = (self.get_input_datatype() if self.kernel == "max_pool" else self.get_output_datatype()).bitwidth()
+        return int(self.get_nodeattr("PE") * 2 * bits + 2 * self.window.bit_length() + 4)
+
+
+class GlobalAccPool(KernelNode, globalaccpool.GlobalAccPool):
+    """FINN's GlobalAccPool: the sum of each channel over all pixels."""
+
+    kernel = "sum_pool"
+
+    def check(self) -> None:
+        channels, pe = self.get_nodeattr("NumChannels"), self.get_nodeattr("PE")
+        self.require(pe > 0 and channels % pe == 0, f"PE that divides {channels} channels, not {pe}")
+        self.require(len(self.get_nodeattr("numInputVectors")) == 3, "numInputVectors of (1, height, width)")
+        self.require_integers(self.get_input_datatype())
+
+    def parameters(self) -> Parameters:
+        kind, pe = self.get_input_datatype(), self.get_nodeattr("PE")
+        return {
+            "PE": pe,
+            "WINDOW": math.prod(self.get_nodeattr("numInputVectors")[1:]),
+            "FOLD": self.get_nodeattr("NumChannels") // pe,
+            "BITS": kind.bitwidth(),
+            "SIGNED": int(kind.signed()),
+            "M_BITS": self.get_output_datatype().bitwidth(),
+        }
+
+    def get_exp_cycles(self) -> int:
+        return math.prod(self.get_folded_input_shape()[:-1])
+
+    def lut_estimation(self, fpgapart: str) -> int:
+        fold = self.get_nodeattr("NumChannels") // self.get_nodeattr("PE")
+        sum_bits = self.get_nodeattr("PE") * self.get_output_datatype().bitwidth()
+        return int(2 * sum_bits + sum_bits * math.ceil(fold / 32) * (fold > 1) + 24)
