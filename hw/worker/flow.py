@@ -1,0 +1,93 @@
+"""What the worker does: generate an accelerator's RTL with FINN."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from bitswath.bundle import load_bundle
+from bitswath.design import Design, Link
+from bitswath.hw.boards import find_board
+from bitswath.hw.plan import FRAMES, RESULTS, Plan, plan
+from bitswath.hw.rtllib import patched_rtllib
+from bitswath.hw.worker.offline import prepare
+from bitswath.schema import Schema
+
+__all__ = ["DESIGN", "Job", "Step", "generate"]
+
+DESIGN = "design.json"
+
+Step = Callable[[str], None]
+
+
+class Job(Schema):
+    """What to generate, and where. `folder` exists and is empty; `rtl/` and `design.json` come into it."""
+
+    task: Literal["generate"] = "generate"
+    bundle: str
+    board: str
+    clock_hz: float = Field(gt=0)
+    foldings: dict[str, dict[str, int]]
+    folder: str
+
+
+def generate(job: Job, step: Step) -> None:
+    """Write the RTL and the design of a job. `step` is told each step as it begins."""
+    folder = Path(job.folder)
+    step("patch finn-rtllib")
+    rtllib = _rtllib(folder)
+    prepare(folder / "finn", rtllib)
+
+    step("hardware graph")
+    bundle, board = load_bundle(job.bundle), find_board(job.board)
+    hardware = plan(bundle.network, bundle.codec.bits, board.link_width)
+    from bitswath.hw.worker.graph import hardware_graph
+    from bitswath.hw.worker.nodes import register
+
+    register()
+    model = hardware_graph(hardware, job.foldings)
+
+    step("code generation")
+    from finn.transformation.fpgadataflow.prepare_ip import PrepareIP
+
+    model = model.transform(PrepareIP(board.part, 1e9 / job.clock_hz))
+    model.save(str(folder / "hardware.onnx"))
+
+    step("collection")
+    from bitswath.hw.worker.collect import collect
+
+    target = folder / "rtl"
+    target.mkdir()
+    stages, streams = collect(model, hardware, job.foldings, rtllib, target)
+    design = Design(
+        name=bundle.name,
+        network=bundle.manifest.files["network.safetensors"].sha256,
+        board=board.name,
+        part=board.part,
+        clock_hz=job.clock_hz,
+        input=_link(hardware, FRAMES, board.link_width),
+        output=_link(hardware, RESULTS, board.link_width),
+        stages=stages,
+        streams=streams,
+    )
+    (folder / DESIGN).write_text(design.model_dump_json(indent=1) + "\n")
+
+
+def _rtllib(folder: Path) -> Path:
+    import finn
+
+    target = folder / "finn-rtllib"
+    patched_rtllib(Path(finn.__path__[0]) / "finn-rtllib", target)
+    return target
+
+
+def _link(hardware: Plan, name: str, width: int) -> Link:
+    words = hardware.wires[name]
+    values = (hardware.units[0].outputs if name == FRAMES else hardware.units[-1].inputs)[0]
+    numbers = values.numbers
+    return Link(
+        stream=name, width=width, words=words.size, values=values.size, bits=numbers.bits, signed=numbers.signed
+    )
