@@ -218,7 +218,8 @@ def open(  # the name under which users find it: bs.open
 
     `chunk`: most patches at the device in one piece; `timeout_s`: longest wait for one piece, None for
     ever; `options`: the backend's own. Emulator: `threads`. RTL: `board`, whose build is simulated (needless
-    if there is one build), `stall`, `seed`, `threads`, `trace`, as `RtlBackend` takes them. Raises `BundleError`, `BackendError`.
+    if there is one build), `stall`, `seed`, `threads`, `trace`, as `RtlBackend` takes them.
+    Raises `BundleError`, `BackendError`.
     """
     if chunk is not None and chunk < 1:
         raise InputError(f"expected a chunk of at least 1 patch, got {chunk}")

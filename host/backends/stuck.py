@@ -11,9 +11,13 @@ from numpy.typing import NDArray
 from bitswath.design import Design, Stage, Stream
 from bitswath.errors import BackendError, BackendTimeoutError
 
-__all__ = ["StreamState", "explain", "stuck_stage"]
+__all__ = ["DesignStuckError", "StreamState", "explain", "stuck_stage"]
 
 _DEAD, _LIMIT, _EXTRA_WORD, _FINISHED = range(4)
+
+
+class DesignStuckError(BackendTimeoutError):
+    """A simulated design does not go on."""
 
 
 @dataclass(frozen=True)
@@ -40,10 +44,10 @@ def explain(design: Design, numbers: list[int], state: StreamState, log: Path) -
     done = f"{frames_out} frames and {words_out} of {design.output.words} words came out, {frames_in} frames and"
     done += f" {words_in} of {design.input.words} words went in"
     if reason == _LIMIT:
-        return BackendTimeoutError(
+        return DesignStuckError(
             f"no frame was finished for too many cycles, up to cycle {cycle}: {done}; {stuck_stage(design, state)}"
         )
-    return BackendTimeoutError(f"the design is dead since before cycle {cycle}: {done}; {stuck_stage(design, state)}")
+    return DesignStuckError(f"the design is dead since before cycle {cycle}: {done}; {stuck_stage(design, state)}")
 
 
 def stuck_stage(design: Design, state: StreamState) -> str:
