@@ -10,7 +10,9 @@ from qonnx.custom_op.registry import add_op_to_domain
 from bitswath.hw.worker.nodes.base import KernelNode
 from bitswath.hw.worker.nodes.links import DensePack, DenseUnpack
 from bitswath.hw.worker.nodes.pools import GlobalAccPool, Pool
+from bitswath.hw.worker.nodes.products import LutMVAU, LutVVAU
 from bitswath.hw.worker.nodes.streams import AddStreams, DuplicateStreams, LabelSelect, StreamingConcat
+from bitswath.hw.worker.nodes.tables import CodecEncode, Lookup
 
 __all__ = ["DOMAIN", "OPERATORS", "register"]
 
@@ -19,11 +21,15 @@ DOMAIN = "finn.custom_op.fpgadataflow.rtl"
 
 OPERATORS: dict[str, type[KernelNode]] = {
     "AddStreams_rtl": AddStreams,
+    "CodecEncode_rtl": CodecEncode,
     "DensePack_rtl": DensePack,
     "DenseUnpack_rtl": DenseUnpack,
     "DuplicateStreams_rtl": DuplicateStreams,
     "GlobalAccPool_rtl": GlobalAccPool,
     "LabelSelect_rtl": LabelSelect,
+    "Lookup_rtl": Lookup,
+    "LutMVAU_rtl": LutMVAU,
+    "LutVVAU_rtl": LutVVAU,
     "Pool_rtl": Pool,
     "StreamingConcat_rtl": StreamingConcat,
 }

@@ -46,7 +46,7 @@ class KernelNode(RTLBackend):
     """
 
     def get_nodeattr_types(self) -> dict[str, Any]:
-        return {"memory_files": ("strings", False, [])} | super().get_nodeattr_types()
+        return {"memory_files": ("strings", False, []), **super().get_nodeattr_types()}
 
     @property
     def kernel(self) -> str:
@@ -72,6 +72,12 @@ class KernelNode(RTLBackend):
         """Inputs (s_axis) and outputs (m_axis) of the module, with the bits of TDATA."""
         names = self.get_verilog_top_module_intf_names()
         return {side: names[side] for side in ("s_axis", "m_axis")}
+
+    def number(self, attribute: str) -> int:
+        return int(self.get_nodeattr(attribute))
+
+    def numbers(self, attribute: str) -> list[int]:
+        return [int(value) for value in self.get_nodeattr(attribute)]
 
     def require(self, condition: bool, expected: str) -> None:
         if not condition:
@@ -115,13 +121,12 @@ class KernelNode(RTLBackend):
             for signal, direction in zip(("TDATA", "TVALID", "TREADY"), directions[side])
         ]
         widths = dict([*streams["s_axis"], *streams["m_axis"]])
-        buses = ":".join(widths)
         given = [f"    .{name}({_literal(value)})" for name, value in self.parameters().items()]
         wires = [wire for port, names in self.connections().items() for wire in _connected(port, names, widths)]
         return _WRAPPER.format(
             kernel=self.kernel,
             top=self.get_verilog_top_module_name(),
-            buses=buses,
+            buses=":".join(widths),
             ports=",\n".join(ports),
             parameters=",\n".join(given),
             wires=",\n".join(wires),
@@ -160,6 +165,10 @@ class Beats:
     @property
     def folded(self) -> tuple[int, ...]:
         return (*self.shape[:-1], self.shape[-1] // self.elements, self.elements)
+
+    @property
+    def width(self) -> int:
+        return self.elements * int(self.datatype.bitwidth())
 
     @property
     def count(self) -> int:
@@ -202,10 +211,10 @@ class StreamNode(KernelNode):
 
     def get_instream_width(self, ind: int = 0) -> int:
         sources = self.sources()  # further inputs of the node are tables
-        return sources[ind].elements * sources[ind].datatype.bitwidth() if ind < len(sources) else 0
+        return sources[ind].width if ind < len(sources) else 0
 
     def get_outstream_width(self, ind: int = 0) -> int:
-        return self.sinks()[ind].elements * self.sinks()[ind].datatype.bitwidth()
+        return self.sinks()[ind].width
 
     def get_exp_cycles(self) -> int:
         return max(beats.count for beats in (*self.sources(), *self.sinks()))

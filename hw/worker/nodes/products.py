@@ -1,0 +1,134 @@
+"""Matrix-vector operators in LUTs, for the types and parts that FINN's RTL ones do not cover."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from finn.custom_op.fpgadataflow import matrixvectoractivation, vectorvectoractivation
+from finn.util.settings import get_settings
+from qonnx.core.datatype import BaseDataType
+
+from bitswath.hw.worker.nodes.base import KernelNode, Parameters
+
+__all__ = ["LutMVAU", "LutVVAU"]
+
+MEMSTREAM = "memstream/hdl/memstream_wrapper_template.v"
+
+
+class _Product(KernelNode):
+    """Weights come from FINN's memstream, beside the node's module and joined to its in1_V, as with MVAU_rtl:
+    ``<top>_memstream_wrapper.v`` and ``memblock.dat`` in the node's folder. Outputs are dot products, those of
+    two BIPOLAR tensors too (FINN's nodes count equal pairs instead)."""
+
+    @property
+    def length(self) -> int:
+        """Terms of a dot product."""
+        raise NotImplementedError
+
+    def check(self) -> None:
+        self.require(self.number("noActivation") == 1, "noActivation=1")
+        self.require(self.get_nodeattr("mem_mode") == "internal_decoupled", "mem_mode of internal_decoupled")
+        self.require(self.number("runtime_writeable_weights") == 0, "runtime_writeable_weights=0")
+        self.require(self.number("binaryXnorMode") == 0, "BIPOLAR types instead of binaryXnorMode")
+        self.require(self.get_nodeattr("ram_style") != "ultra", "a ram_style that has initial contents, not ultra")
+        types = [self.get_input_datatype(0), self.get_input_datatype(1)]
+        self.require_integers(*types, self.get_output_datatype())
+        self.require(all(kind.bitwidth() <= 16 for kind in types), "inputs and weights of at most 16 bits")
+
+    def connections(self) -> dict[str, list[str]]:
+        return {"s_axis": ["in0_V"], "w_axis": ["in1_V"], "m_axis": ["out0_V"]}
+
+    def stream_ports(self) -> dict[str, list[tuple[str, int]]]:
+        ports = super().stream_ports()
+        return ports | {"s_axis": [*ports["s_axis"], ("in1_V", self.get_instream_width_padded(1))]}
+
+    def type_parameters(self) -> dict[str, int]:
+        parameters = {"M_BITS": self.get_output_datatype().bitwidth()}
+        for name, kind in zip("AW", (self.get_input_datatype(0), self.get_input_datatype(1))):
+            bipolar = _is_bipolar(kind)
+            signed = kind.signed() and not bipolar
+            parameters |= {f"{name}_BITS": kind.bitwidth(), f"{name}_SIGNED": signed, f"{name}_BIPOLAR": bipolar}
+        return parameters
+
+    def generate_hdl(self, model: Any, fpgapart: str, clk: float) -> None:
+        super().generate_hdl(model, fpgapart, clk)
+        self.generate_params(model, self.get_nodeattr("code_gen_dir_ipgen"))
+        folder, top = Path(self.get_nodeattr("code_gen_dir_ipgen")), self.get_verilog_top_module_name()
+        values = {
+            "MODULE_NAME": top,
+            "SETS": 1,
+            "DEPTH": self.calc_wmem(),
+            "WIDTH": self.get_instream_width_padded(1),
+            "INIT_FILE": folder / "memblock.dat",
+            "RAM_STYLE": self.get_nodeattr("ram_style"),
+            "PUMPED_MEMORY": 0,
+        }
+        text = (Path(get_settings().finn_rtllib) / MEMSTREAM).read_text()
+        for name, value in values.items():
+            text = text.replace(f"${name}$", str(value))
+        (folder / f"{top}_memstream_wrapper.v").write_text(text)
+
+    def instantiate_ip(self, cmd: list[str]) -> None:
+        name = self.onnx_node.name
+        cmd += [f"add_files -norecurse {path}" for path in self.get_rtl_file_list(abspath=True)]
+        cmd.append(f"create_bd_cell -type hier -reference {self.get_nodeattr('gen_top_module')} /{name}/{name}")
+
+    def execute_node(self, context: dict[str, Any], graph: Any) -> None:
+        super().execute_node(context, graph)
+        if _is_bipolar(self.get_input_datatype(0)) and _is_bipolar(self.get_input_datatype(1)):
+            output = self.onnx_node.output[0]
+            context[output] = 2 * context[output] - self.length  # from the count of equal pairs
+
+    def lut_estimation(self, fpgapart: str) -> int:
+        a, w = (self.get_input_datatype(i).bitwidth() for i in (0, 1))
+        products = self.number("PE") * self.number("SIMD")
+        return int(products * (2 * a * w + 2) + self.number("PE") * self.get_output_datatype().bitwidth())
+
+    def dsp_estimation(self, fpgapart: str) -> int:
+        return 0
+
+
+class LutMVAU(_Product, matrixvectoractivation.MVAU):
+    """FINN's MVAU without activation."""
+
+    kernel = "lut_mvu"
+    code_generation_ipi = matrixvectoractivation.MVAU.code_generation_ipi
+
+    @property
+    def length(self) -> int:
+        return self.number("MW")
+
+    def check(self) -> None:
+        super().check()
+        self.require(self.number("TH") == 1 and self.number("pumpedMemory") == 0, "TH=1, pumpedMemory=0")
+        self.calc_wmem()
+
+    def parameters(self) -> Parameters:
+        return {name: self.number(name) for name in ("MW", "MH", "PE", "SIMD")} | self.type_parameters()
+
+
+class LutVVAU(_Product, vectorvectoractivation.VVAU):
+    """FINN's VVAU (depthwise) without activation; FINN's own RTL one needs a Versal part."""
+
+    kernel = "lut_vvu"
+    code_generation_ipi = vectorvectoractivation.VVAU.code_generation_ipi
+
+    @property
+    def length(self) -> int:
+        height, width = self.numbers("Kernel")
+        return int(height * width)
+
+    def check(self) -> None:
+        super().check()
+        channels, pe, simd = (self.number(name) for name in ("Channels", "PE", "SIMD"))
+        self.require(pe > 0 and channels % pe == 0, f"PE that divides {channels} channels, not {pe}")
+        self.require(simd > 0 and self.length % simd == 0, f"SIMD that divides a window of {self.length}, not {simd}")
+
+    def parameters(self) -> Parameters:
+        folding = {name: self.number(name) for name in ("PE", "SIMD")}
+        return {"WINDOW": self.length} | folding | self.type_parameters()
+
+
+def _is_bipolar(kind: BaseDataType) -> bool:
+    return bool(kind.name == "BIPOLAR")
