@@ -113,11 +113,11 @@ def map_modules(
 def script(sources: Sequence[str], modules: Sequence[str], family: str, top: str) -> str:
     """Yosys' commands."""
     options = f"-family {family} -flatten -noiopad -noclkbuf -top {top}{' -uram' if family == 'xcup' else ''}"
-    kept = [f"setattr -mod -set keep_hierarchy 1 {module}" for module in modules if module != top]
+    kept = [f"setattr -mod -set keep_hierarchy 1 {module}${top}.*" for module in modules if module != top]
     return "\n".join(
         [
             f"read_slang --top {top} -D SYNTHESIS --single-unit -j 1 --allow-use-before-declare --ignore-assertions "
-            f"{' '.join(sources)} {PRIMITIVES.name}",
+            f"--keep-hierarchy {' '.join(sources)} {PRIMITIVES.name}",
             f"read_verilog -lib -overwrite {PRIMITIVES.name}",
             f"hierarchy -top {top}",
             *kept,
@@ -138,7 +138,7 @@ def script(sources: Sequence[str], modules: Sequence[str], family: str, top: str
 
 
 def _cells(stat: Mapping[str, Any], modules: Sequence[str]) -> dict[str, Cells]:
-    found = {name.lstrip("\\"): entry for name, entry in stat["modules"].items()}
+    found = {name.lstrip("\\").partition("$")[0]: entry for name, entry in stat["modules"].items()}
     return {module: Cells(_by_type(found, module)) for module in modules}
 
 
