@@ -111,9 +111,9 @@ class RtlBackend:
         self._timeout_s = timeout_s
         variant = Variant(trace=_trace_format(trace), threads=threads)
         model = compiled(self.design, folder / RTL, variant, timeout_s=build_timeout_s)
-        options = {"trace": str(Path(trace).absolute())} if trace else {}
         log = model.with_name(f"run-{os.getpid()}-{secrets.token_hex(4)}.log")
-        self._simulator = Simulator(model, self.design, folder / RTL, pacing(self.design, stall, seed), log, options)
+        ends = pacing(self.design, stall, seed)
+        self._simulator = Simulator(model, self.design, folder / RTL, ends, log, trace=Path(trace) if trace else None)
         self._lock = threading.Lock()
         self._outstanding: deque[Ticket] = deque()
         self._answers: dict[int, list[Frame]] = {}
