@@ -207,7 +207,7 @@ def load_design(folder: Path, network: str | None = None) -> Design:
     """The design of a build folder. Raises `BundleError` if a file is missing, damaged, or of another network."""
     path = folder / DESIGN
     try:
-        design = parse_json(Design, path.read_bytes(), BundleError)
+        design = _parsed(path)
         for file in design.files:
             if sha256_of(folder / RTL / file.path) != file.sha256:
                 raise BundleError(f"{folder / RTL / file.path}: its SHA-256 differs from the design's; build again")
@@ -216,6 +216,14 @@ def load_design(folder: Path, network: str | None = None) -> Design:
     if network is not None and design.network != network:
         raise BundleError(f"{path}: was built from another network than this bundle's; build again")
     return design
+
+
+def _parsed(path: Path) -> Design:
+    content = path.read_bytes()
+    try:
+        return parse_json(Design, content, BundleError)
+    except BundleError as error:
+        raise BundleError(f"{path}: {error}; build again") from None
 
 
 def pacing(design: Design, stall: float = 0.0, seed: int = 0) -> Pacing:
