@@ -76,7 +76,11 @@ def evaluate(plan: Plan, board: Board, foldings: Mapping[str, Folding]) -> Fit:
             raise BuildError(f"folding: {name} has no {extra[0]!r}, but {', '.join(choices) or 'nothing to choose'}")
         complete[name] = given
     for source, wire, sink in edges(plan):
-        if isinstance(source, Window) and source.depthwise and complete[source.name]["SIMD"] != complete[sink.name]["PE"]:
+        if (
+            isinstance(source, Window)
+            and source.depthwise
+            and complete[source.name]["SIMD"] != complete[sink.name]["PE"]
+        ):
             raise BuildError(f"folding: {source.name} needs the SIMD that {sink.name} has as PE ({wire.name})")
     return _fit(plan, board, complete)
 

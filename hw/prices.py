@@ -67,5 +67,3 @@ def _products(unit: MatVec | Depthwise, folding: Folding, board: Board) -> Resou
     depth = unit.weights.size // (folding["PE"] * folding["SIMD"])
     width = folding["PE"] * folding["SIMD"] * numbers.bits
     return cost(unit.operator(folding), **widths) + cost("memstream", depth=depth, width=width)
-
-

@@ -111,9 +111,9 @@ class RtlBackend:
         self._timeout_s = timeout_s
         variant = Variant(trace=_trace_format(trace), threads=threads)
         model = compiled(self.design, folder / RTL, variant, timeout_s=build_timeout_s)
-        options = {"trace": str(Path(trace).absolute())} if trace else {}
         log = model.with_name(f"run-{os.getpid()}-{secrets.token_hex(4)}.log")
-        self._simulator = Simulator(model, self.design, folder / RTL, pacing(self.design, stall, seed), log, options)
+        ends = pacing(self.design, stall, seed)
+        self._simulator = Simulator(model, self.design, folder / RTL, ends, log, trace=Path(trace) if trace else None)
         self._lock = threading.Lock()
         self._outstanding: deque[Ticket] = deque()
         self._answers: dict[int, list[Frame]] = {}
@@ -207,7 +207,7 @@ def load_design(folder: Path, network: str | None = None) -> Design:
     """The design of a build folder. Raises `BundleError` if a file is missing, damaged, or of another network."""
     path = folder / DESIGN
     try:
-        design = parse_json(Design, path.read_bytes(), BundleError)
+        design = _parsed(path)
         for file in design.files:
             if sha256_of(folder / RTL / file.path) != file.sha256:
                 raise BundleError(f"{folder / RTL / file.path}: its SHA-256 differs from the design's; build again")
@@ -216,6 +216,14 @@ def load_design(folder: Path, network: str | None = None) -> Design:
     if network is not None and design.network != network:
         raise BundleError(f"{path}: was built from another network than this bundle's; build again")
     return design
+
+
+def _parsed(path: Path) -> Design:
+    content = path.read_bytes()
+    try:
+        return parse_json(Design, content, BundleError)
+    except BundleError as error:
+        raise BundleError(f"{path}: {error}; build again") from None
 
 
 def pacing(design: Design, stall: float = 0.0, seed: int = 0) -> Pacing:

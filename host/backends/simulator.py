@@ -14,7 +14,7 @@ import subprocess
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -81,6 +81,7 @@ class Counts:
 class Simulator:
     """A running simulation of `design`; `model` as `compiled` gives it, `rtl` the folder with its memory files.
 
+    `trace`: the waveform, in models that write one; `plus`: plusargs for the design's own code.
     The process is ended by `close`, and on its own once its pipe closes.
     """
 
@@ -91,7 +92,9 @@ class Simulator:
         rtl: Path,
         pacing: Pacing,
         log: Path,
-        options: Mapping[str, str] | None = None,
+        *,
+        trace: Path | None = None,
+        plus: Sequence[str] = (),
     ) -> None:
         self.design = design
         self.log = log
@@ -104,7 +107,7 @@ class Simulator:
         with log.open("wb") as output:
             try:
                 self._process = subprocess.Popen(
-                    [str(model.absolute()), *_arguments(design, pacing), *_listed(options)],
+                    [str(model.absolute()), *_arguments(design, pacing, trace), *(f"+{one}" for one in plus)],
                     cwd=rtl,
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
@@ -246,23 +249,19 @@ def _pipes(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:
     return process.stdin, process.stdout
 
 
-def _arguments(design: Design, pacing: Pacing) -> list[str]:
-    return _listed(
-        {
-            "in_words": design.input.words,
-            "out_words": design.output.words,
-            "stall": pacing.stall,
-            "seed": pacing.seed,
-            "interval": pacing.interval,
-            "dead": pacing.dead_cycles,
-            "limit": pacing.frame_cycles,
-            "capacities": ",".join(map(str, pacing.capacities)),
-        }
-    )
-
-
-def _listed(options: Mapping[str, object] | None) -> list[str]:
-    return [f"{name}={value}" for name, value in (options or {}).items()]
+def _arguments(design: Design, pacing: Pacing, trace: Path | None) -> list[str]:
+    options = {
+        "in_words": design.input.words,
+        "out_words": design.output.words,
+        "stall": pacing.stall,
+        "seed": pacing.seed,
+        "interval": pacing.interval,
+        "dead": pacing.dead_cycles,
+        "limit": pacing.frame_cycles,
+        "capacities": ",".join(map(str, pacing.capacities)),
+        "trace": trace.absolute() if trace else "",
+    }
+    return [f"{name}={value}" for name, value in options.items()]
 
 
 def _exactly(pipe: IO[bytes], count: int) -> bytes:

@@ -36,7 +36,7 @@ LOG = "build.log"
 
 _WARNINGS = ("-Wno-fatal", "-Wno-lint", "-Wno-style", "-Wno-TIMESCALEMOD", "-Wno-UNOPTFLAT", "-Wno-MULTIDRIVEN")
 _CFLAGS = "-std=c++17 -march=native"
-_MAKEFLAGS = ("CFG_CXXFLAGS_PCH_I=-include", "OPT_FAST=-O3", "OPT_SLOW=-O0", "OPT_GLOBAL=-O2")
+_MAKEFLAGS = ("CFG_CXXFLAGS_PCH_I=-include", "OPT_FAST=-O3", "OPT_SLOW=-O0", "OPT_GLOBAL=-O1")
 
 
 @dataclass(frozen=True)
@@ -214,9 +214,7 @@ def _run(command: list[str], folder: Path, environment: Mapping[str, str], log: 
         try:
             code = process.wait(timeout_s)
         except subprocess.TimeoutExpired:
-            raise BackendTimeoutError(
-                f"compiling the simulator took longer than {timeout_s:.0f} s; see {log}"
-            ) from None
+            raise BackendTimeoutError(f"compiling the simulator took longer than {timeout_s:g} s; see {log}") from None
         finally:
             if process.poll() is None:
                 with contextlib.suppress(ProcessLookupError):

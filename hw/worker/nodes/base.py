@@ -32,7 +32,7 @@ def kernel_sources(kernel: str) -> list[Path]:
     found = {RTL / f"{kernel}.sv"}
     while True:
         text = "\n".join(path.read_text() for path in found)
-        more = {path for path in RTL.glob("*.sv") if re.search(rf"^\s*{path.stem} #?\(", text, re.MULTILINE)}
+        more = {path for path in RTL.glob("*.sv") if re.search(rf"^\s*{path.stem} (#\(|\w+ \()", text, re.MULTILINE)}
         if more <= found:
             return sorted(found)
         found |= more
@@ -79,13 +79,17 @@ class KernelNode(RTLBackend):
     def numbers(self, attribute: str) -> list[int]:
         return [int(value) for value in self.get_nodeattr(attribute)]
 
+    def datatype(self, attribute: str) -> BaseDataType:
+        return DataType[self.get_nodeattr(attribute)]
+
     def require(self, condition: bool, expected: str) -> None:
         if not condition:
             raise BuildError(f"node {self.onnx_node.name!r} ({self.onnx_node.op_type}): expected {expected}")
 
     def require_integers(self, *types: BaseDataType) -> None:
         for kind in types:
-            self.require(kind.is_integer() and not kind.is_fixed_point(), f"integers, not {kind.name}")
+            whole = kind.is_integer() and not kind.is_fixed_point() and kind.name not in ("BIPOLAR", "TERNARY")
+            self.require(whole, f"INT or UINT, not {kind.name}")
 
     def execute_node(self, context: dict[str, Any], graph: Any) -> None:
         if self.get_nodeattr("exec_mode") == "rtlsim":
@@ -222,9 +226,6 @@ class StreamNode(KernelNode):
     def infer_node_datatype(self, model: Any) -> None:
         for name, beats in zip(self.onnx_node.output, self.sinks()):
             model.set_tensor_datatype(name, beats.datatype)
-
-    def datatype(self, attribute: str) -> BaseDataType:
-        return DataType[self.get_nodeattr(attribute)]
 
 
 _WRAPPER = """\

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from finn.custom_op.fpgadataflow import globalaccpool, pool
+from qonnx.core.datatype import BaseDataType
 
 from bitswath.hw.worker.nodes.base import KernelNode, Parameters
 
@@ -28,7 +30,8 @@ class Pool(KernelNode, pool.Pool):
         self.require(len(self.numbers("KernelSize")) == 2, "KernelSize of two numbers")
         channels, pe = self.number("Channels"), self.number("PE")
         self.require(pe > 0 and channels % pe == 0, f"PE that divides {channels} channels, not {pe}")
-        self.require_integers(self.get_input_datatype(), self.get_output_datatype())
+        if function != "MaxPool" or self.get_input_datatype().name != "BIPOLAR":  # as codes, +1 is the larger too
+            self.require_integers(self.get_input_datatype(), self.get_output_datatype())
 
     def shift(self) -> int:
         """Bits by which sums are shifted, as FINN's functional model counts them."""
@@ -43,7 +46,7 @@ class Pool(KernelNode, pool.Pool):
             "PE": self.number("PE"),
             "WINDOW": self.window,
             "BITS": kind.bitwidth(),
-            "SIGNED": int(kind.signed()),
+            "SIGNED": int(kind.signed() and kind.name != "BIPOLAR"),
         }
         if self.kernel == "max_pool":
             return common
@@ -55,15 +58,24 @@ class Pool(KernelNode, pool.Pool):
 
 
 class GlobalAccPool(KernelNode, globalaccpool.GlobalAccPool):
-    """FINN's GlobalAccPool: the sum of each channel over all pixels."""
+    """FINN's GlobalAccPool: the sum of each channel over all pixels.
+
+    Further attribute: outputDataType, by default what holds every sum of the input type.
+    """
 
     kernel = "sum_pool"
+
+    def get_nodeattr_types(self) -> dict[str, Any]:
+        return {"outputDataType": ("s", False, ""), **super().get_nodeattr_types()}
+
+    def get_output_datatype(self, ind: int = 0) -> BaseDataType:
+        return self.datatype("outputDataType") if self.get_nodeattr("outputDataType") else super().get_output_datatype()
 
     def check(self) -> None:
         channels, pe = self.number("NumChannels"), self.number("PE")
         self.require(pe > 0 and channels % pe == 0, f"PE that divides {channels} channels, not {pe}")
         self.require(len(self.numbers("numInputVectors")) == 3, "numInputVectors of (1, height, width)")
-        self.require_integers(self.get_input_datatype())
+        self.require_integers(self.get_input_datatype(), self.get_output_datatype())
 
     def parameters(self) -> Parameters:
         kind, pe = self.get_input_datatype(), self.number("PE")

@@ -33,7 +33,7 @@ class _Product(KernelNode):
         self.require(self.number("binaryXnorMode") == 0, "BIPOLAR types instead of binaryXnorMode")
         self.require(self.get_nodeattr("ram_style") != "ultra", "a ram_style that has initial contents, not ultra")
         types = [self.get_input_datatype(0), self.get_input_datatype(1)]
-        self.require_integers(*types, self.get_output_datatype())
+        self.require_integers(*(kind for kind in types if not _is_bipolar(kind)), self.get_output_datatype())
         self.require(all(kind.bitwidth() <= 16 for kind in types), "inputs and weights of at most 16 bits")
 
     def connections(self) -> dict[str, list[str]]:

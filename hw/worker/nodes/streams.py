@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from finn.custom_op.fpgadataflow import concat, duplicatestreams, labelselect
-from qonnx.core.datatype import DataType
+from qonnx.core.datatype import BaseDataType, DataType
 
 from bitswath.hw.worker.nodes.base import Beats, KernelNode, Literal, Parameters, StreamNode
 
@@ -40,9 +40,18 @@ class DuplicateStreams(KernelNode, duplicatestreams.DuplicateStreams):
 
 
 class StreamingConcat(KernelNode, concat.StreamingConcat):
-    """FINN's StreamingConcat: channels of several streams behind each other, pixel by pixel."""
+    """FINN's StreamingConcat: channels of several streams behind each other, pixel by pixel.
+
+    Further attribute: outputDataType, by default what holds every input's.
+    """
 
     kernel = "concat_streams"
+
+    def get_nodeattr_types(self) -> dict[str, Any]:
+        return {"outputDataType": ("s", False, ""), **super().get_nodeattr_types()}
+
+    def get_output_datatype(self, ind: int = 0) -> BaseDataType:
+        return self.datatype("outputDataType") if self.get_nodeattr("outputDataType") else super().get_output_datatype()
 
     def check(self) -> None:
         simd, channels = self.number("SIMD"), self.numbers("ChannelsPerStream")
@@ -50,6 +59,10 @@ class StreamingConcat(KernelNode, concat.StreamingConcat):
         self.require(divides, f"SIMD that divides {channels} channels, not {simd}")
         inputs, types = len(self.onnx_node.input), self.get_nodeattr("inputDataTypes")
         self.require(inputs == len(channels) == len(types), f"ChannelsPerStream and inputDataTypes of {inputs} inputs")
+        output = self.get_output_datatype()
+        self.require_integers(*(self.get_input_datatype(i) for i in range(inputs)), output)
+        bits = max(self.get_input_datatype(i).bitwidth() for i in range(inputs))
+        self.require(output.bitwidth() >= bits, f"outputDataType of at least {bits} bits, not {output.name}")
 
     def connections(self) -> dict[str, list[str]]:
         return {"s_axis": [f"in{i}_V" for i in range(self.get_n_inputs())], "m_axis": ["out0_V"]}
