@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bitswath.backends.base import Backend
-from bitswath.bundle import Bundle, load_bundle
+from bitswath.bundle import NETWORK, Bundle, load_bundle
 from bitswath.errors import BackendError, InputError
 from bitswath.network import ArgMax
 from bitswath.packing import pack, pack_folded, unpack
@@ -214,10 +214,12 @@ def open(  # the name under which users find it: bs.open
     timeout_s: float | None = _DEFAULT_TIMEOUT_S,
     **options: Any,
 ) -> Accelerator:
-    """A bundle, or the folder of one, on a backend: "emulator", or "auto" for the best there is.
+    """A bundle, or the folder of one, on a backend: "emulator", "rtl", or "auto" for the best there is.
 
     `chunk`: most patches at the device in one piece; `timeout_s`: longest wait for one piece, None for
-    ever; `options`: the backend's own (emulator: `threads`). Raises `BundleError`, `BackendError`.
+    ever; `options`: the backend's own. Emulator: `threads`. RTL: `board`, whose build is simulated (needless
+    if there is one build), `stall`, `seed`, `threads`, `trace`, as `RtlBackend` takes them.
+    Raises `BundleError`, `BackendError`.
     """
     if chunk is not None and chunk < 1:
         raise InputError(f"expected a chunk of at least 1 patch, got {chunk}")
@@ -227,7 +229,7 @@ def open(  # the name under which users find it: bs.open
     if make is None:
         raise BackendError(f"expected a backend of auto, {', '.join(BACKENDS)}, got {backend!r}")
     bundle = path if isinstance(path, Bundle) else load_bundle(path)
-    return Accelerator(bundle, make(bundle, options), chunk=chunk, timeout_s=timeout_s)
+    return Accelerator(bundle, make(bundle, dict(options)), chunk=chunk, timeout_s=timeout_s)
 
 
 def _emulator(bundle: Bundle, options: dict[str, Any]) -> Backend:
@@ -238,7 +240,13 @@ def _emulator(bundle: Bundle, options: dict[str, Any]) -> Backend:
 
 
 def _rtl(bundle: Bundle, options: dict[str, Any]) -> Backend:
-    raise BackendError(f"{bundle.path}: this version has no backend 'rtl', which simulates built RTL; use 'emulator'")
+    known = ("board", "stall", "seed", "threads", "trace", "frames_in_flight", "build_timeout_s")
+    _check_options("rtl", options, known)
+    from bitswath.backends.rtl import RtlBackend, build_folder
+
+    folder = build_folder(bundle.path, options.pop("board", None))
+    digest = bundle.manifest.files[NETWORK].sha256
+    return RtlBackend(folder, output_shape=bundle.network.output.shape, network=digest, **options)
 
 
 def _pynq(bundle: Bundle, options: dict[str, Any]) -> Backend:

@@ -24,7 +24,7 @@ from bitswath.errors import BundleError, InputError, VerificationError
 from bitswath.network import INPUT, Head
 from bitswath.packing import pack
 
-__all__ = ["Comparison", "Difference", "Verification", "verify_bundle"]
+__all__ = ["Comparison", "Difference", "Verification", "compare", "verify_bundle"]
 
 Tensors = dict[str, NDArray[np.int64]]
 
@@ -102,7 +102,7 @@ def verify_bundle(bundle: Bundle, codes: NDArray[np.uint8], batch: int = 16) -> 
             pairs.insert(0, ("Keras", _keras_tensors(keras_model, lowered, part), "QONNX", qonnx))
         pairs.append(("network", network, "emulator", _emulator_output(bundle, part)))
         for left, expected, right, actual in pairs:
-            found = _compare(left, expected, right, actual, start)
+            found = compare(left, expected, right, actual, start)
             totals[left, right] = _merged(totals.get((left, right)), found)
     result.comparisons.extend(totals.values())
     result.comparisons.append(_compare_heads(lowered.network.head, bundle.network.head))
@@ -180,7 +180,8 @@ def _keras_tensors(model: Any, lowered: Any, codes: NDArray[np.uint8]) -> Tensor
     return tensors
 
 
-def _compare(left: str, expected: Tensors, right: str, actual: Tensors, start: int) -> Comparison:
+def compare(left: str, expected: Tensors, right: str, actual: Tensors, start: int) -> Comparison:
+    """Tensors, int64 (N, ...) by name, of one side against another; `start`: number of the first frame."""
     shared = [name for name in expected if name in actual]
     first: Difference | None = None
     differing = 0

@@ -30,6 +30,7 @@ __all__ = ["command"]
 @click.option("--split", help="Which split, where the folder or zip holds train, val and test.")
 @click.option("--skip-bad", is_flag=True, help="Go on after images that cannot be used, and list them.")
 @click.option("--backend", default="auto", show_default=True, help="emulator, rtl, pynq or auto.")
+@click.option("--board", help="Which board's build, for a backend of hardware; needless if there is one.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path, dir_okay=False), help="Write the figures as JSON.")
 @click.option("--predictions", type=click.Path(path_type=Path, dir_okay=False), help="Write a CSV of every patch.")
 @click.option("--confusion", type=click.Path(path_type=Path, dir_okay=False), help="Write the matrix as PNG, SVG, PDF.")
@@ -40,6 +41,7 @@ def command(
     split: str | None,
     skip_bad: bool,
     backend: str,
+    board: str | None,
     json_path: Path | None,
     predictions: Path | None,
     confusion: Path | None,
@@ -52,7 +54,8 @@ def command(
     if record and split and record != split:
         raise InputError(f"--record: expected {split!r}, the split that is measured, got {record!r}")
     loaded = load_bundle(bundle)
-    with open_accelerator(loaded, backend) as accelerator, _progress() as progress:
+    options = {} if board is None else {"board": board}
+    with open_accelerator(loaded, backend, **options) as accelerator, _progress() as progress:
         task = progress.add_task("classify", total=None)
         done = classify_path(
             accelerator,

@@ -12,21 +12,24 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from bitswath.backends.rtl import build_folder
 from bitswath.bundle import Bundle, load_bundle
 from bitswath.console import say
-from bitswath.errors import BackendError, DatasetError, VerificationError
+from bitswath.errors import DatasetError, VerificationError
 from bitswath.images import open_images
 from bitswath.models.verify import Verification, verify_bundle
+from bitswath.models.verify_rtl import verify_rtl
 
 __all__ = ["command"]
 
+_FRAMES = {"emulator": 16, "rtl": 4}
 SPLITS = ("train", "val", "test")
 
 
 @click.command("verify")
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.option("--to", "target", type=click.Choice(["emulator", "rtl"]), default="emulator", show_default=True)
-@click.option("--frames", default=16, show_default=True, type=click.IntRange(1), help="Random frames, and real ones.")
+@click.option("--frames", type=click.IntRange(1), help="Random frames, and real ones. [default: 16, rtl: 4]")
 @click.option("--images", type=click.Path(path_type=Path), help="Real patches; else the data set it was trained on.")
 @click.option(
     "--split",
@@ -36,20 +39,36 @@ SPLITS = ("train", "val", "test")
     help="Which split of the real patches.",
 )
 @click.option("--data", type=click.Path(path_type=Path), help="Where data sets are; else BITSWATH_DATA.")
-@click.option("--seed", default=0, show_default=True, help="Of the random frames.")
+@click.option("--seed", default=0, show_default=True, help="Of the random frames and pauses.")
+@click.option("--board", help="Which board's build is simulated; needless if there is one.")
+@click.option("--stall", default=0.0, show_default=True, type=click.FloatRange(0, 0.95), help="Share of pauses in RTL.")
 def command(
-    bundle: Path, target: str, frames: int, images: Path | None, split: str, data: Path | None, seed: int
+    bundle: Path,
+    target: str,
+    frames: int | None,
+    images: Path | None,
+    split: str,
+    data: Path | None,
+    seed: int,
+    board: str | None,
+    stall: float,
 ) -> None:
     """Prove that all forms of BUNDLE compute the same integers, on random and on real patches.
 
-    The last line is the verdict; the exit code is 0 only if everything is equal.
+    With --to rtl the built hardware, simulated cycle by cycle, is one of them; on a difference the first stream
+    that carries another integer is named. The last line is the verdict; the exit code is 0 only if everything is
+    equal.
     """
-    if target == "rtl":
-        raise BackendError("this version has no RTL simulation to verify against; use --to emulator")
     loaded = load_bundle(bundle)
-    codes, notes = _codes(loaded, frames, images, split, data, seed)
+    if target == "rtl":
+        build_folder(loaded.path, board)
+    codes, notes = _codes(loaded, frames or _FRAMES[target], images, split, data, seed)
     try:
         result = verify_bundle(loaded, codes)
+        if target == "rtl":
+            compared, note = verify_rtl(loaded, codes, board=board, stall=stall, seed=seed)
+            result.comparisons.append(compared)
+            notes.append(note)
     except VerificationError as error:
         say(f"DIFFERENT: {loaded.name}, {error}")
         sys.exit(1)

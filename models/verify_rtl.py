@@ -1,0 +1,70 @@
+"""Proof that a bundle's built hardware computes the emulator's integers, in simulation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitswath.backends.emulator import run
+from bitswath.backends.rtl import RtlBackend, build_folder
+from bitswath.bundle import NETWORK, Bundle
+from bitswath.errors import InputError, VerificationError
+from bitswath.models.verify import Comparison, Difference, compare
+from bitswath.network import INPUT
+from bitswath.packing import pack
+
+__all__ = ["verify_rtl"]
+
+
+def verify_rtl(
+    bundle: Bundle, codes: NDArray[np.uint8], *, board: str | None = None, stall: float = 0.0, seed: int = 0
+) -> tuple[Comparison, str]:
+    """Every output integer of the build for `board` against the emulator's, and a line on how it was run.
+
+    `codes`: uint8 (N, H, W, C); all frames are in flight at once, one behind the other. `stall`: share of cycles
+    in which both ends pause at random, from `seed`. On a difference the comparison's `first` is of the first
+    stream whose integers differ, in the first frame that does.
+    Raises `BackendError`, `BackendTimeoutError`, `BundleError`, `InputError`.
+    """
+    if len(codes) == 0:
+        raise InputError("expected at least one frame to verify on, got none")
+    folder = build_folder(bundle.path, board)
+    frames = pack(codes, bundle.codec.bits)
+    digest = bundle.manifest.files[NETWORK].sha256
+    shape = bundle.network.output.shape
+    with RtlBackend(
+        folder, output_shape=shape, network=digest, stall=stall, seed=seed, frames_in_flight=len(codes)
+    ) as backend:
+        actual = backend.collect(backend.submit(frames)).astype(np.int64)
+        measured = backend.statistics()
+    name = bundle.network.stages[-1].name
+    expected = run(bundle.network, codes).astype(np.int64)
+    found = compare("emulator", {name: expected}, "RTL", {name: actual}, 0)
+    if found.first is not None:
+        frame = found.first.index[0]
+        first = _first_stream(bundle, folder, codes[: frame + 1], stall, seed) or found.first
+        found = Comparison(found.left, found.right, found.tensors, found.values, found.differing, first)
+    interval = f", one in {measured.interval:.0f} cycles" if measured.interval else ""
+    paused = f", both ends pausing {stall:.0%} of the cycles (seed {seed})" if stall else ""
+    return found, f"RTL for {backend.design.board}: {len(codes)} frames in {measured.cycles} cycles{interval}{paused}"
+
+
+def _first_stream(bundle: Bundle, folder: Path, codes: NDArray[np.uint8], stall: float, seed: int) -> Difference | None:
+    """The first stream whose integers differ in the last of these frames, or None if only the output does."""
+    from bitswath.backends.taps import last_frame_streams
+
+    frame = len(codes) - 1
+    tensors = {INPUT: codes[-1:], **run(bundle.network, codes[-1:], taps=True)}
+    streams = last_frame_streams(folder, pack(codes, bundle.codec.bits), stall=stall, seed=seed)
+    for stream, actual in streams:
+        expected = tensors.get(stream.tensor or "")
+        if expected is None or expected.size != (stream.beats or 0) * stream.elements:
+            raise VerificationError(f"stream {stream.name}: does not fit tensor {stream.tensor!r} of the network")
+        flat = expected.reshape(-1).astype(np.int64)
+        wrong = np.flatnonzero(flat[: len(actual)] != actual)
+        if len(wrong):
+            index = tuple(int(i) for i in np.unravel_index(wrong[0], expected.shape[1:]))
+            return Difference(f"stream {stream.name}", (frame, *index), int(flat[wrong[0]]), int(actual[wrong[0]]))
+    return None
