@@ -22,7 +22,6 @@ __all__ = ["collect"]
 
 _AXI_LITE = ("AWVALID", "AWADDR", "WVALID", "WDATA", "WSTRB", "BREADY", "ARVALID", "ARADDR", "RREADY")
 _PROTECTION = ("AWPROT", "ARPROT")
-_MEMORY_SOURCES = ("memstream/hdl/memstream.sv", "memstream/hdl/memstream_axi.sv", "axi/hdl/axilite.sv")
 
 
 def collect(
@@ -104,7 +103,7 @@ class _Collector:
         wrapper = generated / f"{module}_memstream_wrapper.v"
         name = f"{node.name}_weights"
         sources = [self._source(wrapper, node.name, _with_finn_ports)]
-        sources += [self._source(self.rtllib / path, node.name) for path in _MEMORY_SOURCES]
+        sources += [self._source(Path(path), node.name) for path in op.get_weight_files() if Path(path) != wrapper]
         numbers = DataType[op.get_nodeattr("weightDataType")]
         padded = op.get_instream_width_padded(1)
         elements = op.get_instream_width(1) // numbers.bitwidth()
