@@ -107,8 +107,9 @@ ONE_STEP = (
     {"MW": 9, "MH": 2, "PE": 2, "SIMD": 9},
     {"MW": 4, "MH": 3, "PE": 1, "SIMD": 4},
     {"MW": 8, "MH": 2, "PE": 2, "SIMD": 8, "VERSION": 3},
+    {"MW": 6, "MH": 2, "PE": 2, "SIMD": 6, "VERSION": 3, "WEIGHT_WIDTH": 8, "ACTIVATION_WIDTH": 8, "ACCU_WIDTH": 20},
 )
-"""SIMD == MW: every cycle gives a result. The last takes the soft core on DSP58."""
+"""SIMD == MW: every cycle gives a result. The last two are DSP58's soft core and its INT8 core."""
 
 MODELLED = (
     {"MW": 12, "MH": 4, "PE": 2, "SIMD": 3},
