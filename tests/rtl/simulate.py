@@ -87,14 +87,15 @@ def simulate(
     scenarios: Sequence[Scenario] = SCENARIOS,
     files: Mapping[str, str] | None = None,
     defines: Sequence[str] = (),
+    rtl: Sequence[Path] | None = None,
 ) -> list[Run]:
     """Streams the same beats through a kernel in each scenario.
 
     `sources`: lanes of beats for each port; `sinks`: how many beats each lane gives; `limit`: cycles
     after which a scenario has failed; `files`: memory images that parameters name; `defines`: of the
-    preprocessor. Scenarios that are cut are not returned.
+    preprocessor; `rtl`: the sources, if the kernel is not in hw/rtl. Scenarios that are cut are not returned.
     """
-    model = compiled(kernel, parameters, defines)
+    model = compiled(kernel, parameters, defines, rtl)
     paces = [
         {"pace_in": s.pace_in, "pace_out": s.pace_out, "cut": s.cut, "seed": seed + i, "limit": limit}
         for i, s in enumerate(scenarios)
@@ -126,9 +127,11 @@ def simulate(
     return [run for run in runs if not run.scenario.cut]
 
 
-def compiled(kernel: str, parameters: Parameters, defines: Sequence[str] = ()) -> Path:
+def compiled(
+    kernel: str, parameters: Parameters, defines: Sequence[str] = (), rtl: Sequence[Path] | None = None
+) -> Path:
     """The simulator of a kernel, from the cache or compiled now."""
-    files = sources(kernel)
+    files = sources(kernel) if rtl is None else list(rtl)
     model = CACHE / f"{kernel}-{digest(*files, *defines, json.dumps(dict(parameters), default=int))}"
     runtime = CACHE / f"runtime-{digest()}"
     if not model.exists():
@@ -141,7 +144,7 @@ def compiled(kernel: str, parameters: Parameters, defines: Sequence[str] = ()) -
                 hdl_toplevel=kernel,
                 defines=dict.fromkeys(defines, 1),
                 parameters={name: literal(value) for name, value in parameters.items()},
-                build_args=list(ARGUMENTS),
+                build_args=[*ARGUMENTS, *(() if rtl is None else ("-Wno-fatal",))],
                 build_dir=folder,
             )
             keep_runtime(Path(folder), runtime)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from qonnx.core.datatype import BaseDataType, DataType
 
 from bitswath.errors import BuildError
 
-__all__ = ["Beats", "KernelNode", "Literal", "StreamNode", "kernel_sources"]
+__all__ = ["Beats", "KernelNode", "Literal", "StreamNode", "kernel_sources", "word"]
 
 RTL = Path(__file__).parents[2] / "rtl"
 
@@ -36,6 +36,12 @@ def kernel_sources(kernel: str) -> list[Path]:
         if more <= found:
             return sorted(found)
         found |= more
+
+
+def word(values: Iterable[int], bits: int) -> int:
+    """Integers side by side, two's complement, the first in the low bits."""
+    mask = (1 << bits) - 1
+    return sum((int(value) & mask) << (i * bits) for i, value in enumerate(values))
 
 
 class KernelNode(RTLBackend):

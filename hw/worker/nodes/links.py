@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from qonnx.core.datatype import DataType
 
-from bitswath.hw.worker.nodes.base import Beats, Parameters, StreamNode
+from bitswath.hw.worker.nodes.base import Beats, Parameters, StreamNode, word
 
 __all__ = ["DensePack", "DenseUnpack"]
 
@@ -64,7 +64,7 @@ class DenseUnpack(_Link):
     kernel = "dense_unpack"
 
     def get_nodeattr_types(self) -> dict[str, Any]:
-        return {"SIMD": ("i", True, 1)} | super().get_nodeattr_types()
+        return {"SIMD": ("i", False, 1)} | super().get_nodeattr_types()
 
     @property
     def elements(self) -> int:
@@ -88,7 +88,7 @@ class DenseUnpack(_Link):
         """The words must be Python integers (object) or integers of the width: floats do not hold them."""
         words = context[self.onnx_node.input[0]]
         self.require(words.dtype.kind in "Oui", f"words as integers, not {words.dtype}")
-        frame = sum(int(word) << (i * self.number("wordBits")) for i, word in enumerate(words.flat))
+        frame = word(words.flat, self.number("wordBits"))
         values = _unpacked(frame, math.prod(self.numbers("Shape")), self.bits, self.get_output_datatype().signed())
         context[self.onnx_node.output[0]] = values.reshape(self.tensor().shape).astype(np.float32)
 
@@ -102,7 +102,7 @@ class DensePack(_Link):
     kernel = "dense_pack"
 
     def get_nodeattr_types(self) -> dict[str, Any]:
-        return {"PE": ("i", True, 1)} | super().get_nodeattr_types()
+        return {"PE": ("i", False, 1)} | super().get_nodeattr_types()
 
     @property
     def elements(self) -> int:
@@ -130,9 +130,7 @@ class DensePack(_Link):
 
     def execute_node(self, context: dict[str, Any], graph: Any) -> None:
         """Gives the words as Python integers (object): floats do not hold them."""
-        mask = (1 << self.bits) - 1
-        values = context[self.onnx_node.input[0]].flat
-        frame = sum((int(value) & mask) << (i * self.bits) for i, value in enumerate(values))
+        frame = word(context[self.onnx_node.input[0]].flat, self.bits)
         words = _unpacked(frame, self.words().count, self.number("wordBits"), signed=False)
         context[self.onnx_node.output[0]] = words.reshape(self.words().shape)
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from finn.custom_op.fpgadataflow import matrixvectoractivation, vectorvectoractivation
 from finn.util.settings import get_settings
+from numpy.typing import NDArray
 from qonnx.core.datatype import BaseDataType
 
-from bitswath.hw.worker.nodes.base import KernelNode, Parameters
+from bitswath.hw.worker.nodes.base import KernelNode, Parameters, word
 
 __all__ = ["LutMVAU", "LutVVAU"]
+
+Weights = NDArray[Any]
 
 MEMSTREAM = "memstream/hdl/memstream_wrapper_template.v"
 
@@ -24,6 +28,10 @@ class _Product(KernelNode):
     @property
     def length(self) -> int:
         """Terms of a dot product."""
+        raise NotImplementedError
+
+    def rows(self, weights: Weights) -> Weights:
+        """The initializer as (outputs, terms)."""
         raise NotImplementedError
 
     def check(self) -> None:
@@ -53,8 +61,8 @@ class _Product(KernelNode):
 
     def generate_hdl(self, model: Any, fpgapart: str, clk: float) -> None:
         super().generate_hdl(model, fpgapart, clk)
-        self.generate_params(model, self.get_nodeattr("code_gen_dir_ipgen"))
         folder, top = Path(self.get_nodeattr("code_gen_dir_ipgen")), self.get_verilog_top_module_name()
+        (folder / "memblock.dat").write_text(self.memory_block(model))
         values = {
             "MODULE_NAME": top,
             "SETS": 1,
@@ -68,6 +76,16 @@ class _Product(KernelNode):
         for name, value in values.items():
             text = text.replace(f"${name}$", str(value))
         (folder / f"{top}_memstream_wrapper.v").write_text(text)
+
+    def memory_block(self, model: Any) -> str:
+        """A line for each beat of weights, PE rows of SIMD terms, the first in the low bits."""
+        weights, kind = model.get_initializer(self.onnx_node.input[1]), self.get_input_datatype(1)
+        self.require(weights is not None, "weights as its second input's initializer")
+        self.require(all(kind.allowed(value) for value in np.unique(weights)), f"weights that are {kind.name}")
+        pe, simd, bits = self.number("PE"), self.number("SIMD"), kind.bitwidth()
+        coded = (weights > 0) if _is_bipolar(kind) else weights
+        folds = self.rows(coded).astype(np.int64).reshape(-1, pe, self.length // simd, simd).swapaxes(1, 2)
+        return "".join(f"{word(beat, bits):x}\n" for beat in folds.reshape(-1, pe * simd))
 
     def instantiate_ip(self, cmd: list[str]) -> None:
         name = self.onnx_node.name
@@ -99,6 +117,9 @@ class LutMVAU(_Product, matrixvectoractivation.MVAU):
     def length(self) -> int:
         return self.number("MW")
 
+    def rows(self, weights: Weights) -> Weights:
+        return weights.T
+
     def check(self) -> None:
         super().check()
         self.require(self.number("TH") == 1 and self.number("pumpedMemory") == 0, "TH=1, pumpedMemory=0")
@@ -118,6 +139,9 @@ class LutVVAU(_Product, vectorvectoractivation.VVAU):
     def length(self) -> int:
         height, width = self.numbers("Kernel")
         return int(height * width)
+
+    def rows(self, weights: Weights) -> Weights:
+        return weights.reshape(-1, self.length)
 
     def check(self) -> None:
         super().check()

@@ -8,12 +8,11 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from qonnx.core.datatype import DataType
 
 from bitswath.codecs import Codec, codec_from_dict
 from bitswath.hw.encoder import encoder_tables
-from bitswath.hw.worker.nodes.base import Beats, Parameters, StreamNode
+from bitswath.hw.worker.nodes.base import Beats, Parameters, StreamNode, word
 
 __all__ = ["CodecEncode", "Lookup"]
 
@@ -74,7 +73,7 @@ class Lookup(StreamNode):
         full = np.zeros((shape[0], 1 << self.get_input_datatype().bitwidth(), shape[2]), np.int64)
         full[:, : shape[1]] = table
         lanes = {f"{self._prefix}{lane}.hex": full[lane::simd].reshape(-1, shape[2]) for lane in range(simd)}
-        return {name: "".join(f"{_word(row, bits):x}\n" for row in rows) for name, rows in lanes.items()}
+        return {name: "".join(f"{word(row, bits):x}\n" for row in rows) for name, rows in lanes.items()}
 
     @property
     def _prefix(self) -> str:
@@ -150,7 +149,3 @@ class CodecEncode(StreamNode):
         sets = self.numbers("Shape")[2] // self.number("SIMD") * (64 if self.codec.dither else 1)
         entries = sets * ((1 << self.codec.bits) - 1)
         return int(self.number("SIMD") * self.codec.depth * (-(-entries // 64) + self.codec.bits) + 32)
-
-
-def _word(values: NDArray[np.int64], bits: int) -> int:
-    return sum((int(value) & ((1 << bits) - 1)) << (i * bits) for i, value in enumerate(values))
