@@ -97,7 +97,8 @@ def rom(depth: int, width: int, style: str = "auto") -> Resources:
         style = rom_style(depth, width)
     if style == "block":
         return Resources(bram36=_ramb18(depth, width) / 2)
-    return Resources(lut=width * math.ceil(depth / 64))
+    leaves = math.ceil(depth / 64)
+    return Resources(lut=width * (leaves + math.ceil((leaves - 1) / 3)))  # a LUT6 chooses among four
 
 
 def memory(depth: int, width: int, dsp_block: str = "DSP48E1", style: str = "auto") -> Resources:
@@ -265,8 +266,11 @@ def _fifo(*, depth: int, width: int, dsp_block: str = "DSP48E1", style: str = "a
 
 
 def _rom_stream(*, depth: int, width: int, style: str = "auto") -> Structure:
-    """A stream of weights from a ROM: FINN's memstream or our rom_stream."""
-    return Structure(rom(depth, width, style), (0 if depth * width and style == "block" else width, clog2(depth), 1))
+    """A stream of weights from a ROM (rom_stream.sv): two registers, one of them in the block RAM if it has one."""
+    if style == "auto":
+        style = rom_style(depth, width)
+    registered = (0, width) if style == "block" else (width, 0)
+    return Structure(rom(depth, width, style), (*registered, clog2(depth), 1))
 
 
 def _elementwise(*, width: int) -> Structure:

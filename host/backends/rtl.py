@@ -76,7 +76,9 @@ class RtlBackend:
     """A build folder's accelerator in simulation, behind the `Backend` interface.
 
     `output_shape`: of the network's output, by default (values,). `network`: SHA-256 the build must be made for.
-    `stall`: share of cycles in which both ends pause at random, drawn from `seed`. `threads`: of the simulator.
+    `stall`: share of cycles in which both ends pause at random, drawn from `seed`. `exact`: simulate FINN's own
+    matrix-vector kernel and queues, not models that do the same in the same cycles several times as fast.
+    `threads`: of the simulator.
     `trace`: where to write the waveform, .fst or .vcd. `timeout_s`: the longest wait for room or results,
     `build_timeout_s`: for the compiler, which runs if the simulator is not in the cache.
     Raises `BundleError` if the build is damaged or of another network, `BackendError`, `InputError`.
@@ -90,6 +92,7 @@ class RtlBackend:
         network: str | None = None,
         stall: float = 0.0,
         seed: int = 0,
+        exact: bool = False,
         threads: int = 1,
         trace: str | Path | None = None,
         frames_in_flight: int = 16,
@@ -109,7 +112,7 @@ class RtlBackend:
         if int(np.prod(self._shape)) != self.design.output.values:
             raise BundleError(f"{folder}: gives {self.design.output.values} values a frame, expected {self._shape}")
         self._timeout_s = timeout_s
-        variant = Variant(trace=_trace_format(trace), threads=threads)
+        variant = Variant(fast=not exact, trace=_trace_format(trace), threads=threads)
         model = compiled(self.design, folder / RTL, variant, timeout_s=build_timeout_s)
         log = model.with_name(f"run-{os.getpid()}-{secrets.token_hex(4)}.log")
         ends = pacing(self.design, stall, seed)

@@ -32,6 +32,9 @@ __all__ = ["MODEL", "Variant", "Verilator", "compiled", "find_verilator"]
 MINIMUM = (5, 40)
 MODEL = "simulator"
 HARNESS = Path(__file__).with_name("simulate.cpp")
+FAST_MODELS = {"mvu.sv": Path(__file__).with_name("mvu.sv")}
+"""What stands for a source file of FINN in fast simulators."""
+FAST_HEADER = Path(__file__).with_name("models.hpp")
 LOG = "build.log"
 
 _WARNINGS = ("-Wno-fatal", "-Wno-lint", "-Wno-style", "-Wno-TIMESCALEMOD", "-Wno-UNOPTFLAT", "-Wno-MULTIDRIVEN")
@@ -45,9 +48,11 @@ class Variant:
 
     `gauges`: queues whose bound the simulator sets and whose high-water marks it reports; `taps`: every beat of
     every stream can be written to files; `trace`: can write waveforms; `threads`: the model's; `checks`: the
-    modules' assertions are on.
+    modules' assertions are on. `fast`: FINN's matrix-vector kernel and its queues in LUTs are models that give
+    the same in the same cycles; all else is the sources synthesis takes.
     """
 
+    fast: bool = False
     gauges: bool = False
     taps: bool = False
     trace: Literal["fst", "vcd"] | None = None
@@ -119,15 +124,21 @@ def _build(
 
 
 def _arguments(design: Design, variant: Variant, build: Path, jobs: int) -> list[str]:
-    sources = [file.path for file in design.files if file.kind == "source"]
-    packages = sorted(sources, key=lambda path: not re.search(r"_pkg\.sv$", path))
+    sources = sorted(_sources(design, variant), key=lambda path: not str(path).endswith("_pkg.sv"))
     return [
         *("--cc", "--exe", "--build", "-j", str(jobs), "--no-timing", "--Mdir", str(build), "-o", MODEL),
         *("--top-module", design.top, "--prefix", "Vtop", *_WARNINGS),
         *_options(design, variant),
         str(HARNESS),
-        *packages,
+        *(("--compiler-include", str(FAST_HEADER)) if variant.fast else ()),
+        *map(str, sources),
     ]
+
+
+def _sources(design: Design, variant: Variant) -> list[Path]:
+    """Files to compile; relative ones lie in the build. Packages are wanted first."""
+    models = FAST_MODELS if variant.fast else {}
+    return [models.get(file.path, Path(file.path)) for file in design.files if file.kind == "source"]
 
 
 def _take_runtime(runtime: Path, build: Path) -> None:
@@ -158,6 +169,8 @@ def _options(design: Design, variant: Variant) -> list[str]:
     }
     options = ["-O3", "--x-assign", "fast", "--x-initial", "fast", "-DBITSWATH_PROBES"]
     options.append("--assert" if variant.checks else "--noassert")
+    if variant.fast:
+        options.append("-DBITSWATH_FAST")
     if variant.gauges:
         options.append("-DBITSWATH_GAUGES")
         macros["BITSWATH_GAUGES"] = "1"

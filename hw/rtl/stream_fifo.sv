@@ -3,7 +3,7 @@
 //
 // Under BITSWATH_GAUGES it is a gauge for sizing instead: the simulator says how many beats it holds (0: no bound)
 // and is told each new high-water mark. It behaves as FINN's queue in LUTs does, cycle by cycle. INDEX is the
-// stream's number in the design.
+// stream's number in the design. Under BITSWATH_FAST queues in LUTs are a model with the same handshakes.
 module stream_fifo #(
     parameter int unsigned WIDTH = 8,
     parameter int unsigned DEPTH = 2,
@@ -62,15 +62,61 @@ module stream_fifo #(
   end
 
 `else
+`ifdef BITSWATH_FAST
+  localparam bit IN_LUTS = RAM_STYLE != "block" && RAM_STYLE != "ultra" && DEPTH <= 257 || DEPTH <= 33;
+`else
+  localparam bit IN_LUTS = 0;
+`endif
 
-  fifo #(
-      .DEPTH(DEPTH < 2 ? 2 : DEPTH), .DATA_WIDTH(WIDTH), .RAM_STYLE(RAM_STYLE)
-  ) queue (
-      .clk, .rst(!rst_n),
-      .idat(s_axis_tdata), .ivld(s_axis_tvalid), .irdy(s_axis_tready),
-      .odat(m_axis_tdata), .ovld(m_axis_tvalid), .ordy(m_axis_tready),
-      .count(), .maxcount()
-  );
+  if (IN_LUTS) begin : gen_model  // what FINN's queues in SRLs and LUT RAM do, without moving every beat
+    localparam int unsigned HELD = DEPTH > 5 ? DEPTH : 5;
+    localparam int unsigned SLOTS = 1 << $clog2(HELD);
+
+    logic [WIDTH-1:0] beats[SLOTS];
+    logic [WIDTH-1:0] beat;
+    logic [$clog2(SLOTS)-1:0] head, tail;
+    logic [$clog2(HELD):0] fill;
+    logic valid, ready;
+
+    wire take = s_axis_tvalid && ready;
+    wire move = fill != 0 && (!valid || m_axis_tready);
+    wire [$clog2(HELD):0] next = fill + {{$clog2(HELD) {1'b0}}, take} - {{$clog2(HELD) {1'b0}}, move};
+
+    assign m_axis_tdata = beat;
+    assign m_axis_tvalid = valid;
+    assign s_axis_tready = ready;
+
+    always_ff @(posedge clk) begin
+      if (!rst_n) begin
+        head <= '0;
+        tail <= '0;
+        fill <= '0;
+        valid <= 1'b0;
+        ready <= 1'b1;
+      end else begin
+        if (take) begin
+          beats[tail] <= s_axis_tdata;
+          tail <= tail + 1'b1;
+        end
+        if (move) begin
+          beat <= beats[head];
+          head <= head + 1'b1;
+        end
+        if (!valid || m_axis_tready) valid <= move;
+        fill <= next;
+        ready <= next < ($clog2(HELD) + 1)'(HELD - 1);
+      end
+    end
+  end else begin : gen_fifo
+    fifo #(
+        .DEPTH(DEPTH < 2 ? 2 : DEPTH), .DATA_WIDTH(WIDTH), .RAM_STYLE(RAM_STYLE)
+    ) queue (
+        .clk, .rst(!rst_n),
+        .idat(s_axis_tdata), .ivld(s_axis_tvalid), .irdy(s_axis_tready),
+        .odat(m_axis_tdata), .ovld(m_axis_tvalid), .ordy(m_axis_tready),
+        .count(), .maxcount()
+    );
+  end
 
 `endif
 
