@@ -18,28 +18,39 @@ from pathlib import Path
 
 import numpy as np
 
+from bitswath import __version__
 from bitswath.backends.emulator import EmulatorBackend
 from bitswath.backends.rtl import RtlBackend, Statistics
+from bitswath.build_report import REPORT, REPORT_PAGE, Report
 from bitswath.bundle import HARDWARE, Bundle
 from bitswath.cache import cache_folder, locked
-from bitswath.design import Design
+from bitswath.design import DESIGN
 from bitswath.errors import BuildError, DependencyError, VerificationError
 from bitswath.files import scratch_path, sha256_of, write_atomic
+from bitswath.hw.bitstream import make_bitstream, missing_tools
 from bitswath.hw.boards import Board
-from bitswath.hw.compile import compile_design, load_design
+from bitswath.hw.compile import RTL, compile_design, load_design
+from bitswath.hw.costs import Resources
 from bitswath.hw.fifos import QueueSizing, size_queues
 from bitswath.hw.folding import Fit, evaluate, find_folding
-from bitswath.hw.plan import plan
-from bitswath.hw.synthesis import Synthesis, synthesize
+from bitswath.hw.plan import Plan, plan
+from bitswath.hw.prices import unit_cost
+from bitswath.hw.report import make_report
+from bitswath.hw.report_page import report_page
+from bitswath.hw.synthesis import synthesize
 from bitswath.hw.units import Folding
 from bitswath.packing import pack
 
-__all__ = ["Built", "Options", "build"]
+__all__ = ["MARGIN", "Options", "build"]
 
 MARGIN = 0.1
 """Share of each of a board's resources that is left over."""
 
 CHECKED_FRAMES = 4
+
+SIZING = "sizing.json"
+BITSTREAM = "bitstream"
+"""Folder of a build with what the vendor's tools made."""
 
 Step = Callable[[str], None]
 
@@ -49,7 +60,8 @@ class Options:
     """`target_fps`: frames a second at the clock, or None for as many as fit. `folding`: by hand, by unit.
 
     `clock_hz`: None for the board's own. `margin`: share of each resource to leave. `whole`: synthesize the design
-    in one piece, too. `jobs`: programs that run at a time.
+    in one piece, too. `jobs`: programs that run at a time. `out_of_context`: with Vivado, place and route the
+    accelerator alone instead of making a bitstream.
     """
 
     target_fps: float | None = None
@@ -58,71 +70,85 @@ class Options:
     margin: float = MARGIN
     whole: bool = True
     jobs: int = 2
+    out_of_context: bool = False
 
 
-@dataclass(frozen=True)
-class Built:
-    """What a build found out. `folder`: where it lies in the cache; `checked`: integers equal to the emulator's."""
+def build(bundle: Bundle, board: Board, options: Options, on_step: Step = lambda name: None) -> tuple[Report, Path]:
+    """Build `bundle` for `board`; the report, and the folder in the bundle that has the build.
 
-    bundle: Bundle
-    board: Board
-    fit: Fit
-    sizing: QueueSizing
-    measured: Statistics
-    checked: int
-    synthesis: Synthesis
-    folder: Path
-
-    @property
-    def design(self) -> Design:
-        return self.sizing.design
-
-
-def build(bundle: Bundle, board: Board, options: Options, on_step: Step = lambda name: None) -> Built:
-    """Build `bundle` for `board` in the cache. Raises `BuildError`, `BackendError`, `VerificationError`."""
-    clock_hz = options.clock_hz or board.clock_hz
+    Raises `BuildError`, `BackendError`, `VerificationError`; then the bundle is as it was.
+    """
     on_step("folding")
-    fit = _fit(bundle, board, clock_hz, options)
+    clock_hz = options.clock_hz or board.clock_hz
+    hardware = plan(bundle.network, bundle.codec.bits, board.link_width)
+    fit = _fit(hardware, board, clock_hz, options)
     home = cache_folder("build") / _digest(bundle, board, clock_hz, fit)
     home.mkdir(exist_ok=True)
     with locked(home / "lock", timeout_s=3600.0):
-        compiled = home / "compiled"
-        with _made(compiled) as folder:
-            if folder:
-                compile_design(
-                    bundle, board, clock_hz, fit.foldings, folder, on_step=lambda s: on_step(f"compile: {s}")
-                )
-        sized = home / "sized"
-        with _made(sized) as folder:
-            if folder:
-                shutil.copytree(compiled / "rtl", folder / "rtl")
-                shutil.copyfile(compiled / "design.json", folder / "design.json")
-                sizing = size_queues(load_design(folder), folder, on_step=lambda s: on_step(f"queues: {s}"))
-                write_atomic(folder / "sizing.json", json.dumps(_plain(sizing), indent=1).encode())
-        sizing = _sizing(sized)
+        folder = _sized(bundle, board, clock_hz, fit, home, on_step)
+        sizing = _sizing(folder)
         on_step("simulation")
-        measured, checked = _check(bundle, sized)
+        measured = _check(bundle, folder)
         on_step("synthesis")
-        synthesis = synthesize(sizing.design, sized, board, jobs=options.jobs, whole=options.whole)
-    return Built(bundle, board, fit, sizing, measured, checked, synthesis, sized)
+        synthesis = synthesize(sizing.design, folder, board, jobs=options.jobs, whole=options.whole)
+        reason, result = missing_tools(board), None
+        if reason is None:
+            result = make_bitstream(
+                bundle, board, clock_hz, fit.foldings, folder, out_of_context=options.out_of_context, on_step=on_step
+            )
+            reason = "out of context, without a shell" if options.out_of_context else None
+        on_step("report")
+        report = make_report(
+            sizing.design,
+            board,
+            measured=measured,
+            synthesis=synthesis,
+            checked_frames=CHECKED_FRAMES,
+            estimates=_estimates(hardware, fit, board),
+            high_water=sizing.high_water,
+            tools={"finn-plus": _finn(), "bitswath": __version__},
+            bitstream=BITSTREAM if result and not reason else None,
+            bitstream_reason=reason,
+        )
+        return report, publish(bundle, board, folder, report, result)
 
 
-def publish(built: Built, extra: Mapping[str, bytes]) -> Path:
-    """Put a build with the files `extra` into its bundle, whole or not at all; returns the folder there."""
-    target = built.bundle.path / HARDWARE / built.board.name
+def _sized(bundle: Bundle, board: Board, clock_hz: float, fit: Fit, home: Path, on_step: Step) -> Path:
+    """The folder of the compiled design with its queues."""
+    compiled, sized = home / "compiled", home / "sized"
+    with _made(compiled) as folder:
+        if folder:
+            compile_design(bundle, board, clock_hz, fit.foldings, folder, on_step=lambda name: on_step(f"FINN: {name}"))
+    with _made(sized) as folder:
+        if folder:
+            shutil.copytree(compiled / RTL, folder / RTL)
+            shutil.copyfile(compiled / DESIGN, folder / DESIGN)
+            sizing = size_queues(load_design(folder), folder, on_step=lambda name: on_step(f"queues: {name}"))
+            write_atomic(folder / SIZING, json.dumps(_plain(sizing), indent=1).encode())
+    return sized
+
+
+def _estimates(hardware: Plan, fit: Fit, board: Board) -> dict[str, Resources]:
+    return {unit.name: unit_cost(unit, fit.foldings[unit.name], board) for unit in hardware.units}
+
+
+def publish(bundle: Bundle, board: Board, build: Path, report: Report, bitstream: Path | None) -> Path:
+    """Put a build folder with its report into the bundle, whole or not at all; the folder there."""
+    target = bundle.path / HARDWARE / board.name
+    scratch = scratch_path(target)
     try:
         target.parent.mkdir(exist_ok=True)
-        scratch = scratch_path(target)
-        try:
-            shutil.copytree(built.folder / "rtl", scratch / "rtl")
-            shutil.copyfile(built.folder / "design.json", scratch / "design.json")
-            for name, content in extra.items():
-                (scratch / name).write_bytes(content)
-            _swap(scratch, target)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+        shutil.copytree(build / RTL, scratch / RTL)
+        shutil.copyfile(build / DESIGN, scratch / DESIGN)
+        if bitstream is not None:
+            shutil.copytree(bitstream, scratch / BITSTREAM)
+        (scratch / REPORT).write_text(report.model_dump_json(indent=1) + "\n")
+        (scratch / REPORT_PAGE).write_text(report_page(report))
+        _swap(scratch, target)
     except OSError as error:
         raise BuildError(f"{error.filename or target}: cannot be written ({error.strerror})") from error
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
     return target
 
 
@@ -139,8 +165,7 @@ def _swap(scratch: Path, target: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _fit(bundle: Bundle, board: Board, clock_hz: float, options: Options) -> Fit:
-    hardware = plan(bundle.network, bundle.codec.bits, board.link_width)
+def _fit(hardware: Plan, board: Board, clock_hz: float, options: Options) -> Fit:
     if options.folding is not None:
         return evaluate(hardware, board, options.folding)
     cycles = None if options.target_fps is None else int(clock_hz / options.target_fps)
@@ -196,12 +221,12 @@ def _plain(sizing: QueueSizing) -> dict[str, object]:
 
 
 def _sizing(folder: Path) -> QueueSizing:
-    values = json.loads((folder / "sizing.json").read_text())
+    values = json.loads((folder / SIZING).read_text())
     return QueueSizing(design=load_design(folder), **{**values, "queue_bits": tuple(values["queue_bits"])})
 
 
-def _check(bundle: Bundle, folder: Path) -> tuple[Statistics, int]:
-    """Random frames through the RTL and the emulator; what the RTL measured, and how many integers agreed."""
+def _check(bundle: Bundle, folder: Path) -> Statistics:
+    """Random frames through the RTL and the emulator, which must agree; what the RTL measured."""
     entry = bundle.manifest.input
     codes = np.random.default_rng(0).integers(0, 2**entry.bits, (CHECKED_FRAMES, *entry.code_shape), np.uint8)
     frames = pack(codes, entry.bits)
@@ -218,4 +243,4 @@ def _check(bundle: Bundle, folder: Path) -> tuple[Statistics, int]:
             f"RTL and emulator differ in {len(wrong)} of {expected.size} integers, first at {list(first)}:"
             f" {expected[first]} against {actual[first]}; 'bitswath verify --to rtl' finds the stage; see {folder}"
         )
-    return measured, expected.size
+    return measured

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 
 from bitswath.errors import BuildError
@@ -76,11 +77,8 @@ def evaluate(plan: Plan, board: Board, foldings: Mapping[str, Folding]) -> Fit:
             raise BuildError(f"folding: {name} has no {extra[0]!r}, but {', '.join(choices) or 'nothing to choose'}")
         complete[name] = given
     for source, wire, sink in edges(plan):
-        if (
-            isinstance(source, Window)
-            and source.depthwise
-            and complete[source.name]["SIMD"] != complete[sink.name]["PE"]
-        ):
+        depthwise = isinstance(source, Window) and source.depthwise
+        if depthwise and complete[source.name]["SIMD"] != complete[sink.name]["PE"]:
             raise BuildError(f"folding: {source.name} needs the SIMD that {sink.name} has as PE ({wire.name})")
     return _fit(plan, board, complete)
 
@@ -124,7 +122,7 @@ class _Search:
             return None
         best: Fit | None = None
         for weight in _DSP_WEIGHTS:
-            found = self._fold(cycles, lambda cost, weight=weight: self._price(cost, weight))
+            found = self._fold(cycles, partial(self._price, dsp_weight=weight))
             if found.cost.fits(self.board, self.margin):
                 return found
             if best is None or self._worst(found) < self._worst(best):
@@ -142,11 +140,9 @@ class _Search:
     def _fold(self, cycles: int, price: Price) -> Fit:
         foldings: Foldings = {}
         weighted = [unit for unit in self.plan.units if isinstance(unit, MatVec | Depthwise)]
-        for unit in weighted:
+        others = [unit for unit in reversed(self.plan.units) if unit not in weighted]
+        for unit in (*weighted, *others):
             foldings[unit.name] = self._cheapest(unit, cycles, price, foldings)
-        for unit in reversed(self.plan.units):
-            if unit.name not in foldings:
-                foldings[unit.name] = self._cheapest(unit, cycles, price, foldings)
         return _fit(self.plan, self.board, foldings)
 
     def _cheapest(self, unit: Unit, cycles: int, price: Price, known: Foldings) -> dict[str, int]:

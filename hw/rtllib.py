@@ -82,31 +82,6 @@ PATCHES = (
         ),
     ),
     Patch(
-        "mvu-simulation",
-        "mvu/mvu_vvu_axi.sv",
-        "Simulating every DSP slice of a network takes hours to compile; under BITSWATH_SIMULATION one call a cycle "
-        "computes the same sums (hw/rtl/mvu_model.sv). Synthesis does not define it.",
-        (
-            (
-                r"(\t\tif\(!IS_MVU \|\| (.*?)\) begin : genINT8\n.*?end : genSoftVec\n)",
-                r"`ifdef BITSWATH_SIMULATION\n"
-                r"\t\tlocalparam bit  INT8_MODE = !IS_MVU || \2;\n"
-                r"\t\tmvu_model #(\n"
-                r"\t\t\t.PE(PE), .SIMD(DSP_SIMD), .ACT_PE(ACT_PE),\n"
-                r"\t\t\t.WEIGHT_WIDTH(WEIGHT_WIDTH), .ACTIVATION_WIDTH(ACTIVATION_WIDTH), .ACCU_WIDTH(ACCU_WIDTH),\n"
-                r"\t\t\t.SIGNED_ACTIVATIONS(SIGNED_ACTIVATIONS),\n"
-                r"\t\t\t.DEPTH(INT8_MODE? 3 + (SEGMENTLEN == 0? 0 : ((DSP_SIMD+2)/3 - 1)/SEGMENTLEN) :\n"
-                r"\t\t\t\t3 + $clog2(DSP_SIMD) + (DSP_SIMD == 1) + 1)\n"
-                r"\t\t) core (\n"
-                r"\t\t\t.clk(PUMPED_COMPUTE? ap_clk2x : ap_clk), .rst,\n"
-                r"\t\t\t.last(dsp_last), .zero(dsp_zero), .w(dsp_w), .a(dsp_a),\n"
-                r"\t\t\t.vld(dsp_vld), .p(dsp_p)\n"
-                r"\t\t);\n"
-                r"`else\n\1`endif\n",
-            ),
-        ),
-    ),
-    Patch(
         "fifo-geometry",
         "fifo/hdl/fifo.sv",
         "Verilator cannot evaluate a constant function that returns a struct; the same numbers as scalar parameters.",

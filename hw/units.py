@@ -225,7 +225,7 @@ class Lookup(Unit):
         return 1
 
     def given(self, folding: Folding) -> int:
-        return self.table.shape[2]
+        return int(self.table.shape[2])
 
     def attributes(self, folding: Folding) -> dict[str, Any]:
         channels, entries, depth = self.table.shape
@@ -377,12 +377,12 @@ class MatVec(_Weighted):
     @property
     def rows(self) -> int:
         """FINN's MW: inputs of a product."""
-        return self.weights.shape[0]
+        return int(self.weights.shape[0])
 
     @property
     def columns(self) -> int:
         """FINN's MH: outputs."""
-        return self.weights.shape[1]
+        return int(self.weights.shape[1])
 
     def choices(self) -> Choices:
         return {
@@ -423,8 +423,7 @@ class Depthwise(_Weighted):
         return "LutVVAU_rtl" if folding["lut"] else "VVAU_rtl"
 
     def cycles(self, folding: Folding) -> int:
-        taps, channels = self.weights.shape
-        return self.pixels * (taps // folding["SIMD"]) * (channels // folding["PE"])
+        return self.pixels * self.weights.size // (folding["SIMD"] * folding["PE"])
 
     def taken(self, folding: Folding) -> int:
         return folding["SIMD"] * folding["PE"]

@@ -80,6 +80,7 @@ def cases(random: np.random.Generator) -> list[Case]:
         matvec("few_bits", (4, True), (3, True), 12, 4, 4, 2, random),
         matvec("binary_weights", (4, False), None, 20, 4, 10, 2, random),
         matvec("binary", None, None, 16, 4, 8, 4, random),
+        matvec("in_dsps", (4, False), (3, True), 9, 4, 3, 1, random, op="MVAU_rtl"),
         depthwise("channelwise", (4, False), (4, True), 6, (3, 3), 2, 3, random),
         depthwise("channelwise_binary", (2, True), None, 4, (2, 2), 4, 4, random),
     ]
@@ -206,12 +207,15 @@ Kind = tuple[int, bool] | None
 """Bits and sign, or None for BIPOLAR."""
 
 
-def matvec(name: str, a: Kind, w: Kind, mw: int, mh: int, simd: int, pe: int, random: np.random.Generator) -> Case:
+def matvec(
+    name: str, a: Kind, w: Kind, mw: int, mh: int, simd: int, pe: int, random: np.random.Generator,
+    op: str = "LutMVAU_rtl",
+) -> Case:  # fmt: skip
     (x, coded), (weights, _) = numbers(random, a, (FRAMES, 4, mw)), numbers(random, w, (mw, mh))
     attributes = products(a, w) | {"MW": mw, "MH": mh, "SIMD": simd, "PE": pe, "numInputVectors": [1, 4]}
     parameters = {"values": weights.tolist(), "datatype": datatype(*w) if w else "BIPOLAR"}
     beats = [to_beats(coded.reshape(-1, simd), a[0] if a else 1)]
-    return Case(name, "LutMVAU_rtl", attributes, [flat(x)], beats, [Result(x @ weights, pe, 14, True)], parameters)
+    return Case(name, op, attributes, [flat(x)], beats, [Result(x @ weights, pe, 14, True)], parameters)
 
 
 def depthwise(

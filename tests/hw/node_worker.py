@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from bitswath.hw.rtllib import patched_rtllib
 from bitswath.hw.worker.offline import prepare
 
-MEMORY_SOURCES = ("axi/hdl/axilite.sv", "memstream/hdl/memstream.sv", "memstream/hdl/memstream_axi.sv")
 PART, CLOCK_NS = "xc7z020clg400-1", 10.0
 
 
@@ -25,9 +25,8 @@ def main(job_file: str, result_file: str) -> None:
     spec = find_spec("finn")
     if spec is None or not spec.submodule_search_locations:
         raise SystemExit("finn-plus is not installed")
-    library = Path(spec.submodule_search_locations[0]) / "finn-rtllib"
-    prepare(folder / "finn", library)
-    (folder / "library.json").write_text(json.dumps([str(library / path) for path in MEMORY_SOURCES]))
+    patched_rtllib(Path(spec.submodule_search_locations[0]) / "finn-rtllib", folder / "finn-rtllib")
+    prepare(folder / "finn", folder / "finn-rtllib")
     from bitswath.hw.worker.nodes import register
 
     register()
@@ -75,11 +74,11 @@ def generated(case: dict[str, Any], folder: Path) -> dict[str, Any]:
     op = getCustomOp(model.graph.node[0])
     top, home = op.get_verilog_top_module_name(), Path(op.get_nodeattr("code_gen_dir_ipgen"))
     sources = [Path(path) for path in op.get_rtl_file_list(abspath=True)]
-    memories = {Path(path).name: Path(path) for path in op.get_memory_files()}
+    memories = {Path(path).name: Path(path) for path in getattr(op, "get_memory_files", list)()}
     if (wrapper := home / f"{top}_memstream_wrapper.v").exists():
         memories[f"{top}_memblock.dat"] = home / "memblock.dat"
         wrapper.write_text(wrapper.read_text().replace(f"{home}/memblock.dat", f"{top}_memblock.dat"))
-        sources.append(wrapper)
+        sources += map(Path, op.get_weight_files())
     for path in sources:
         shutil.copy(path, folder / path.name)
     estimates = [op.lut_estimation(PART), op.bram_estimation(PART), op.dsp_estimation(PART)]
@@ -107,6 +106,7 @@ def executed(op: Any, model: Any, case: dict[str, Any], frame: int) -> list[list
         context[name] = values.reshape(op.get_normal_input_shape(index))
     if "parameters" in case:
         context[f"{case['name']}_parameters"] = model.get_initializer(f"{case['name']}_parameters")
+    op.set_nodeattr("exec_mode", "cppsim")  # as FINN calls its functional models
     op.execute_node(context, model.graph)
     return [[int(value) for value in context[name].flat] for name in case["outputs"]]
 

@@ -23,10 +23,7 @@ MEMORY = """\
   wire [{high}:0] {name}_w_tdata;
   wire {name}_w_tvalid, {name}_w_tready;
   {name}_memstream_wrapper {name}_weights (
-      .ap_clk(clk), .ap_clk2x(clk), .ap_rst_n(rst_n), .s_axis_0_tdata('0), .s_axis_0_tvalid(1'b0),
-      .s_axilite_AWVALID(1'b0), .s_axilite_AWPROT('0), .s_axilite_AWADDR('0), .s_axilite_WVALID(1'b0),
-      .s_axilite_WDATA('0), .s_axilite_WSTRB('0), .s_axilite_BREADY(1'b0), .s_axilite_ARVALID(1'b0),
-      .s_axilite_ARPROT('0), .s_axilite_ARADDR('0), .s_axilite_RREADY(1'b0),
+      .ap_clk(clk), .ap_clk2x(clk), .ap_rst_n(rst_n),
       .m_axis_0_tdata({name}_w_tdata), .m_axis_0_tvalid({name}_w_tvalid), .m_axis_0_tready({name}_w_tready)
   );"""
 
@@ -62,8 +59,8 @@ def streamed(found: list[Case], generated: dict[str, dict[str, Any]], folder: Pa
     """All cases in one simulation, which is what compiling takes time for."""
     (folder / "nodes.sv").write_text(side_by_side(found, generated))
     names = dict.fromkeys(name for entry in generated.values() for name in entry["sources"])
-    library = json.loads((folder / "library.json").read_text())
-    rtl = [*map(Path, library), *(folder / name for name in names), folder / "nodes.sv"]
+    ordered = sorted(names, key=lambda name: not name.endswith("_pkg.sv"))
+    rtl = [*(folder / name for name in ordered), folder / "nodes.sv"]
     sources = {f"{case.name}_in{i}": [beats] for case in found for i, beats in enumerate(case.beats)}
     sinks = {
         f"{case.name}_out{i}": [result.values.size // result.elements]
@@ -79,7 +76,7 @@ def side_by_side(found: list[Case], generated: dict[str, dict[str, Any]]) -> str
     """A module with each case's node in it, and streams ``<case>_in0_tdata`` and so on."""
     ports, bodies = ["input logic clk", "input logic rst_n"], []
     for case in found:
-        wires = [".ap_clk(clk)", ".ap_rst_n(rst_n)"]
+        wires = [".ap_clk(clk)", ".ap_rst_n(rst_n)", *([".ap_clk2x(clk)"] if case.op == "MVAU_rtl" else [])]
         for side, directions in (("s_axis", ("input", "input", "output")), ("m_axis", ("output", "output", "input"))):
             for port, width in generated[case.name]["ports"][side]:
                 stream = f"{case.name}_{port.removesuffix('_V')}"
@@ -102,7 +99,7 @@ def test_module_gives_what_numpy_says(nodes: Nodes, name: str) -> None:
     for run in nodes.runs:
         for index, result in enumerate(nodes.cases[name].results):
             beats = run.beats[f"{name}_out{index}"][0]
-            if nodes.cases[name].op == "DuplicateStreams_rtl":  # copies what fills up bytes, too
+            if nodes.cases[name].op in ("DuplicateStreams_rtl", "MVAU_rtl"):  # give signs or copies beside the data
                 beats = [beat & ((1 << result.elements * result.bits) - 1) for beat in beats]
             coded = (result.values + 1) // 2 if name == "maximum_of_signs" else result.values
             if result.bits > 63:

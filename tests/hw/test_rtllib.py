@@ -100,7 +100,7 @@ def test_yosys_refuses_the_library_without(name: str, top: str, patched: Path, t
     assert code != 0, said
 
 
-# The output queue, and the model of the cores
+# The output queue
 
 
 ONE_STEP = (
@@ -111,7 +111,7 @@ ONE_STEP = (
 )
 """SIMD == MW: every cycle gives a result. The last two are DSP58's soft core and its INT8 core."""
 
-MODELLED = (
+FOLDED = (
     {"MW": 12, "MH": 4, "PE": 2, "SIMD": 3},
     {"MW": 8, "MH": 6, "PE": 3, "SIMD": 1, "VERSION": 2, "SIGNED_ACTIVATIONS": 1},
     {"MW": 5, "MH": 5, "PE": 5, "SIMD": 5, "WEIGHT_WIDTH": 3, "ACTIVATION_WIDTH": 2, "ACCU_WIDTH": 9},
@@ -125,12 +125,11 @@ MODELLED = (
 
 @dataclass(frozen=True)
 class Cores:
-    """The same numbers through the library with and without the queue fix, and through the model of the cores."""
+    """The same numbers through the library with and without the queue fix."""
 
     fixed: list[Core]
     stock: list[Core]
-    real: list[Core]
-    modelled: list[Core]
+    folded: list[Core]
     beats: dict[Core, list[tuple[int, int]]]
 
 
@@ -143,34 +142,24 @@ def cores(patched: Path, tmp_path_factory: pytest.TempPathFactory) -> Cores:
     stock = (without("output-queue-depth", patched, folder) / "mvu" / MVU[-1]).read_text()
     (folder / "fixed.sv").write_text(axi)
     (folder / "stock.sv").write_text(stock.replace("mvu_vvu_axi", "mvu_stock"))
-    modelled = axi.replace("mvu_vvu_axi", "mvu_modelled")
-    (folder / "modelled.sv").write_text(f"`define BITSWATH_SIMULATION\n{modelled}`undef BITSWATH_SIMULATION\n")
-    files = [*(patched / "mvu" / name for name in MVU[:-1]), ROOT / "hw" / "rtl" / "mvu_model.sv"]
-    files += [folder / name for name in ("fixed.sv", "stock.sv", "modelled.sv")]
+    files = [*(patched / "mvu" / name for name in MVU[:-1]), folder / "fixed.sv", folder / "stock.sv"]
     groups = {
         "fixed": [Core("mvu_vvu_axi", seed + i, frames=300, **size) for i, size in enumerate(ONE_STEP)],
         "stock": [Core("mvu_stock", seed + i, frames=300, **size) for i, size in enumerate(ONE_STEP)],
-        "real": [Core("mvu_vvu_axi", seed + i, frames=60, **size) for i, size in enumerate(MODELLED)],
-        "modelled": [Core("mvu_modelled", seed + i, frames=60, **size) for i, size in enumerate(MODELLED)],
+        "folded": [Core("mvu_vvu_axi", seed + i, frames=60, **size) for i, size in enumerate(FOLDED)],
     }
     everything = [core for group in groups.values() for core in group]
-    model = ROOT / "host" / "backends" / "mvu_model.cpp"
-    return Cores(**groups, beats=simulate(everything, [*files, model], folder / "run"))
+    return Cores(**groups, beats=simulate(everything, files, folder / "run"))
 
 
 def test_results_come_through_back_pressure(cores: Cores) -> None:
-    for core in (*cores.fixed, *cores.real):
+    for core in (*cores.fixed, *cores.folded):
         assert [value for _, value in cores.beats[core]] == core.expected(), core
 
 
 def test_results_are_lost_under_back_pressure_without_the_queue_fix(cores: Cores) -> None:
     for core in cores.stock:
         assert [value for _, value in cores.beats[core]] != core.expected(), core
-
-
-def test_the_model_gives_what_the_cores_give_in_the_same_cycles(cores: Cores) -> None:
-    for modelled, real in zip(cores.modelled, cores.real):
-        assert cores.beats[modelled] == cores.beats[real], real
 
 
 def test_a_library_that_is_not_the_expected_one_is_refused(patched: Path, tmp_path: Path) -> None:

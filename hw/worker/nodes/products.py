@@ -7,21 +7,19 @@ from typing import Any
 
 import numpy as np
 from finn.custom_op.fpgadataflow import matrixvectoractivation, vectorvectoractivation
-from finn.util.settings import get_settings
 from numpy.typing import NDArray
 from qonnx.core.datatype import BaseDataType
 
 from bitswath.hw.worker.nodes.base import KernelNode, Parameters, word
+from bitswath.hw.worker.nodes.weights import RomWeights
 
 __all__ = ["LutMVAU", "LutVVAU"]
 
 Weights = NDArray[Any]
 
-MEMSTREAM = "memstream/hdl/memstream_wrapper_template.v"
-
 
 class _Product(KernelNode):
-    """Weights come from FINN's memstream, beside the node's module and joined to its in1_V, as with MVAU_rtl:
+    """Weights come from a memory beside the node's module, joined to its in1_V, as with MVAU_rtl:
     ``<top>_memstream_wrapper.v`` and ``memblock.dat`` in the node's folder. Outputs are dot products, those of
     two BIPOLAR tensors too (FINN's nodes count equal pairs instead)."""
 
@@ -61,21 +59,8 @@ class _Product(KernelNode):
 
     def generate_hdl(self, model: Any, fpgapart: str, clk: float) -> None:
         super().generate_hdl(model, fpgapart, clk)
-        folder, top = Path(self.get_nodeattr("code_gen_dir_ipgen")), self.get_verilog_top_module_name()
-        (folder / "memblock.dat").write_text(self.memory_block(model))
-        values = {
-            "MODULE_NAME": top,
-            "SETS": 1,
-            "DEPTH": self.calc_wmem(),
-            "WIDTH": self.get_instream_width_padded(1),
-            "INIT_FILE": folder / "memblock.dat",
-            "RAM_STYLE": self.get_nodeattr("ram_style"),
-            "PUMPED_MEMORY": 0,
-        }
-        text = (Path(get_settings().finn_rtllib) / MEMSTREAM).read_text()
-        for name, value in values.items():
-            text = text.replace(f"${name}$", str(value))
-        (folder / f"{top}_memstream_wrapper.v").write_text(text)
+        Path(self.get_nodeattr("code_gen_dir_ipgen"), "memblock.dat").write_text(self.memory_block(model))
+        self.generate_hdl_memstream(fpgapart)
 
     def memory_block(self, model: Any) -> str:
         """A line for each beat of weights, PE rows of SIMD terms, the first in the low bits."""
@@ -107,7 +92,7 @@ class _Product(KernelNode):
         return 0
 
 
-class LutMVAU(_Product, matrixvectoractivation.MVAU):
+class LutMVAU(RomWeights, _Product, matrixvectoractivation.MVAU):
     """FINN's MVAU without activation."""
 
     kernel = "lut_mvu"
@@ -129,7 +114,7 @@ class LutMVAU(_Product, matrixvectoractivation.MVAU):
         return {name: self.number(name) for name in ("MW", "MH", "PE", "SIMD")} | self.type_parameters()
 
 
-class LutVVAU(_Product, vectorvectoractivation.VVAU):
+class LutVVAU(RomWeights, _Product, vectorvectoractivation.VVAU):
     """FINN's VVAU (depthwise) without activation; FINN's own RTL one needs a Versal part."""
 
     kernel = "lut_vvu"
