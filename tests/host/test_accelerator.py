@@ -284,7 +284,7 @@ class TestOpening:
                 assert repr(opened) == "<Accelerator 'x' on EmulatorBackend>"
 
     def test_a_backend_this_version_lacks_says_so(self, tmp_path: Path) -> None:
-        with pytest.raises(BackendError, match="has no backend 'pynq'.*use 'emulator'"):
+        with pytest.raises(BackendError, match=r"has no backend 'pynq'.*use 'emulator'"):
             open(bundle(tmp_path), "pynq")
 
     def test_an_unknown_backend_or_option_is_named(self, tmp_path: Path) -> None:
