@@ -19,6 +19,7 @@ _COMMANDS = {
     "info": ("bitswath.commands.info", "Say what a bundle or an archive holds."),
     "train": ("bitswath.models.commands.train", "Train the network of a configuration."),
     "export": ("bitswath.models.commands.export", "Make a bundle of a trained model or a QONNX file."),
+    "build": ("bitswath.hw.commands.build", "Turn a bundle into a proved accelerator for a board."),
     "boards": ("bitswath.hw.commands.boards", "List the boards an accelerator can be built for."),
     "verify": ("bitswath.models.commands.verify", "Prove that all forms of a bundle compute the same integers."),
 }

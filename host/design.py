@@ -17,7 +17,6 @@ from bitswath.schema import Schema
 __all__ = ["DESIGN", "Design", "Link", "SourceFile", "Stage", "Stream"]
 
 DESIGN = "design.json"
-SCHEMA_VERSION = 1
 
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,200}$")]
 Count = Annotated[int, Field(ge=1, le=1 << 40)]
@@ -107,7 +106,7 @@ class Link(Schema):
 class Design(Schema):
     """A whole accelerator. `network`: SHA-256 of the bundle's network.safetensors it computes."""
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[1] = 1
     name: str
     network: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     board: str

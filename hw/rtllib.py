@@ -47,6 +47,8 @@ _NETTYPE_REASON = "Yosys takes `default_nettype only between modules; every sign
 _WATCHDOG = (r"\t//-+\n\t// Startup Recovery Watchdog\n.*?end : blkRecoveryWatch\n", "")
 _WATCHDOG_REASON = "A simulation-only watchdog with a delay, which Yosys refuses; nothing depends on it."
 
+_SHIFT_REASON = "Yosys maps a shift register to SRLs if its newest element is in the low bits; Vivado maps both."
+
 PATCHES = (
     Patch(
         "adder-tree-table",
@@ -98,6 +100,39 @@ PATCHES = (
         ),
     ),
     Patch("fifo-nettype", "fifo/hdl/fifo.sv", _NETTYPE_REASON, _NETTYPE),
+    Patch(
+        "fifo-shift",
+        "fifo/hdl/fifo.sv",
+        _SHIFT_REASON,
+        (
+            (r"dat_t  A\[DEPTH_IMPL\];", "dat_t [DEPTH_IMPL-1:0]  A;"),
+            (r"\{ idat, A\[0:DEPTH_IMPL-2\] \}", "{ A[DEPTH_IMPL-2:0], idat }"),
+        ),
+    ),
+    Patch(
+        "mvu-shift",
+        "mvu/mvu_vvu_axi.sv",
+        _SHIFT_REASON,
+        (
+            (r"output_t  OBuf\[0:MAX_IN_FLIGHT\];", "output_t [MAX_IN_FLIGHT:0]  OBuf;"),
+            (r"\{ odat, OBuf\[0:MAX_IN_FLIGHT-1\] \}", "{ OBuf[MAX_IN_FLIGHT-1:0], odat }"),
+        ),
+    ),
+    Patch(
+        "memstream-shift",
+        "memstream/hdl/memstream.sv",
+        _SHIFT_REASON,
+        (
+            (r"data_t  OSrl\[FULL_CREDIT-1\];", "data_t [FULL_CREDIT-2:0]  OSrl;"),
+            (r"\{ Dat3, OSrl\[0:FULL_CREDIT-3\] \}", "{ OSrl[FULL_CREDIT-3:0], Dat3 }"),
+        ),
+    ),
+    Patch(
+        "thresholding-shift",
+        "thresholding/hdl/thresholding.sv",
+        _SHIFT_REASON,
+        ((r"logic        \[PE-1 : 0\]\[M-1 : 0\]  ADat\[A_DEPTH\];", "logic [A_DEPTH-1:0][PE-1:0][M-1:0]  ADat;"),),
+    ),
     Patch("dwc-nettype", "dwc/hdl/vpc.sv", _NETTYPE_REASON, _NETTYPE),
     Patch("mvu-watchdog", "mvu/mvu.sv", _WATCHDOG_REASON, (_WATCHDOG,)),
     Patch("int8-watchdog", "mvu/mvu_vvu_8sx9_dsp58.sv", _WATCHDOG_REASON, (_WATCHDOG,)),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import prod
 from typing import Any
 
@@ -224,7 +225,7 @@ class Lookup(Unit):
         return 1
 
     def given(self, folding: Folding) -> int:
-        return self.table.shape[2]
+        return int(self.table.shape[2])
 
     def attributes(self, folding: Folding) -> dict[str, Any]:
         channels, entries, depth = self.table.shape
@@ -330,6 +331,15 @@ class _Weighted(Unit):
 
     @property
     def parameter_type(self) -> Numbers:
+        return self.weight_numbers
+
+    @property
+    def narrow(self) -> bool:
+        """Whether no weight is the lowest of its type."""
+        return int(self.weights.min()) > self.weight_numbers.lo
+
+    @cached_property
+    def weight_numbers(self) -> Numbers:
         if set(np.unique(self.weights).tolist()) <= {-1, 1}:
             return Numbers(1, bipolar=True)
         numbers = Numbers.holding(int(self.weights.min()), int(self.weights.max()), signed=True)
@@ -342,7 +352,7 @@ class _Weighted(Unit):
     @property
     def fits_dsp(self) -> bool:
         """FINN's DSP kernels take weights and activations of two bits or more."""
-        return self.parameter_type.bits >= 2 and self.inputs[0].numbers.bits >= 2
+        return self.weight_numbers.bits >= 2 and self.inputs[0].numbers.bits >= 2
 
     def _shared(self, folding: Folding) -> dict[str, Any]:
         sums = self.outputs[0].numbers
@@ -350,7 +360,7 @@ class _Weighted(Unit):
             "PE": folding["PE"],
             "SIMD": folding["SIMD"],
             "inputDataType": self.inputs[0].numbers.datatype,
-            "weightDataType": self.parameter_type.datatype,
+            "weightDataType": self.weight_numbers.datatype,
             "outputDataType": sums.datatype,
             "accDataType": sums.datatype,
             "noActivation": 1,
@@ -367,12 +377,12 @@ class MatVec(_Weighted):
     @property
     def rows(self) -> int:
         """FINN's MW: inputs of a product."""
-        return self.weights.shape[0]
+        return int(self.weights.shape[0])
 
     @property
     def columns(self) -> int:
         """FINN's MH: outputs."""
-        return self.weights.shape[1]
+        return int(self.weights.shape[1])
 
     def choices(self) -> Choices:
         return {
@@ -413,8 +423,7 @@ class Depthwise(_Weighted):
         return "LutVVAU_rtl" if folding["lut"] else "VVAU_rtl"
 
     def cycles(self, folding: Folding) -> int:
-        taps, channels = self.weights.shape
-        return self.pixels * (taps // folding["SIMD"]) * (channels // folding["PE"])
+        return self.pixels * self.weights.size // (folding["SIMD"] * folding["PE"])
 
     def taken(self, folding: Folding) -> int:
         return folding["SIMD"] * folding["PE"]

@@ -12,7 +12,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from bitswath.archive import is_archive, open_archive
-from bitswath.bundle import Bundle, load_bundle
+from bitswath.build_report import REPORT, Report, read_report
+from bitswath.bundle import HARDWARE, Bundle, load_bundle
 from bitswath.console import say
 from bitswath.network import Conv, Dense, Network, Stage, Threshold
 
@@ -27,18 +28,20 @@ def command(path: Path, as_json: bool) -> None:
     console = Console()
     if is_archive(path):
         facts = _archive_facts(path)
-        stages = None
+        tables = []
     else:
         bundle = load_bundle(path)
-        facts = _bundle_facts(bundle)
-        stages = _stage_table(bundle.network)
+        reports = _reports(bundle)
+        facts = {**_bundle_facts(bundle), "hardware": [_build_facts(report) for report in reports]}
+        tables = [_stage_table(bundle.network), *([_build_table(reports)] if reports else [])]
     if as_json:
         console.print_json(json.dumps(facts))
         return
     for name, value in facts.items():
-        say(f"{name}: {value}")
-    if stages:
-        console.print(stages)
+        if name != "hardware":
+            say(f"{name}: {value}")
+    for table in tables:
+        console.print(table)
 
 
 def _archive_facts(path: Path) -> dict[str, Any]:
@@ -72,6 +75,36 @@ def _bundle_facts(bundle: Bundle) -> dict[str, Any]:
         )
         or "not measured",
     }
+
+
+def _reports(bundle: Bundle) -> list[Report]:
+    """What is reported of the builds in the bundle, by board."""
+    return [read_report(path.parent) for path in sorted((bundle.path / HARDWARE).glob(f"*/{REPORT}"))]
+
+
+def _build_facts(report: Report) -> dict[str, Any]:
+    return {
+        "board": report.board,
+        "clock MHz": report.clock_hz / 1e6,
+        "frames/s": round(report.frames_per_s, 1),
+        "latency ms": round(1e3 * report.latency_cycles / report.clock_hz, 3),
+        "resources": report.resources.model_dump(),
+        "share of the part": {name: round(share, 3) for name, share in report.usage.items()},
+        "bitstream": report.bitstream,
+    }
+
+
+def _build_table(reports: list[Report]) -> Table:
+    table = Table("board", title="hardware, simulated and counted before placement")
+    for heading in ("MHz", "frames/s", "latency ms", "LUT", "RAMB36", "DSP", "bitstream"):
+        table.add_column(heading, justify="right")
+    for report in reports:
+        facts, usage = _build_facts(report), report.usage
+        shares = (f"{100 * usage.get(name, 0):.0f} %" for name in ("lut", "bram36", "dsp"))
+        rate, latency = f"{report.frames_per_s:,.0f}", f"{facts['latency ms']:.2f}"
+        built = "yes" if report.bitstream else "no"
+        table.add_row(escape(report.board), f"{facts['clock MHz']:g}", rate, latency, *shares, built)
+    return table
 
 
 def _codec_name(codec: dict[str, Any]) -> str:

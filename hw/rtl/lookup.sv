@@ -1,15 +1,16 @@
-// Table lookup: one index a beat in, the DEPTH values it stands for out. With CHANNELS=1 a palette, FINN's
-// Lookup; otherwise beats take turns at the channels' tables (levels of each band). One beat a cycle.
-// INIT_FILE ($readmemh): a line for each index of channel 0, then of channel 1, ..., CHANNELS * 2**INDEX_BITS
-// in all, value 0 in a line's low bits.
+// Table lookup: SIMD indices a beat in, the DEPTH values that each stands for out. With CHANNELS=1 a palette,
+// FINN's Lookup; otherwise each channel has a table of its own (levels of each band). One beat a cycle.
+// Files INIT_PREFIX <lane> .hex ($readmemh): a line for each index of channel <lane>, then of channel SIMD + <lane>,
+// ..., CHANNELS / SIMD * 2**INDEX_BITS in all, value 0 in a line's low bits.
 module lookup #(
     parameter int unsigned INDEX_BITS = 4,
     parameter int unsigned CHANNELS = 1,
+    parameter int unsigned SIMD = 1,
     parameter int unsigned DEPTH = 3,
     parameter int unsigned BITS = 8,
-    parameter INIT_FILE = "",
-    localparam int unsigned S_WIDTH = (INDEX_BITS + 7) / 8 * 8,
-    localparam int unsigned M_WIDTH = (DEPTH * BITS + 7) / 8 * 8
+    parameter INIT_PREFIX = "table_",
+    localparam int unsigned S_WIDTH = (SIMD * INDEX_BITS + 7) / 8 * 8,
+    localparam int unsigned M_WIDTH = (SIMD * DEPTH * BITS + 7) / 8 * 8
 ) (
     input  logic               clk,
     input  logic               rst_n,
@@ -21,35 +22,38 @@ module lookup #(
     input  logic               m_axis_tready
 );
 
-  if (CHANNELS < 1 || INIT_FILE == "") begin : gen_bad
-    $fatal(1, "lookup: expected CHANNELS of at least 1 and an INIT_FILE");
+  if (SIMD < 1 || CHANNELS % SIMD != 0) begin : gen_bad
+    $fatal(1, "lookup: expected SIMD to divide CHANNELS");
   end
 
-  localparam int unsigned CHANNEL_BITS = CHANNELS > 1 ? $clog2(CHANNELS) : 1;
-  localparam int unsigned ADDRESS_BITS = $clog2(CHANNELS << INDEX_BITS);
+  localparam int unsigned FOLD = CHANNELS / SIMD;
+  localparam int unsigned FOLD_BITS = FOLD > 1 ? $clog2(FOLD) : 1;
+  localparam int unsigned ADDRESS_BITS = $clog2(FOLD << INDEX_BITS);
 
-  logic [DEPTH*BITS-1:0] rom[CHANNELS << INDEX_BITS];
-  logic [DEPTH*BITS-1:0] values;
-  logic [CHANNEL_BITS-1:0] channel;
+  logic [SIMD-1:0][DEPTH*BITS-1:0] values;
+  logic [FOLD_BITS-1:0] fold;
   logic valid;
 
-  initial $readmemh(INIT_FILE, rom);
-
   wire take = s_axis_tvalid && s_axis_tready;
-  wire [ADDRESS_BITS-1:0] address = ADDRESS_BITS'({channel, s_axis_tdata[INDEX_BITS-1:0]});
 
   assign s_axis_tready = !valid || m_axis_tready;
   assign m_axis_tdata = M_WIDTH'(values);
   assign m_axis_tvalid = valid;
 
-  always_ff @(posedge clk) if (take) values <= rom[address];
+  for (genvar l = 0; l < SIMD; l++) begin : gen_lane
+    logic [DEPTH*BITS-1:0] rom[FOLD << INDEX_BITS];
+    initial $readmemh($sformatf("%s%0d.hex", INIT_PREFIX, l), rom);
+
+    wire [ADDRESS_BITS-1:0] address = ADDRESS_BITS'({fold, s_axis_tdata[l*INDEX_BITS+:INDEX_BITS]});
+    always_ff @(posedge clk) if (take) values[l] <= rom[address];
+  end
 
   always_ff @(posedge clk)
     if (!rst_n) begin
-      channel <= '0;
-      valid   <= 1'b0;
+      fold  <= '0;
+      valid <= 1'b0;
     end else begin
-      if (take) channel <= channel == CHANNEL_BITS'(CHANNELS - 1) ? '0 : channel + 1'b1;
+      if (take) fold <= fold == FOLD_BITS'(FOLD - 1) ? '0 : fold + 1'b1;
       if (s_axis_tready) valid <= take;
     end
 

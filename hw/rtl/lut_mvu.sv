@@ -44,35 +44,45 @@ module lut_mvu #(
 
   logic [SIMD-1:0][A_BITS-1:0] vector[SF];  // kept for the rows after the first PE
   logic [SIMD-1:0][A_BITS-1:0] a;
+  logic a_valid, first, last;
   logic [SF_BITS-1:0] column;
   logic [NF_BITS-1:0] row;
 
   wire load = row == 0;
-  wire first = column == 0;
-  wire last = column == SF_BITS'(SF - 1);
+  wire last_column = column == SF_BITS'(SF - 1);
   wire en = !m_axis_tvalid || m_axis_tready;
-  wire step = en && w_axis_tvalid && (!load || s_axis_tvalid);
+  wire step = en && a_valid && w_axis_tvalid;
+  wire free = !a_valid || step;
+  wire fetch = free && (!load || s_axis_tvalid);
 
-  assign s_axis_tready = en && w_axis_tvalid && load;
-  assign w_axis_tready = en && (!load || s_axis_tvalid);
-  assign a = load ? s_axis_tdata[SIMD*A_BITS-1:0] : vector[column];
+  assign s_axis_tready = free && load;
+  assign w_axis_tready = en && a_valid;
 
-  always_ff @(posedge clk) if (step && load) vector[column] <= a;
+  always_ff @(posedge clk) begin
+    if (fetch && load) vector[column] <= s_axis_tdata[SIMD*A_BITS-1:0];
+    if (fetch) begin
+      a <= load ? s_axis_tdata[SIMD*A_BITS-1:0] : vector[column];
+      first <= column == 0;
+      last <= last_column;
+    end
+  end
 
   always_ff @(posedge clk)
     if (!rst_n) begin
-      column <= '0;
-      row <= '0;
-    end else if (step) begin
-      column <= last ? '0 : column + 1'b1;
-      if (last) row <= row == NF_BITS'(NF - 1) ? '0 : row + 1'b1;
+      column  <= '0;
+      row     <= '0;
+      a_valid <= 1'b0;
+    end else begin
+      if (fetch) column <= last_column ? '0 : column + 1'b1;
+      if (fetch && last_column) row <= row == NF_BITS'(NF - 1) ? '0 : row + 1'b1;
+      if (free) a_valid <= fetch;
     end
 
   logic [PE-1:0][M_BITS-1:0] sum;
   assign m_axis_tdata = M_WIDTH'(sum);
 
   lut_dot #(
-      .PE(PE), .SIMD(SIMD), .ACT_LANES(1), .M_BITS(M_BITS),
+      .PE(PE), .SIMD(SIMD), .STEPS(SF), .ACT_LANES(1), .M_BITS(M_BITS),
       .A_BITS(A_BITS), .A_SIGNED(A_SIGNED), .A_BIPOLAR(A_BIPOLAR),
       .W_BITS(W_BITS), .W_SIGNED(W_SIGNED), .W_BIPOLAR(W_BIPOLAR)
   ) dot (

@@ -62,7 +62,7 @@ module lut_vvu #(
   assign m_axis_tdata = M_WIDTH'(sum);
 
   lut_dot #(
-      .PE(PE), .SIMD(SIMD), .ACT_LANES(PE), .M_BITS(M_BITS),
+      .PE(PE), .SIMD(SIMD), .STEPS(SF), .ACT_LANES(PE), .M_BITS(M_BITS),
       .A_BITS(A_BITS), .A_SIGNED(A_SIGNED), .A_BIPOLAR(A_BIPOLAR),
       .W_BITS(W_BITS), .W_SIGNED(W_SIGNED), .W_BIPOLAR(W_BIPOLAR)
   ) dot (

@@ -13,7 +13,8 @@ import traceback
 from pathlib import Path
 
 from bitswath.errors import BitswathError, BuildError
-from bitswath.hw.worker.flow import Job, generate
+from bitswath.hw.worker.flow import Job, Step, generate
+from bitswath.hw.worker.vendor import VendorJob, make_bitstream
 from bitswath.schema import parse_json
 
 
@@ -25,7 +26,7 @@ def main(path: str) -> int:
             lines.write(json.dumps(line) + "\n")
 
         try:
-            generate(parse_json(Job, Path(path).read_bytes(), BuildError), lambda name: tell(step=name))
+            run(Path(path).read_bytes(), lambda name: tell(step=name))
         except BitswathError as error:
             tell(error=str(error))
             return 1
@@ -35,6 +36,13 @@ def main(path: str) -> int:
             return 1
         tell(done=True)
     return 0
+
+
+def run(job: bytes, step: Step) -> None:
+    if json.loads(job).get("task") == "bitstream":
+        make_bitstream(parse_json(VendorJob, job, BuildError), step)
+    else:
+        generate(parse_json(Job, job, BuildError), step)
 
 
 if __name__ == "__main__":

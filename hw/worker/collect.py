@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
@@ -21,7 +22,6 @@ __all__ = ["collect"]
 
 _AXI_LITE = ("AWVALID", "AWADDR", "WVALID", "WDATA", "WSTRB", "BREADY", "ARVALID", "ARADDR", "RREADY")
 _PROTECTION = ("AWPROT", "ARPROT")
-_MEMORY_SOURCES = ("memstream/hdl/memstream.sv", "memstream/hdl/memstream_axi.sv", "axi/hdl/axilite.sv")
 
 
 def collect(
@@ -49,7 +49,7 @@ class _Collector:
         self.producers = {name: node.name for node in model.graph.node for name in node.output}
         self.consumers = {name: node.name for node in model.graph.node for name in node.input}
 
-    def add(self, node: object) -> None:
+    def add(self, node: Any) -> None:
         op = getCustomOp(node)
         unit = self.units.get(node.name)
         wires = [name for name in node.input if name in self.wires]
@@ -98,12 +98,12 @@ class _Collector:
         if stream.width != padded or self.streams.setdefault(name, stream) != stream:
             raise BuildError(f"stream {name!r}: FINN gives it {padded} bits a beat, {stream.width} were planned")
 
-    def _weights(self, op: object, node: object, module: str, generated: Path) -> str:
+    def _weights(self, op: Any, node: Any, module: str, generated: Path) -> str:
         """The memory that streams a unit's weights, as a stage of its own."""
         wrapper = generated / f"{module}_memstream_wrapper.v"
         name = f"{node.name}_weights"
         sources = [self._source(wrapper, node.name, _with_finn_ports)]
-        sources += [self._source(self.rtllib / path, node.name) for path in _MEMORY_SOURCES]
+        sources += [self._source(Path(path), node.name) for path in op.get_weight_files() if Path(path) != wrapper]
         numbers = DataType[op.get_nodeattr("weightDataType")]
         padded = op.get_instream_width_padded(1)
         elements = op.get_instream_width(1) // numbers.bitwidth()
@@ -132,10 +132,8 @@ class _Collector:
         )
         return name
 
-    def _source(self, path: Path, node: str, change: object = None) -> str:
-        text = _relative(path.read_text(), node)
-        if callable(change):
-            text = change(text)
+    def _source(self, path: Path, node: str, change: Callable[[str], str] = str) -> str:
+        text = change(_relative(path.read_text(), node))
         target = self.target / path.name
         if target.exists() and target.read_text() != text:
             raise BuildError(f"{path.name}: two stages bring different files of this name")
@@ -153,7 +151,7 @@ def _memory_name(name: str, node: str) -> str:
 
 def _relative(text: str, node: str) -> str:
     """Memory files by name alone: whoever reads them runs in their folder."""
-    return re.sub(r'"[^"\n]*/([^"/\n]*)"', lambda found: f'"{_memory_name(found[1], node)}"', text)
+    return re.sub(r'"[^"\s(),;]*/([^"\s(),;/]*)"', lambda found: f'"{_memory_name(found[1], node)}"', text)
 
 
 def _with_finn_ports(text: str) -> str:

@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
-from bitswath.bundle import load_bundle
-from bitswath.design import Design, Link
-from bitswath.hw.boards import find_board
+from bitswath.bundle import Bundle, load_bundle
+from bitswath.design import DESIGN, Design, Link
+from bitswath.hw.boards import Board, find_board
 from bitswath.hw.plan import FRAMES, RESULTS, Plan, plan
 from bitswath.hw.rtllib import patched_rtllib
 from bitswath.hw.worker.offline import prepare
 from bitswath.schema import Schema
 
-__all__ = ["DESIGN", "Job", "Step", "generate"]
-
-DESIGN = "design.json"
+__all__ = ["Generated", "Job", "Step", "generate", "with_code"]
 
 Step = Callable[[str], None]
 
 
 class Job(Schema):
-    """What to generate, and where. `folder` exists and is empty; `rtl/` and `design.json` come into it."""
+    """What to generate, and where. `folder` exists; `rtl/` and `design.json` come into it."""
 
     task: Literal["generate"] = "generate"
     bundle: str
@@ -37,8 +36,46 @@ class Job(Schema):
 def generate(job: Job, step: Step) -> None:
     """Write the RTL and the design of a job. `step` is told each step as it begins."""
     folder = Path(job.folder)
+    generated = with_code(job, folder, step)
+    step("collection")
+    from bitswath.hw.worker.collect import collect
+
+    target = folder / "rtl"
+    target.mkdir()
+    hardware, board, bundle = generated.hardware, generated.board, generated.bundle
+    stages, streams = collect(generated.model, hardware, job.foldings, generated.rtllib, target)
+    design = Design(
+        name=bundle.name,
+        network=bundle.manifest.files["network.safetensors"].sha256,
+        board=board.name,
+        part=board.part,
+        clock_hz=job.clock_hz,
+        input=_link(hardware, FRAMES, board.link_width),
+        output=_link(hardware, RESULTS, board.link_width),
+        stages=stages,
+        streams=streams,
+    )
+    (folder / DESIGN).write_text(design.model_dump_json(indent=1) + "\n")
+
+
+@dataclass(frozen=True)
+class Generated:
+    """FINN's graph with every node's code written."""
+
+    bundle: Bundle
+    board: Board
+    hardware: Plan
+    model: Any
+    rtllib: Path
+
+
+def with_code(job: Job, folder: Path, step: Step) -> Generated:
+    """Patch finn-rtllib, build the hardware graph, and have FINN generate its code, all below `folder`."""
     step("patch finn-rtllib")
-    rtllib = _rtllib(folder)
+    import finn
+
+    rtllib = folder / "finn-rtllib"
+    patched_rtllib(Path(finn.__path__[0]) / "finn-rtllib", rtllib)
     prepare(folder / "finn", rtllib)
 
     step("hardware graph")
@@ -54,34 +91,7 @@ def generate(job: Job, step: Step) -> None:
     from finn.transformation.fpgadataflow.prepare_ip import PrepareIP
 
     model = model.transform(PrepareIP(board.part, 1e9 / job.clock_hz))
-    model.save(str(folder / "hardware.onnx"))
-
-    step("collection")
-    from bitswath.hw.worker.collect import collect
-
-    target = folder / "rtl"
-    target.mkdir()
-    stages, streams = collect(model, hardware, job.foldings, rtllib, target)
-    design = Design(
-        name=bundle.name,
-        network=bundle.manifest.files["network.safetensors"].sha256,
-        board=board.name,
-        part=board.part,
-        clock_hz=job.clock_hz,
-        input=_link(hardware, FRAMES, board.link_width),
-        output=_link(hardware, RESULTS, board.link_width),
-        stages=stages,
-        streams=streams,
-    )
-    (folder / DESIGN).write_text(design.model_dump_json(indent=1) + "\n")
-
-
-def _rtllib(folder: Path) -> Path:
-    import finn
-
-    target = folder / "finn-rtllib"
-    patched_rtllib(Path(finn.__path__[0]) / "finn-rtllib", target)
-    return target
+    return Generated(bundle, board, hardware, model, rtllib)
 
 
 def _link(hardware: Plan, name: str, width: int) -> Link:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from onnx import TensorProto, helper
+from onnx import NodeProto, TensorProto, ValueInfoProto, helper
 from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 
@@ -49,7 +49,7 @@ def _differ(source: Unit, sink: Unit, foldings: Mapping[str, Folding]) -> bool:
     return source.given(foldings[source.name]) != sink.taken(foldings[sink.name])
 
 
-def _node(model: ModelWrapper, unit: Unit, folding: Folding, converters: Mapping[str, tuple[Unit, Unit]]):
+def _node(model: ModelWrapper, unit: Unit, folding: Folding, converters: Mapping[str, tuple[Unit, Unit]]) -> NodeProto:
     inputs = [converted(wire.name) if wire.name in converters else wire.name for wire in unit.inputs]
     if unit.parameters is not None and unit.parameter_type is not None:
         name = f"{unit.name}_parameters"
@@ -67,7 +67,7 @@ def _node(model: ModelWrapper, unit: Unit, folding: Folding, converters: Mapping
     )
 
 
-def _converter(wire: Wire, sink: Unit, given: Folding, taken: Folding, source: Unit):
+def _converter(wire: Wire, sink: Unit, given: Folding, taken: Folding, source: Unit) -> NodeProto:
     bits = wire.numbers.bits
     return helper.make_node(
         CONVERTER,
@@ -84,7 +84,7 @@ def _converter(wire: Wire, sink: Unit, given: Folding, taken: Folding, source: U
     )
 
 
-def _value(wire: Wire):
+def _value(wire: Wire) -> ValueInfoProto:
     return helper.make_tensor_value_info(wire.name, TensorProto.FLOAT, [1, *wire.shape])
 
 

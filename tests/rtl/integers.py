@@ -27,8 +27,3 @@ class Integer:
 
     def parameters(self, prefix: str) -> dict[str, int]:
         return {f"{prefix}_BITS": self.bits, f"{prefix}_SIGNED": self.signed, f"{prefix}_BIPOLAR": self.bipolar}
-
-
-def results(sums: NDArray[np.int64], length: int, a: Integer, w: Integer) -> NDArray[np.int64]:
-    """What kernels give for dot products of so many terms: FINN counts equal pairs if both are BIPOLAR."""
-    return (sums + length) // 2 if a.bipolar and w.bipolar else sums

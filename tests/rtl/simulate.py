@@ -86,14 +86,16 @@ def simulate(
     limit: int = 20_000,
     scenarios: Sequence[Scenario] = SCENARIOS,
     files: Mapping[str, str] | None = None,
+    defines: Sequence[str] = (),
+    rtl: Sequence[Path] | None = None,
 ) -> list[Run]:
     """Streams the same beats through a kernel in each scenario.
 
     `sources`: lanes of beats for each port; `sinks`: how many beats each lane gives; `limit`: cycles
-    after which a scenario has failed; `files`: memory images that parameters name. Scenarios that are
-    cut are not returned.
+    after which a scenario has failed; `files`: memory images that parameters name; `defines`: of the
+    preprocessor; `rtl`: the sources, if the kernel is not in hw/rtl. Scenarios that are cut are not returned.
     """
-    model = compiled(kernel, parameters)
+    model = compiled(kernel, parameters, defines, rtl)
     paces = [
         {"pace_in": s.pace_in, "pace_out": s.pace_out, "cut": s.cut, "seed": seed + i, "limit": limit}
         for i, s in enumerate(scenarios)
@@ -125,10 +127,12 @@ def simulate(
     return [run for run in runs if not run.scenario.cut]
 
 
-def compiled(kernel: str, parameters: Parameters) -> Path:
+def compiled(
+    kernel: str, parameters: Parameters, defines: Sequence[str] = (), rtl: Sequence[Path] | None = None
+) -> Path:
     """The simulator of a kernel, from the cache or compiled now."""
-    files = sources(kernel)
-    model = CACHE / f"{kernel}-{digest(*files, json.dumps(dict(parameters), default=int))}"
+    files = sources(kernel) if rtl is None else list(rtl)
+    model = CACHE / f"{kernel}-{digest(*files, *defines, json.dumps(dict(parameters), default=int))}"
     runtime = CACHE / f"runtime-{digest()}"
     if not model.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
@@ -138,8 +142,9 @@ def compiled(kernel: str, parameters: Parameters) -> Path:
             get_runner("verilator").build(
                 sources=files,
                 hdl_toplevel=kernel,
+                defines=dict.fromkeys(defines, 1),
                 parameters={name: literal(value) for name, value in parameters.items()},
-                build_args=list(ARGUMENTS),
+                build_args=[*ARGUMENTS, *(() if rtl is None else ("-Wno-fatal",))],
                 build_dir=folder,
             )
             keep_runtime(Path(folder), runtime)
@@ -174,7 +179,7 @@ def sources(kernel: str) -> list[Path]:
     found = {RTL / f"{kernel}.sv"}
     while True:
         text = "\n".join(path.read_text() for path in found)
-        more = {path for path in RTL.glob("*.sv") if re.search(rf"^\s*{path.stem} #?\(", text, re.MULTILINE)}
+        more = {path for path in RTL.glob("*.sv") if re.search(rf"^\s*{path.stem} (#\(|\w+ \()", text, re.MULTILINE)}
         if more <= found:
             return sorted(found)
         found |= more

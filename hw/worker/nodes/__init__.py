@@ -5,27 +5,36 @@ Import after `bitswath.hw.worker.offline.prepare`; `register` makes them known t
 
 from __future__ import annotations
 
+from finn.custom_op.fpgadataflow.hwcustomop import HWCustomOp
 from qonnx.custom_op.registry import add_op_to_domain
 
-from bitswath.hw.worker.nodes.base import KernelNode
 from bitswath.hw.worker.nodes.links import DensePack, DenseUnpack
 from bitswath.hw.worker.nodes.pools import GlobalAccPool, Pool
+from bitswath.hw.worker.nodes.products import LutMVAU, LutVVAU
 from bitswath.hw.worker.nodes.streams import AddStreams, DuplicateStreams, LabelSelect, StreamingConcat
+from bitswath.hw.worker.nodes.tables import CodecEncode, Lookup
+from bitswath.hw.worker.nodes.weights import MVAU, VVAU
 
 __all__ = ["DOMAIN", "OPERATORS", "register"]
 
 DOMAIN = "finn.custom_op.fpgadataflow.rtl"
 """FINN tells RTL operators by this name."""
 
-OPERATORS: dict[str, type[KernelNode]] = {
+OPERATORS: dict[str, type[HWCustomOp]] = {
     "AddStreams_rtl": AddStreams,
+    "CodecEncode_rtl": CodecEncode,
     "DensePack_rtl": DensePack,
     "DenseUnpack_rtl": DenseUnpack,
     "DuplicateStreams_rtl": DuplicateStreams,
     "GlobalAccPool_rtl": GlobalAccPool,
     "LabelSelect_rtl": LabelSelect,
+    "Lookup_rtl": Lookup,
+    "LutMVAU_rtl": LutMVAU,
+    "LutVVAU_rtl": LutVVAU,
+    "MVAU_rtl": MVAU,
     "Pool_rtl": Pool,
     "StreamingConcat_rtl": StreamingConcat,
+    "VVAU_rtl": VVAU,
 }
 
 

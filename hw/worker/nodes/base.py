@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from qonnx.core.datatype import BaseDataType, DataType
 
 from bitswath.errors import BuildError
 
-__all__ = ["Beats", "KernelNode", "Literal", "StreamNode", "kernel_sources"]
+__all__ = ["Beats", "KernelNode", "Literal", "StreamNode", "kernel_sources", "word"]
 
 RTL = Path(__file__).parents[2] / "rtl"
 
@@ -32,10 +32,16 @@ def kernel_sources(kernel: str) -> list[Path]:
     found = {RTL / f"{kernel}.sv"}
     while True:
         text = "\n".join(path.read_text() for path in found)
-        more = {path for path in RTL.glob("*.sv") if re.search(rf"^\s*{path.stem} #?\(", text, re.MULTILINE)}
+        more = {path for path in RTL.glob("*.sv") if re.search(rf"^\s*{path.stem} (#\(|\w+ \()", text, re.MULTILINE)}
         if more <= found:
             return sorted(found)
         found |= more
+
+
+def word(values: Iterable[int], bits: int) -> int:
+    """Integers side by side, two's complement, the first in the low bits."""
+    mask = (1 << bits) - 1
+    return sum((int(value) & mask) << (i * bits) for i, value in enumerate(values))
 
 
 class KernelNode(RTLBackend):
@@ -46,7 +52,7 @@ class KernelNode(RTLBackend):
     """
 
     def get_nodeattr_types(self) -> dict[str, Any]:
-        return {"memory_files": ("strings", False, [])} | super().get_nodeattr_types()
+        return {"memory_files": ("strings", False, []), **super().get_nodeattr_types()}
 
     @property
     def kernel(self) -> str:
@@ -73,13 +79,23 @@ class KernelNode(RTLBackend):
         names = self.get_verilog_top_module_intf_names()
         return {side: names[side] for side in ("s_axis", "m_axis")}
 
+    def number(self, attribute: str) -> int:
+        return int(self.get_nodeattr(attribute))
+
+    def numbers(self, attribute: str) -> list[int]:
+        return [int(value) for value in self.get_nodeattr(attribute)]
+
+    def datatype(self, attribute: str) -> BaseDataType:
+        return DataType[self.get_nodeattr(attribute)]
+
     def require(self, condition: bool, expected: str) -> None:
         if not condition:
             raise BuildError(f"node {self.onnx_node.name!r} ({self.onnx_node.op_type}): expected {expected}")
 
     def require_integers(self, *types: BaseDataType) -> None:
         for kind in types:
-            self.require(kind.is_integer() and not kind.is_fixed_point(), f"integers, not {kind.name}")
+            whole = kind.is_integer() and not kind.is_fixed_point() and kind.name not in ("BIPOLAR", "TERNARY")
+            self.require(whole, f"INT or UINT, not {kind.name}")
 
     def execute_node(self, context: dict[str, Any], graph: Any) -> None:
         if self.get_nodeattr("exec_mode") == "rtlsim":
@@ -115,13 +131,12 @@ class KernelNode(RTLBackend):
             for signal, direction in zip(("TDATA", "TVALID", "TREADY"), directions[side])
         ]
         widths = dict([*streams["s_axis"], *streams["m_axis"]])
-        buses = ":".join(widths)
         given = [f"    .{name}({_literal(value)})" for name, value in self.parameters().items()]
         wires = [wire for port, names in self.connections().items() for wire in _connected(port, names, widths)]
         return _WRAPPER.format(
             kernel=self.kernel,
             top=self.get_verilog_top_module_name(),
-            buses=buses,
+            buses=":".join(widths),
             ports=",\n".join(ports),
             parameters=",\n".join(given),
             wires=",\n".join(wires),
@@ -160,6 +175,10 @@ class Beats:
     @property
     def folded(self) -> tuple[int, ...]:
         return (*self.shape[:-1], self.shape[-1] // self.elements, self.elements)
+
+    @property
+    def width(self) -> int:
+        return self.elements * int(self.datatype.bitwidth())
 
     @property
     def count(self) -> int:
@@ -202,10 +221,10 @@ class StreamNode(KernelNode):
 
     def get_instream_width(self, ind: int = 0) -> int:
         sources = self.sources()  # further inputs of the node are tables
-        return sources[ind].elements * sources[ind].datatype.bitwidth() if ind < len(sources) else 0
+        return sources[ind].width if ind < len(sources) else 0
 
     def get_outstream_width(self, ind: int = 0) -> int:
-        return self.sinks()[ind].elements * self.sinks()[ind].datatype.bitwidth()
+        return self.sinks()[ind].width
 
     def get_exp_cycles(self) -> int:
         return max(beats.count for beats in (*self.sources(), *self.sinks()))
@@ -213,9 +232,6 @@ class StreamNode(KernelNode):
     def infer_node_datatype(self, model: Any) -> None:
         for name, beats in zip(self.onnx_node.output, self.sinks()):
             model.set_tensor_datatype(name, beats.datatype)
-
-    def datatype(self, attribute: str) -> BaseDataType:
-        return DataType[self.get_nodeattr(attribute)]
 
 
 _WRAPPER = """\

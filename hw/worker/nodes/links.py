@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from qonnx.core.datatype import DataType
 
-from bitswath.hw.worker.nodes.base import Beats, Parameters, StreamNode
+from bitswath.hw.worker.nodes.base import Beats, Parameters, StreamNode, word
 
 __all__ = ["DensePack", "DenseUnpack"]
 
@@ -27,7 +27,7 @@ class _Link(StreamNode):
 
     @property
     def bits(self) -> int:
-        return self.datatype("dataType").bitwidth()
+        return int(self.datatype("dataType").bitwidth())
 
     @property
     def elements(self) -> int:
@@ -35,22 +35,22 @@ class _Link(StreamNode):
 
     @property
     def frame_bits(self) -> int:
-        return math.prod(self.get_nodeattr("Shape")) * self.bits
+        return math.prod(self.numbers("Shape")) * self.bits
 
     def tensor(self) -> Beats:
-        return Beats((1, *self.get_nodeattr("Shape")), self.datatype("dataType"), self.elements)
+        return Beats((1, *self.numbers("Shape")), self.datatype("dataType"), self.elements)
 
     def words(self) -> Beats:
-        width = self.get_nodeattr("wordBits")
+        width = self.number("wordBits")
         return Beats((1, -(-self.frame_bits // width)), DataType[f"UINT{width}"], 1)
 
     def check(self) -> None:
         super().check()
-        width = self.get_nodeattr("wordBits")
+        width = self.number("wordBits")
         self.require(8 <= width <= 4096 and width % 8 == 0, f"wordBits in whole bytes up to 4096, not {width}")
 
     def lut_estimation(self, fpgapart: str) -> int:
-        beat, width = self.elements * self.bits, self.get_nodeattr("wordBits")
+        beat, width = self.elements * self.bits, self.number("wordBits")
         unit = math.gcd(beat, width)
         return int((beat + width) * max(1, math.ceil((beat + width) // unit - 1).bit_length()) / 2 + 24)
 
@@ -64,11 +64,11 @@ class DenseUnpack(_Link):
     kernel = "dense_unpack"
 
     def get_nodeattr_types(self) -> dict[str, Any]:
-        return {"SIMD": ("i", True, 1)} | super().get_nodeattr_types()
+        return {"SIMD": ("i", False, 1)} | super().get_nodeattr_types()
 
     @property
     def elements(self) -> int:
-        return int(self.get_nodeattr("SIMD"))
+        return self.number("SIMD")
 
     def sources(self) -> Sequence[Beats]:
         return [self.words()]
@@ -78,18 +78,18 @@ class DenseUnpack(_Link):
 
     def parameters(self) -> Parameters:
         return {
-            "IN_WIDTH": self.get_nodeattr("wordBits"),
+            "IN_WIDTH": self.number("wordBits"),
             "SIMD": self.elements,
             "BITS": self.bits,
-            "FRAME_CODES": math.prod(self.get_nodeattr("Shape")),
+            "FRAME_CODES": math.prod(self.numbers("Shape")),
         }
 
     def execute_node(self, context: dict[str, Any], graph: Any) -> None:
         """The words must be Python integers (object) or integers of the width: floats do not hold them."""
         words = context[self.onnx_node.input[0]]
         self.require(words.dtype.kind in "Oui", f"words as integers, not {words.dtype}")
-        frame = sum(int(word) << (i * self.get_nodeattr("wordBits")) for i, word in enumerate(words.flat))
-        values = _unpacked(frame, math.prod(self.get_nodeattr("Shape")), self.bits, self.get_output_datatype().signed())
+        frame = word(words.flat, self.number("wordBits"))
+        values = _unpacked(frame, math.prod(self.numbers("Shape")), self.bits, self.get_output_datatype().signed())
         context[self.onnx_node.output[0]] = values.reshape(self.tensor().shape).astype(np.float32)
 
 
@@ -102,11 +102,11 @@ class DensePack(_Link):
     kernel = "dense_pack"
 
     def get_nodeattr_types(self) -> dict[str, Any]:
-        return {"PE": ("i", True, 1)} | super().get_nodeattr_types()
+        return {"PE": ("i", False, 1)} | super().get_nodeattr_types()
 
     @property
     def elements(self) -> int:
-        return int(self.get_nodeattr("PE"))
+        return self.number("PE")
 
     def sources(self) -> Sequence[Beats]:
         return [self.tensor()]
@@ -116,24 +116,22 @@ class DensePack(_Link):
 
     def parameters(self) -> Parameters:
         return {
-            "OUT_WIDTH": self.get_nodeattr("wordBits"),
+            "OUT_WIDTH": self.number("wordBits"),
             "SIMD": self.elements,
             "BITS": self.bits,
-            "FRAME_CODES": math.prod(self.get_nodeattr("Shape")),
+            "FRAME_CODES": math.prod(self.numbers("Shape")),
         }
 
     def get_exp_cycles(self) -> int:
-        beat, width = self.elements * self.bits, self.get_nodeattr("wordBits")
+        beat, width = self.elements * self.bits, self.number("wordBits")
         before_last = (self.frame_bits - beat) // width  # words complete before the last beat
         tail = self.words().count - before_last - 1  # words that leave after the one the last beat completes
         return max(self.tensor().count + (tail > 0), self.words().count)
 
     def execute_node(self, context: dict[str, Any], graph: Any) -> None:
         """Gives the words as Python integers (object): floats do not hold them."""
-        mask = (1 << self.bits) - 1
-        values = context[self.onnx_node.input[0]].flat
-        frame = sum((int(value) & mask) << (i * self.bits) for i, value in enumerate(values))
-        words = _unpacked(frame, self.words().count, self.get_nodeattr("wordBits"), signed=False)
+        frame = word(context[self.onnx_node.input[0]].flat, self.bits)
+        words = _unpacked(frame, self.words().count, self.number("wordBits"), signed=False)
         context[self.onnx_node.output[0]] = words.reshape(self.words().shape)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from finn.custom_op.fpgadataflow import concat, duplicatestreams, labelselect
-from qonnx.core.datatype import DataType
+from qonnx.core.datatype import BaseDataType, DataType
 
 from bitswath.hw.worker.nodes.base import Beats, KernelNode, Literal, Parameters, StreamNode
 
@@ -21,10 +21,10 @@ class DuplicateStreams(KernelNode, duplicatestreams.DuplicateStreams):
     kernel = "duplicate_streams"
 
     def check(self) -> None:
-        channels, pe = self.get_nodeattr("NumChannels"), self.get_nodeattr("PE")
+        channels, pe = self.number("NumChannels"), self.number("PE")
         self.require(pe > 0 and channels % pe == 0, f"PE that divides {channels} channels, not {pe}")
         outputs = len(self.onnx_node.output)
-        self.require(self.get_nodeattr("NumOutputStreams") == outputs, f"NumOutputStreams of {outputs}")
+        self.require(self.number("NumOutputStreams") == outputs, f"NumOutputStreams of {outputs}")
 
     def connections(self) -> dict[str, list[str]]:
         return {"s_axis": ["in0_V"], "m_axis": [f"out{i}_V" for i in range(self.get_num_output_streams())]}
@@ -40,16 +40,29 @@ class DuplicateStreams(KernelNode, duplicatestreams.DuplicateStreams):
 
 
 class StreamingConcat(KernelNode, concat.StreamingConcat):
-    """FINN's StreamingConcat: channels of several streams behind each other, pixel by pixel."""
+    """FINN's StreamingConcat: channels of several streams behind each other, pixel by pixel.
+
+    Further attribute: outputDataType, by default what holds every input's.
+    """
 
     kernel = "concat_streams"
 
+    def get_nodeattr_types(self) -> dict[str, Any]:
+        return {"outputDataType": ("s", False, ""), **super().get_nodeattr_types()}
+
+    def get_output_datatype(self, ind: int = 0) -> BaseDataType:
+        return self.datatype("outputDataType") if self.get_nodeattr("outputDataType") else super().get_output_datatype()
+
     def check(self) -> None:
-        simd, channels = self.get_nodeattr("SIMD"), self.get_nodeattr("ChannelsPerStream")
+        simd, channels = self.number("SIMD"), self.numbers("ChannelsPerStream")
         divides = simd > 0 and not any(n % simd for n in channels)
         self.require(divides, f"SIMD that divides {channels} channels, not {simd}")
         inputs, types = len(self.onnx_node.input), self.get_nodeattr("inputDataTypes")
         self.require(inputs == len(channels) == len(types), f"ChannelsPerStream and inputDataTypes of {inputs} inputs")
+        output = self.get_output_datatype()
+        self.require_integers(*(self.get_input_datatype(i) for i in range(inputs)), output)
+        bits = max(self.get_input_datatype(i).bitwidth() for i in range(inputs))
+        self.require(output.bitwidth() >= bits, f"outputDataType of at least {bits} bits, not {output.name}")
 
     def connections(self) -> dict[str, list[str]]:
         return {"s_axis": [f"in{i}_V" for i in range(self.get_n_inputs())], "m_axis": ["out0_V"]}
@@ -59,7 +72,7 @@ class StreamingConcat(KernelNode, concat.StreamingConcat):
         types = [self.get_input_datatype(i) for i in streams]
         return {
             "N": len(types),
-            "SIMD": self.get_nodeattr("SIMD"),
+            "SIMD": self.number("SIMD"),
             "FOLDS": _fields([self.get_folded_input_shape(i)[-2] for i in streams], 32),
             "BITS": _fields([kind.bitwidth() for kind in types], 32),
             "SIGNED": _fields([int(kind.signed()) for kind in types], 1),
@@ -94,8 +107,8 @@ class AddStreams(StreamNode):
         } | _without(super().get_nodeattr_types(), "inFIFODepths")
 
     def _beats(self, name: str) -> Beats:
-        shape = (*self.get_nodeattr("numInputVectors"), self.get_nodeattr("NumChannels"))
-        return Beats(shape, DataType[name], self.get_nodeattr("PE"))
+        shape = (*self.numbers("numInputVectors"), self.number("NumChannels"))
+        return Beats(shape, DataType[name], self.number("PE"))
 
     def sources(self) -> Sequence[Beats]:
         return [self._beats(name) for name in self.get_nodeattr("inputDataTypes")]
@@ -105,7 +118,7 @@ class AddStreams(StreamNode):
 
     def check(self) -> None:
         super().check()
-        multipliers = self.get_nodeattr("multipliers")
+        multipliers = self.numbers("multipliers")
         self.require(len(self.sources()) == len(multipliers) == 2, "two inputDataTypes and two multipliers")
         self.require(0 not in multipliers, "multipliers other than 0")
         ends = [(m * s.datatype.min(), m * s.datatype.max()) for m, s in zip(multipliers, self.sources())]
@@ -117,8 +130,8 @@ class AddStreams(StreamNode):
         return {"a_axis": ["in0_V"], "b_axis": ["in1_V"], "m_axis": ["out0_V"]}
 
     def parameters(self) -> Parameters:
-        parameters = {"PE": self.get_nodeattr("PE"), "M_BITS": self.get_output_datatype().bitwidth()}
-        for name, beats, multiplier in zip("AB", self.sources(), self.get_nodeattr("multipliers")):
+        parameters = {"PE": self.number("PE"), "M_BITS": self.get_output_datatype().bitwidth()}
+        for name, beats, multiplier in zip("AB", self.sources(), self.numbers("multipliers")):
             parameters |= {
                 f"{name}_BITS": beats.datatype.bitwidth(),
                 f"{name}_SIGNED": int(beats.datatype.signed()),
@@ -127,11 +140,11 @@ class AddStreams(StreamNode):
         return parameters
 
     def execute_node(self, context: dict[str, Any], graph: Any) -> None:
-        terms = [m * context[name] for m, name in zip(self.get_nodeattr("multipliers"), self.onnx_node.input)]
+        terms = [m * context[name] for m, name in zip(self.numbers("multipliers"), self.onnx_node.input)]
         context[self.onnx_node.output[0]] = np.asarray(terms[0] + terms[1], np.float32)
 
     def lut_estimation(self, fpgapart: str) -> int:
-        ones = sum(abs(m).bit_count() for m in self.get_nodeattr("multipliers"))
+        ones = sum(abs(m).bit_count() for m in self.numbers("multipliers"))
         return int((ones - 1) * self.get_outstream_width() + 4)
 
 
@@ -141,7 +154,7 @@ class LabelSelect(KernelNode, labelselect.LabelSelect):
     kernel = "label_select"
 
     def check(self) -> None:
-        labels, pe, k = (self.get_nodeattr(name) for name in ("Labels", "PE", "K"))
+        labels, pe, k = (self.number(name) for name in ("Labels", "PE", "K"))
         self.require(pe > 0 and labels % pe == 0, f"PE that divides {labels} labels, not {pe}")
         self.require(1 <= k <= labels, f"K of 1 to {labels}, not {k}")
         kind = self.get_output_datatype()
@@ -151,9 +164,9 @@ class LabelSelect(KernelNode, labelselect.LabelSelect):
     def parameters(self) -> Parameters:
         kind = self.get_input_datatype()
         return {
-            "LABELS": self.get_nodeattr("Labels"),
-            "PE": self.get_nodeattr("PE"),
-            "K": self.get_nodeattr("K"),
+            "LABELS": self.number("Labels"),
+            "PE": self.number("PE"),
+            "K": self.number("K"),
             "BITS": kind.bitwidth(),
             "SIGNED": int(kind.signed()),
             "INDEX_BITS": self.get_output_datatype().bitwidth(),
@@ -162,15 +175,15 @@ class LabelSelect(KernelNode, labelselect.LabelSelect):
     def execute_node(self, context: dict[str, Any], graph: Any) -> None:
         values = context[self.onnx_node.input[0]]
         order = np.argsort(-values, axis=-1, kind="stable")
-        context[self.onnx_node.output[0]] = order[..., : self.get_nodeattr("K")].astype(np.float32)
+        context[self.onnx_node.output[0]] = order[..., : self.number("K")].astype(np.float32)
 
     def get_exp_cycles(self) -> int:
-        beats = self.get_nodeattr("Labels") // self.get_nodeattr("PE")
-        return math.prod(self.get_nodeattr("numInputVectors")) * max(beats, self.get_nodeattr("K"))
+        beats = self.number("Labels") // self.number("PE")
+        return math.prod(self.numbers("numInputVectors")) * max(beats, self.number("K"))
 
     def lut_estimation(self, fpgapart: str) -> int:
         entry = self.get_input_datatype().bitwidth() + self.get_output_datatype().bitwidth()
-        return int(self.get_nodeattr("PE") * self.get_nodeattr("K") * 2 * entry + 16)
+        return int(self.number("PE") * self.number("K") * 2 * entry + 16)
 
 
 def _fields(values: Sequence[int], width: int) -> Literal:

@@ -1,0 +1,123 @@
+"""``bitswath build``."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.status import Status
+
+from bitswath.build_report import Report
+from bitswath.bundle import load_bundle
+from bitswath.console import say
+from bitswath.errors import BuildError
+from bitswath.hw.bitstream import missing_tools
+from bitswath.hw.boards import Board, find_board
+from bitswath.hw.build import MARGIN, Options, build
+
+__all__ = ["command"]
+
+
+@click.command("build")
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.option("--board", "board_name", required=True, help="Its name; 'bitswath boards' lists all.")
+@click.option("--target-fps", type=click.FloatRange(0, min_open=True), help="Frames a second; else as many as fit.")
+@click.option("--folding", type=click.Path(path_type=Path), help='By hand: JSON, {"unit": {"PE": 4, "SIMD": 9}}.')
+@click.option("--clock-mhz", type=click.FloatRange(1, 1000), help="Else the board's own.")
+@click.option("--margin", default=MARGIN, show_default=True, type=click.FloatRange(0, 0.9), help="Share to leave free.")
+@click.option("--quick", is_flag=True, help="Count the stages only, not the whole design in one piece.")
+@click.option("--jobs", default=2, show_default=True, type=click.IntRange(1), help="Programs that run at a time.")
+@click.option("--bitstream", is_flag=True, help="Fail if no bitstream can be made.")
+@click.option("--out-of-context", is_flag=True, help="With Vivado: synthesize and route the accelerator alone.")
+def command(
+    bundle: Path,
+    board_name: str,
+    target_fps: float | None,
+    folding: Path | None,
+    clock_mhz: float | None,
+    margin: float,
+    quick: bool,
+    jobs: int,
+    bitstream: bool,
+    out_of_context: bool,
+) -> None:
+    """Turn BUNDLE into a dataflow accelerator for a board.
+
+    FINN generates the RTL; it is simulated cycle by cycle, its queues sized, its results compared with the
+    emulator, its resources counted. With Vivado (or Vitis) on the path the bitstream follows. The build goes into
+    the bundle, below hw/BOARD. A build that was stopped goes on where it was.
+    """
+    board, loaded = find_board(board_name), load_bundle(bundle)
+    if (bitstream or out_of_context) and (reason := missing_tools(board)):
+        raise BuildError(f"no bitstream for {board.name}: {reason}")
+    options = Options(
+        target_fps=target_fps,
+        folding=None if folding is None else _read_folding(folding),
+        clock_hz=None if clock_mhz is None else clock_mhz * 1e6,
+        margin=margin,
+        whole=not quick,
+        jobs=jobs,
+        out_of_context=out_of_context,
+    )
+    console = Console()
+    with _Steps(console).shown() as on_step:
+        report, folder = build(loaded, board, options, on_step)
+    _summarize(console, report, folder, board)
+
+
+def _read_folding(path: Path) -> dict[str, dict[str, int]]:
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise BuildError(f"{path}: cannot be read as JSON ({error})") from None
+    units = content.values() if isinstance(content, dict) else [content]
+    if not all(isinstance(unit, dict) and all(type(value) is int for value in unit.values()) for unit in units):
+        raise BuildError(f'{path}: expected an object like {{"conv0_matvec": {{"PE": 4, "SIMD": 9}}}}')
+    return dict(content)
+
+
+class _Steps:
+    """One line for each step that took a while, a spinner for the one under way."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.name = ""
+        self.since = time.monotonic()
+
+    @contextmanager
+    def shown(self) -> Iterator[Callable[[str], None]]:
+        with self.console.status("starting") as status:
+            yield lambda name: self.enter(name, status)
+            self.leave()
+
+    def enter(self, name: str, status: Status) -> None:
+        self.leave()
+        self.name, self.since = name, time.monotonic()
+        status.update(name)
+
+    def leave(self) -> None:
+        took = time.monotonic() - self.since
+        if self.name and took >= 1:
+            self.console.print(f"{took:7.1f} s  {self.name}", highlight=False)
+
+
+def _summarize(console: Console, report: Report, folder: Path, board: Board) -> None:
+    usage = ", ".join(f"{name} {share:.0%}" for name, share in report.usage.items() if share)
+    say(f"{report.checked_frames} frames simulated, every integer equal to the emulator's", console=console)
+    say(
+        f"{report.frames_per_s:,.0f} frames/s at {report.clock_hz / 1e6:g} MHz (a frame every"
+        f" {report.initiation_interval:,.0f} cycles, latency {report.latency_cycles:,});"
+        f" {report.input.frame_bytes:,} link bytes a frame",
+        console=console,
+    )
+    say(f"{board.name}: {usage}, counted by Yosys ({report.resources_from})", console=console)
+    for problem in report.problems.values():
+        say(f"not counted: {problem}", "yellow", console=console)
+    if report.bitstream is None:
+        say(f"no bitstream was built: {report.bitstream_reason}", "yellow", console=console)
+    say(f"{folder}: report.html, report.json, rtl/", console=console)

@@ -1,0 +1,263 @@
+"""Nodes with random data, what streams through them, and what numpy says that comes out."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitswath.codecs import CompandedCodec
+from bitswath.packing import pack
+from tests.rtl.simulate import packed, random_integers, to_beats
+
+Values = NDArray[np.int64]
+FRAMES = 3
+
+
+@dataclass(frozen=True)
+class Result:
+    """Integers (frames, ...) that leave `elements` a beat; bits of BIPOLAR ones stand for -1 and +1."""
+
+    values: Values
+    elements: int
+    bits: int
+    signed: bool = False
+
+
+@dataclass(frozen=True)
+class Case:
+    """`values`: of each input, (frames, ...) in the order of FINN's functional model; `beats`: as they stream."""
+
+    name: str
+    op: str
+    attributes: dict[str, Any]
+    values: list[list[list[int]]]
+    beats: list[list[int]]
+    results: list[Result]
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def job(self) -> dict[str, Any]:
+        """What the worker needs."""
+        job = {
+            "name": self.name,
+            "op": self.op,
+            "attributes": self.attributes,
+            "inputs": [f"{self.name}_x{i}" for i in range(len(self.beats))],
+            "outputs": [f"{self.name}_y{i}" for i in range(len(self.results))],
+            "values": self.values,
+            "frames": FRAMES,
+        }
+        return job | ({"parameters": self.parameters} if self.parameters else {})
+
+
+def cases(random: np.random.Generator) -> list[Case]:
+    return [
+        pool("maximum", "MaxPool", 4, True, channels=6, pe=2, kernel=(2, 2), random=random),
+        pool("maximum_of_signs", "MaxPool", 1, False, channels=4, pe=4, kernel=(3, 1), random=random, bipolar=True),
+        pool("window_sum", "AccPool", 3, False, channels=4, pe=1, kernel=(2, 3), random=random),
+        pool("window_mean", "QuantAvgPool", 5, False, channels=4, pe=4, kernel=(2, 2), random=random),
+        global_pool("global_sum", 4, True, channels=6, pe=3, random=random),
+        select("label", labels=10, pe=1, k=1, random=random),
+        select("labels", labels=12, pe=4, k=5, random=random),
+        duplicate("two", outputs=2, pe=3, random=random),
+        duplicate("three", outputs=3, pe=6, random=random),
+        add("sum", (4, False), (4, False), (1, 1), 5, random),
+        add("weighted", (4, False), (3, True), (3, -5), 8, random),
+        concat("joined", [2, 6, 4], [(4, True), (3, False), (1, False)], 2, random),
+        lookup("palette", channels=1, simd=1, entries=13, depth=3, random=random),
+        lookup("levels", channels=6, simd=2, entries=16, depth=1, random=random),
+        unpack("thin", (7, 5, 3), 4, 3, 64, random),
+        unpack("wide", (4, 4, 13), 7, 13, 512, random),
+        dense_pack("logits", 10, 13, 1, 64, random),
+        dense_pack("straddling", 12, 11, 4, 32, random),
+        dense_pack("short", 6, 5, 6, 128, random),
+        encode("encoder", random),
+        matvec("ternary_like", (2, False), (2, True), 18, 6, 9, 3, random),
+        matvec("few_bits", (4, True), (3, True), 12, 4, 4, 2, random),
+        matvec("binary_weights", (4, False), None, 20, 4, 10, 2, random),
+        matvec("binary", None, None, 16, 4, 8, 4, random),
+        matvec("in_dsps", (4, False), (3, True), 9, 4, 3, 1, random, op="MVAU_rtl"),
+        depthwise("channelwise", (4, False), (4, True), 6, (3, 3), 2, 3, random),
+        depthwise("channelwise_binary", (2, True), None, 4, (2, 2), 4, 4, random),
+    ]
+
+
+def pool(
+    name: str, function: str, bits: int, signed: bool, channels: int, pe: int, kernel: tuple[int, int],
+    random: np.random.Generator, bipolar: bool = False,
+) -> Case:  # fmt: skip
+    window = kernel[0] * kernel[1]
+    x = random_integers(random, bits, signed, (FRAMES, 3, 2, window, channels))
+    kind = "BIPOLAR" if bipolar else datatype(bits, signed)
+    values = 2 * x - 1 if bipolar else x
+    folded = x.reshape(FRAMES, 3, 2, window, channels // pe, pe).swapaxes(3, 4)
+    width = {"MaxPool": bits, "AccPool": bits + 3, "QuantAvgPool": bits}[function]
+    out = datatype(width, signed)
+    y = x.max(axis=3) if function == "MaxPool" else x.sum(axis=3)
+    y = y >> (((2**bits - 1) * window).bit_length() - width) if function == "QuantAvgPool" else y
+    attributes = {
+        "Channels": channels, "PE": pe, "KernelSize": list(kernel), "Function": function, "OutImgDims": [3, 2],
+        "InputDataType": kind, "OutputDataType": kind if function == "MaxPool" else out,
+    }  # fmt: skip
+    result = Result(2 * y - 1 if bipolar else y, pe, width, signed)
+    return Case(name, "Pool_rtl", attributes, [flat(values)], [to_beats(folded.reshape(-1, pe), bits)], [result])
+
+
+def global_pool(name: str, bits: int, signed: bool, channels: int, pe: int, random: np.random.Generator) -> Case:
+    x = random_integers(random, bits, signed, (FRAMES, 4, 5, channels))
+    attributes = {"NumChannels": channels, "PE": pe, "inputDataType": datatype(bits, signed)}
+    attributes |= {"numInputVectors": [1, 4, 5], "outputDataType": "INT9"}
+    result = Result(x.sum(axis=(1, 2)), pe, 9, True)
+    return Case(name, "GlobalAccPool_rtl", attributes, [flat(x)], [to_beats(x.reshape(-1, pe), bits)], [result])
+
+
+def select(name: str, labels: int, pe: int, k: int, random: np.random.Generator) -> Case:
+    x = random_integers(random, 5, True, (FRAMES, labels))
+    attributes = {"Labels": labels, "PE": pe, "K": k, "inputDataType": "INT5", "outputDataType": "UINT4"}
+    attributes |= {"numInputVectors": [1]}
+    best = np.lexsort((np.broadcast_to(np.arange(labels), x.shape), -x), axis=-1)[:, :k]
+    return Case(name, "LabelSelect_rtl", attributes, [flat(x)], [to_beats(x.reshape(-1, pe), 5)], [Result(best, 1, 4)])
+
+
+def duplicate(name: str, outputs: int, pe: int, random: np.random.Generator) -> Case:
+    x = random_integers(random, 3, False, (FRAMES, 4, 3, 6))
+    attributes = {"NumChannels": 6, "PE": pe, "NumOutputStreams": outputs, "inputDataType": "UINT3"}
+    attributes |= {"numInputVectors": [1, 4, 3]}
+    beats = [to_beats(x.reshape(-1, pe), 3)]
+    return Case(name, "DuplicateStreams_rtl", attributes, [flat(x)], beats, [Result(x, pe, 3)] * outputs)
+
+
+def add(
+    name: str, a: tuple[int, bool], b: tuple[int, bool], factors: tuple[int, int], bits: int,
+    random: np.random.Generator,
+) -> Case:  # fmt: skip
+    x = [random_integers(random, *kind, (FRAMES, 5, 4)) for kind in (a, b)]
+    y = factors[0] * x[0] + factors[1] * x[1]
+    signed = a[1] or b[1] or min(factors) < 0
+    attributes = {
+        "NumChannels": 4, "PE": 2, "numInputVectors": [1, 5], "inputDataTypes": [datatype(*a), datatype(*b)],
+        "outputDataType": datatype(bits, signed), "multipliers": list(factors),
+    }  # fmt: skip
+    beats = [to_beats(v.reshape(-1, 2), kind[0]) for v, kind in zip(x, (a, b))]
+    return Case(name, "AddStreams_rtl", attributes, [flat(v) for v in x], beats, [Result(y, 2, bits, signed)])
+
+
+def concat(
+    name: str, channels: list[int], kinds: list[tuple[int, bool]], simd: int, random: np.random.Generator
+) -> Case:
+    x = [random_integers(random, *kind, (FRAMES, 5, n)) for n, kind in zip(channels, kinds)]
+    attributes = {
+        "SIMD": simd, "ChannelsPerStream": channels, "inputDataTypes": [datatype(*kind) for kind in kinds],
+        "numInputVectors": [1, 5], "outputDataType": "INT4",
+    }  # fmt: skip
+    beats = [to_beats(v.reshape(-1, simd), kind[0]) for v, kind in zip(x, kinds)]
+    result = Result(np.concatenate(x, axis=-1), simd, 4, True)
+    return Case(name, "StreamingConcat_rtl", attributes, [flat(v) for v in x], beats, [result])
+
+
+def lookup(name: str, channels: int, simd: int, entries: int, depth: int, random: np.random.Generator) -> Case:
+    table = random_integers(random, 8, True, (channels, entries, depth))
+    x = random.integers(0, entries, (FRAMES, 4, 3, channels))
+    y = table[np.arange(channels), x].reshape(FRAMES, 4, 3, -1)
+    attributes = {
+        "NumChannels": channels, "NumEmbeddings": entries, "EmbeddingDim": depth, "SIMD": simd,
+        "InputShape": [1, 4, 3, channels], "InputType": "UINT4", "EmbeddingType": "INT8",
+    }  # fmt: skip
+    parameters = {"values": table.tolist(), "datatype": "INT8"}
+    beats = [to_beats(x.reshape(-1, simd), 4)]
+    return Case(name, "Lookup_rtl", attributes, [flat(x)], beats, [Result(y, simd * depth, 8, True)], parameters)
+
+
+def unpack(
+    name: str, shape: tuple[int, int, int], bits: int, simd: int, width: int, random: np.random.Generator
+) -> Case:
+    codes = random.integers(0, 1 << bits, (FRAMES, *shape), np.uint8)
+    frames = pack(codes, bits)
+    padded = np.pad(frames, ((0, 0), (0, -frames.shape[1] % (width // 8)))).reshape(FRAMES, -1, width // 8)
+    words = [[int.from_bytes(word.tobytes(), "little") for word in frame] for frame in padded]
+    attributes = {"Shape": list(shape), "dataType": f"UINT{bits}", "wordBits": width, "SIMD": simd}
+    beats = [[word for frame in words for word in frame]]
+    return Case(name, "DenseUnpack_rtl", attributes, [words], beats, [Result(codes.astype(np.int64), simd, bits)])
+
+
+def dense_pack(name: str, count: int, bits: int, pe: int, width: int, random: np.random.Generator) -> Case:
+    x = random_integers(random, bits, True, (FRAMES, count))
+    words = -(-count * bits // width)
+    whole = packed(x, bits)
+    y = np.array([[frame >> (i * width) & ((1 << width) - 1) for i in range(words)] for frame in whole], object)
+    attributes = {"Shape": [count], "dataType": f"INT{bits}", "wordBits": width, "PE": pe}
+    beats = [to_beats(x.reshape(-1, pe), bits)]
+    return Case(name, "DensePack_rtl", attributes, [flat(x)], beats, [Result(y, 1, width)])
+
+
+def encode(name: str, random: np.random.Generator) -> Case:
+    levels = tuple(tuple(sorted(random.choice(256, 8, replace=False).tolist())) for _ in range(4))
+    codec = CompandedCodec(3, "ordered", levels=levels)
+    x = random.integers(0, 256, (FRAMES, 9, 5, 4), np.uint8)
+    attributes = {"codec": json.dumps(codec.to_dict()), "Shape": [9, 5, 4], "SIMD": 2}
+    result = Result(codec.encode(x).astype(np.int64), 2, 3)
+    return Case(name, "CodecEncode_rtl", attributes, [flat(x)], [to_beats(x.reshape(-1, 2), 8)], [result])
+
+
+Kind = tuple[int, bool] | None
+"""Bits and sign, or None for BIPOLAR."""
+
+
+def matvec(
+    name: str, a: Kind, w: Kind, mw: int, mh: int, simd: int, pe: int, random: np.random.Generator,
+    op: str = "LutMVAU_rtl",
+) -> Case:  # fmt: skip
+    (x, coded), (weights, _) = numbers(random, a, (FRAMES, 4, mw)), numbers(random, w, (mw, mh))
+    attributes = products(a, w) | {"MW": mw, "MH": mh, "SIMD": simd, "PE": pe, "numInputVectors": [1, 4]}
+    parameters = {"values": weights.tolist(), "datatype": datatype(*w) if w else "BIPOLAR"}
+    beats = [to_beats(coded.reshape(-1, simd), a[0] if a else 1)]
+    return Case(name, op, attributes, [flat(x)], beats, [Result(x @ weights, pe, 14, True)], parameters)
+
+
+def depthwise(
+    name: str, a: Kind, w: Kind, channels: int, kernel: tuple[int, int], pe: int, simd: int,
+    random: np.random.Generator,
+) -> Case:  # fmt: skip
+    window = kernel[0] * kernel[1]
+    (x, coded), (weights, _) = (
+        numbers(random, a, (FRAMES, 2, 3, window, channels)),
+        numbers(random, w, (channels, window)),
+    )
+
+    def folded(v: Values) -> Values:
+        return v.reshape(FRAMES, 2, 3, window, channels // pe, pe).swapaxes(3, 4)
+
+    attributes = products(a, w) | {
+        "Channels": channels, "Kernel": list(kernel), "Dim": [2, 3], "PE": pe, "SIMD": simd,
+    }  # fmt: skip
+    values = weights.reshape(channels, 1, *kernel)
+    parameters = {"values": values.tolist(), "datatype": datatype(*w) if w else "BIPOLAR"}
+    beats = [to_beats(folded(coded).reshape(-1, simd * pe), a[0] if a else 1)]
+    result = Result((x * weights.T).sum(axis=3), pe, 14, True)
+    return Case(name, "LutVVAU_rtl", attributes, [flat(folded(x))], beats, [result], parameters)
+
+
+def products(a: Kind, w: Kind) -> dict[str, Any]:
+    names = [datatype(*kind) if kind else "BIPOLAR" for kind in (a, w)]
+    return {
+        "inputDataType": names[0], "weightDataType": names[1], "outputDataType": "INT14", "accDataType": "INT14",
+        "noActivation": 1, "mem_mode": "internal_decoupled", "ram_style": "auto",
+    }  # fmt: skip
+
+
+def numbers(random: np.random.Generator, kind: Kind, shape: tuple[int, ...]) -> tuple[Values, Values]:
+    """Random numbers and their codes."""
+    coded = random_integers(random, *(kind or (1, False)), shape)
+    return (coded, coded) if kind else (2 * coded - 1, coded)
+
+
+def datatype(bits: int, signed: bool) -> str:
+    return f"{'INT' if signed else 'UINT'}{bits}"
+
+
+def flat(values: NDArray[Any]) -> list[list[int]]:
+    return values.reshape(FRAMES, -1).tolist()
