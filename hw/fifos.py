@@ -93,7 +93,7 @@ def size_queues(
     *,
     queues: Collection[str] | None = None,
     frames: int = 4,
-    shrink_s: float = 60.0,
+    shrink_runs: int = 16,
     timeout_s: float = 1800.0,
     on_step: Callable[[str], None] = lambda name: None,
 ) -> QueueSizing:
@@ -101,7 +101,7 @@ def size_queues(
 
     `queues`: streams that may have one, by default those that have one now, or all between two stages if none
     has. `frames`: least number in each simulation; more are taken where a frame's latency is many intervals.
-    `shrink_s`: about how long to look for smaller depths. Raises `BackendError` if the design does not
+    `shrink_runs`: most simulations to look for smaller depths with. Raises `BackendError` if the design does not
     run, `BuildError` if no depth keeps the interval.
     """
     sizer = _Sizer(design, folder, _candidates(design, queues), frames, timeout_s, on_step)
@@ -111,7 +111,7 @@ def size_queues(
         high_water = sizer.high_water(math.ceil(unbounded.interval))
         start = {name: queue_depth(beats + 1) for name, beats in high_water.items()}
         shortest = sizer.trial(dict.fromkeys(start, SHORTEST))
-        depths = sizer.shrink(sizer.grown(start, unbounded.interval), unbounded.interval, shrink_s)
+        depths = sizer.shrink(sizer.grown(start, unbounded.interval), unbounded.interval, shrink_runs)
     result, final = sizer.settle(depths, unbounded.interval)
     return QueueSizing(
         design=result,
@@ -184,12 +184,13 @@ class _Sizer:
             depths = {name: queue_depth(2 * depth) for name, depth in depths.items()}
         raise BuildError(f"queues: no depth up to {max(depths.values())} keeps an interval of {interval:.0f} cycles")
 
-    def shrink(self, depths: dict[str, int], interval: float, limit_s: float) -> dict[str, int]:
+    def shrink(self, depths: dict[str, int], interval: float, runs: int) -> dict[str, int]:
+        """Lower depths, a class of cost at a time, in as many streams at once as it works for."""
         self._step("shrink")
-        deadline = time.monotonic() + limit_s
+        last = self.runs + runs
         smallest = max(1, len(self.queues) // 32)
         groups = [[name for name in self.queues if depths[name] > SHORTEST]]
-        while groups and time.monotonic() < deadline:
+        while groups and self.runs < last:
             group = groups.pop(0)
             lower = depths | {name: _next_shorter(depths[name]) for name in group}
             if lower == depths:

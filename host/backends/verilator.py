@@ -12,6 +12,7 @@ import json
 import os
 import platform
 import re
+import secrets
 import shutil
 import signal
 import subprocess
@@ -106,9 +107,13 @@ def compiled(design: Design, rtl: Path, variant: Variant, *, jobs: int = 2, time
 def _build(
     design: Design, rtl: Path, variant: Variant, tool: Verilator, folder: Path, name: str, jobs: int, timeout_s: float
 ) -> None:
-    """Compile into a folder beside, which then gets its name; what an interrupted build left there goes first."""
-    scratch, log = folder / f"{name}.building", folder / f"{name}.log"
-    shutil.rmtree(scratch, ignore_errors=True)
+    """Compile into a folder beside, which then gets its name; what an interrupted build left there goes first.
+
+    Its name is new each time: compilers of an interrupted build may still write to theirs.
+    """
+    for left in folder.glob(f"{name}.*.building"):
+        shutil.rmtree(left, ignore_errors=True)
+    scratch, log = folder / f"{name}.{secrets.token_hex(4)}.building", folder / f"{name}.log"
     scratch.mkdir()
     try:
         runtime = folder / f"runtime-{_runtime_digest(variant, tool)}"

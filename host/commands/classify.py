@@ -7,6 +7,7 @@ import io
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -54,7 +55,7 @@ def command(
     if record and split and record != split:
         raise InputError(f"--record: expected {split!r}, the split that is measured, got {record!r}")
     loaded = load_bundle(bundle)
-    options = {} if board is None else {"board": board}
+    options: dict[str, Any] = {} if board is None else {"board": board}
     with open_accelerator(loaded, backend, **options) as accelerator, _progress() as progress:
         task = progress.add_task("classify", total=None)
         done = classify_path(
