@@ -120,8 +120,9 @@ def _stage(stage: Stage, design: Design, rtl: Path) -> _Part:
             wires += [f".{prefix}_{kind}" for kind in ("TDATA", "TVALID", "TREADY")]
     wires += [f".{port}({_constant(value)})" for port, value in stage.ties.items()]
     body = f"  {stage.module}{_given(stage.parameters)} part ({', '.join(wires)});\n"
-    texts = {name: _read(rtl / name) for name in stage.sources}
-    return _Part(stage.name, _key(ports, body, texts, rtl, stage.module), tuple(ports), body, stage.sources)
+    sources = stage.sources or _all_sources(rtl)
+    texts = {name: _read(rtl / name) for name in sources}
+    return _Part(stage.name, _key(ports, body, texts, rtl, stage.module), tuple(ports), body, sources)
 
 
 def _queue(stream: Stream, rtl: Path) -> _Part:
@@ -144,6 +145,10 @@ def _constant(value: int) -> str:
     if -(1 << 31) <= value < 1 << 31:
         return str(value)
     return f"{'-' if value < 0 else ''}{abs(value).bit_length() + 1}'sd{abs(value)}"
+
+
+def _all_sources(rtl: Path) -> tuple[str, ...]:
+    return tuple(sorted(path.name for path in rtl.iterdir() if path.suffix in (".sv", ".v")))
 
 
 def _read(path: Path) -> str:
@@ -239,7 +244,7 @@ def _over(group: Sequence[_Part], modules: Sequence[str]) -> str:
 
 
 def _whole(design: Design, rtl: Path, family: str, timeout_s: float) -> Cells:
-    sources = [path.name for path in sorted(rtl.iterdir()) if path.suffix in (".sv", ".v")]
+    sources = _all_sources(rtl)
     if f"{design.top}.sv" not in sources:
         raise BuildError(f"{rtl}: expected {design.top}.sv, the design's top")
     texts = (_read(rtl / name) for name in sources)

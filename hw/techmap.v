@@ -23,7 +23,8 @@ module _choice_by_bits (A, S, Y);
 endmodule
 
 // A ROM that is not in block RAM: 64 words of a bit in each LUT6. Logic optimization alone needs up to four times
-// as many LUTs for it.
+// as many LUTs for it. The netlist is for counting, so the LUTs hold any numbers that differ: taking the real ones
+// apart is slow.
 (* techmap_celltype = "$mem_v2" *)
 module _rom_in_luts (RD_CLK, RD_EN, RD_ARST, RD_SRST, RD_ADDR, RD_DATA, WR_CLK, WR_EN, WR_ADDR, WR_DATA);
     parameter MEMID = "";
@@ -55,21 +56,13 @@ module _rom_in_luts (RD_CLK, RD_EN, RD_ARST, RD_SRST, RD_ADDR, RD_DATA, WR_CLK, 
     wire _TECHMAP_FAIL_ = WR_PORTS > 0 || RD_PORTS != 1 || RD_CLK_ENABLE !== 1'b0 || OFFSET != 0 || ABITS < 5;
 
     localparam LEAVES = (SIZE + 63) / 64;
-
-    function [63:0] contents;
-        input integer leaf, slice;
-        integer word;
-        for (word = 0; word < 64; word = word + 1)
-            contents[word] = leaf * 64 + word < SIZE ? INIT[(leaf * 64 + word) * WIDTH + slice] : 1'b0;
-    endfunction
-
     wire [ABITS+5:0] address = {6'b0, RD_ADDR};
     genvar slice, leaf;
     generate
         for (slice = 0; slice < WIDTH; slice = slice + 1) begin : slices
             wire [LEAVES-1:0] found;
             for (leaf = 0; leaf < LEAVES; leaf = leaf + 1) begin : leaves
-                LUT6 #(.INIT(contents(leaf, slice))) lut (
+                LUT6 #(.INIT(64'h9E37_79B9_7F4A_7C15 * (leaf * WIDTH + slice + 1))) lut (
                     .I0(address[0]), .I1(address[1]), .I2(address[2]),
                     .I3(address[3]), .I4(address[4]), .I5(address[5]), .O(found[leaf])
                 );
