@@ -47,27 +47,7 @@ module lut_dot #(
     end
   endfunction
 
-  localparam int unsigned LATENCY = 3 + $clog2(groups());
-
-  logic [LATENCY-1:0] valids, firsts, lasts;
-  logic [PE-1:0][M_BITS-1:0] steps;
-  logic [M_BITS-1:0] start;
-
-  always_ff @(posedge clk)
-    if (!rst_n) begin
-      valids <= '0;
-      sum_valid <= 1'b0;
-    end else if (en) begin
-      valids <= LATENCY'({valids, valid});
-      sum_valid <= valids[LATENCY-1] && lasts[LATENCY-1];
-    end
-
-  always_ff @(posedge clk)
-    if (en) begin
-      firsts <= LATENCY'({firsts, first});
-      lasts  <= LATENCY'({lasts, last});
-      if (valids[LATENCY-1]) for (int p = 0; p < PE; p++) sum[p] <= (firsts[LATENCY-1] ? start : sum[p]) + steps[p];
-    end
+  localparam int unsigned LATENCY = 3 + $clog2(groups());  // of a step, before it is accumulated
 
 `ifdef SYNTHESIS
   lut_dot_planes #(
@@ -75,7 +55,7 @@ module lut_dot #(
       .A_BITS(A_BITS), .A_SIGNED(A_SIGNED), .A_BIPOLAR(A_BIPOLAR),
       .W_BITS(W_BITS), .W_SIGNED(W_SIGNED), .W_BIPOLAR(W_BIPOLAR)
   ) core (
-      .clk, .en, .a, .w, .steps, .start
+      .clk, .rst_n, .en, .valid, .first, .last, .a, .w, .sum, .sum_valid
   );
 `else
   lut_dot_model #(
@@ -83,7 +63,7 @@ module lut_dot #(
       .A_BITS(A_BITS), .A_SIGNED(A_SIGNED), .A_BIPOLAR(A_BIPOLAR),
       .W_BITS(W_BITS), .W_SIGNED(W_SIGNED), .W_BIPOLAR(W_BIPOLAR)
   ) core (
-      .clk, .en, .a, .w, .steps, .start
+      .clk, .rst_n, .en, .valid, .first, .last, .a, .w, .sum, .sum_valid
   );
 `endif
 

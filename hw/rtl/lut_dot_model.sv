@@ -1,4 +1,4 @@
-// The products of lut_dot for simulation: the same steps in the same cycles, without the adders' structure.
+// lut_dot for simulation: the same results in the same cycles, without the adders' structure.
 module lut_dot_model #(
     parameter int unsigned PE = 1,
     parameter int unsigned SIMD = 1,
@@ -16,18 +16,28 @@ module lut_dot_model #(
     parameter int unsigned LATENCY = 3
 ) (
     input  logic                                       clk,
+    input  logic                                       rst_n,
     input  logic                                       en,
+    input  logic                                       valid,
+    input  logic                                       first,
+    input  logic                                       last,
     input  logic [ACT_LANES-1:0][SIMD-1:0][A_BITS-1:0] a,
     input  logic [PE-1:0][SIMD-1:0][W_BITS-1:0]        w,
-    output logic [PE-1:0][M_BITS-1:0]                  steps,
-    output logic [M_BITS-1:0]                          start
+    output logic [PE-1:0][M_BITS-1:0]                  sum,
+    output logic                                       sum_valid
 );
 
   typedef logic [SIMD*W_BITS-1:0] bits_t;
   localparam bits_t LOWEST = {SIMD{W_BITS'(1)}};  // bit 0 of each weight
 
+  localparam int unsigned SLOTS = 1 << $clog2(LATENCY + 1);
+  localparam int unsigned SLOT_BITS = $clog2(SLOTS);
+
   bits_t [ACT_LANES-1:0][A_BITS-1:0] spread;  // bit i of each activation, at its weight's bit 0
-  logic [LATENCY-1:0][PE-1:0][M_BITS-1:0] delayed;
+  int sums[PE];
+  logic [LATENCY:0] ends;
+  logic [PE-1:0][M_BITS-1:0] results[SLOTS];
+  logic [SLOT_BITS-1:0] slot;  // of the latest step's results
 
   function automatic int place(int bit_index, int width, bit is_signed);
     return is_signed && bit_index == width - 1 ? -(1 << bit_index) : 1 << bit_index;
@@ -51,13 +61,25 @@ module lut_dot_model #(
       for (int i = 0; i < A_BITS; i++) for (int s = 0; s < SIMD; s++) spread[l][i][s*W_BITS] = a[l][s][i];
   end
 
+  assign sum = results[slot-SLOT_BITS'(LATENCY)];
+  assign sum_valid = ends[LATENCY];
+
   always_ff @(posedge clk)
-    if (en) begin
-      for (int p = 0; p < PE; p++) delayed[0][p] <= M_BITS'(dot(spread[p%ACT_LANES], w[p]));
-      for (int d = 1; d < LATENCY; d++) delayed[d] <= delayed[d-1];
+    if (!rst_n) begin
+      ends <= '0;
+      slot <= '0;
+    end else if (en) begin
+      ends <= {ends[LATENCY-1:0], valid && last};
+      slot <= slot + 1'b1;
     end
 
-  assign steps = delayed[LATENCY-1];
-  assign start = '0;
+  // verilator lint_off BLKSEQ
+  always_ff @(posedge clk)
+    if (en && valid)
+      for (int p = 0; p < PE; p++) begin
+        sums[p] = (first ? 0 : sums[p]) + dot(spread[p%ACT_LANES], w[p]);
+        if (last) results[slot+1'b1][p] <= M_BITS'(sums[p]);
+      end
+  // verilator lint_on BLKSEQ
 
 endmodule

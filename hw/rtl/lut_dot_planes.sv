@@ -1,4 +1,4 @@
-// The products of lut_dot as they are synthesized; formulas there. `steps` comes LATENCY steps after its operands.
+// lut_dot as it is synthesized; the formulas are there.
 module lut_dot_planes #(
     parameter int unsigned PE = 1,
     parameter int unsigned SIMD = 1,
@@ -14,11 +14,15 @@ module lut_dot_planes #(
     parameter int unsigned LATENCY = 3
 ) (
     input  logic                                       clk,
+    input  logic                                       rst_n,
     input  logic                                       en,
+    input  logic                                       valid,
+    input  logic                                       first,
+    input  logic                                       last,
     input  logic [ACT_LANES-1:0][SIMD-1:0][A_BITS-1:0] a,
     input  logic [PE-1:0][SIMD-1:0][W_BITS-1:0]        w,
-    output logic [PE-1:0][M_BITS-1:0]                  steps,
-    output logic [M_BITS-1:0]                          start
+    output logic [PE-1:0][M_BITS-1:0]                  sum,
+    output logic                                       sum_valid
 );
 
   // A negative plane's value is that of its inverse less the plane's size.
@@ -43,7 +47,24 @@ module lut_dot_planes #(
                               : W_BIPOLAR ? SHARED_EXCESS - 2 * excess()
                               : A_BIPOLAR ? -excess() - SIMD * FULL : -excess();
 
-  assign start = M_BITS'(STEPS * CONSTANT);
+  localparam logic [M_BITS-1:0] START = M_BITS'(STEPS * CONSTANT);
+
+  logic [LATENCY-1:0] valids, firsts, lasts;
+
+  always_ff @(posedge clk)
+    if (!rst_n) begin
+      valids <= '0;
+      sum_valid <= 1'b0;
+    end else if (en) begin
+      valids <= LATENCY'({valids, valid});
+      sum_valid <= valids[LATENCY-1] && lasts[LATENCY-1];
+    end
+
+  always_ff @(posedge clk)
+    if (en) begin
+      firsts <= LATENCY'({firsts, first});
+      lasts  <= LATENCY'({lasts, last});
+    end
 
   logic [ACT_LANES-1:0][M_BITS-1:0] shared;
   if (SHARED) begin : gen_shared
@@ -61,7 +82,7 @@ module lut_dot_planes #(
   end
 
   for (genvar p = 0; p < PE; p++) begin : gen_row
-    logic [M_BITS-1:0] total;
+    logic [M_BITS-1:0] total, step;
 
     plane_sum #(
         .N(SIMD), .A_BITS(A_BITS), .W_BITS(W_BITS), .XNOR(A_BIPOLAR), .INVERT(negative(A_SIGNED, W_SIGNED)),
@@ -69,7 +90,9 @@ module lut_dot_planes #(
     ) planes (
         .clk, .en, .a(a[p%ACT_LANES]), .w(w[p]), .sum(total)
     );
-    assign steps[p] = (W_BIPOLAR ? total << 1 : total) + shared[p%ACT_LANES];
+    assign step = (W_BIPOLAR ? total << 1 : total) + shared[p%ACT_LANES];
+    always_ff @(posedge clk)
+      if (en && valids[LATENCY-1]) sum[p] <= (firsts[LATENCY-1] ? START : sum[p]) + step;
   end
 
 endmodule
