@@ -27,7 +27,7 @@ def table(reports: Iterable[Report]) -> str:
 
 def _row(report: Report) -> list[str]:
     usage, need = report.usage, report.resources
-    shares = [f"{getattr(need, name):,g} ({100 * usage.get(name, 0):.0f} %)" for name in ("lut", "ff", "bram36", "dsp")]
+    shares = [f"{_number(getattr(need, name))} ({100 * usage.get(name, 0):.0f} %)" for name in _COUNTED]
     latency = f"{1e3 * report.latency_cycles / report.clock_hz:.2f} ms"
     clock, rate = f"{report.clock_hz / 1e6:g}", f"{report.frames_per_s:,.0f}"
     link = f"{report.input.frame_bytes:,}"
