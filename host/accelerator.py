@@ -218,7 +218,7 @@ def open(  # the name under which users find it: bs.open
 
     `chunk`: most patches at the device in one piece; `timeout_s`: longest wait for one piece, None for
     ever; `options`: the backend's own. Emulator: `threads`. RTL: `board`, whose build is simulated (needless
-    if there is one build), `stall`, `seed`, `threads`, `trace`, as `RtlBackend` takes them.
+    if there is one build), `stall`, `seed`, `exact`, `threads`, `trace`, as `RtlBackend` takes them.
     Raises `BundleError`, `BackendError`.
     """
     if chunk is not None and chunk < 1:
@@ -240,7 +240,7 @@ def _emulator(bundle: Bundle, options: dict[str, Any]) -> Backend:
 
 
 def _rtl(bundle: Bundle, options: dict[str, Any]) -> Backend:
-    known = ("board", "stall", "seed", "threads", "trace", "frames_in_flight", "build_timeout_s")
+    known = ("board", "stall", "seed", "exact", "threads", "trace", "frames_in_flight", "build_timeout_s")
     _check_options("rtl", options, known)
     from bitswath.backends.rtl import RtlBackend, build_folder
 

@@ -8,7 +8,8 @@
 3. Depths are lowered, many streams at once and halving those where that fails, as long as the interval holds.
 4. The design with its real queues is compiled and run; where it is slower than 0.5 %, queues grow and it is again.
 
-Steps 1 to 3 use one simulator: its queues are gauges whose bound is set when it starts.
+Steps 1 to 3 use one simulator: its queues are gauges whose bound is set when it starts. Models stand in it for
+FINN's matrix kernels, which take as many cycles (`Variant.fast`).
 """
 
 from __future__ import annotations
@@ -148,7 +149,7 @@ class _Sizer:
         gauged = _with_depths(self.design, dict.fromkeys(self.queues, SHORTEST))
         self.gauged = save_design(gauged, scratch)
         self.rtl = scratch / RTL
-        self.model = compiled(self.gauged, self.rtl, Variant(gauges=True), timeout_s=self.timeout_s)
+        self.model = compiled(self.gauged, self.rtl, Variant(fast=True, gauges=True), timeout_s=self.timeout_s)
 
     def endless(self) -> _Run:
         """With queues that never fill; from here on enough frames for the pipeline to be full."""
@@ -206,7 +207,7 @@ class _Sizer:
         for _ in range(_GROWTHS):
             self._step("check")
             sized = save_design(_with_depths(self.design, depths), self.folder)
-            model = compiled(sized, self.folder / RTL, Variant(), timeout_s=self.timeout_s)
+            model = compiled(sized, self.folder / RTL, Variant(fast=True), timeout_s=self.timeout_s)
             try:
                 run = self._simulate(model, sized, self.folder / RTL, {})
             except DesignStuckError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +19,26 @@ from bitswath.packing import pack
 __all__ = ["verify_rtl"]
 
 
+class _Ends(TypedDict):
+    stall: float
+    seed: int
+    exact: bool
+
+
 def verify_rtl(
-    bundle: Bundle, codes: NDArray[np.uint8], *, board: str | None = None, stall: float = 0.0, seed: int = 0
+    bundle: Bundle,
+    codes: NDArray[np.uint8],
+    *,
+    board: str | None = None,
+    stall: float = 0.0,
+    seed: int = 0,
+    exact: bool = True,
 ) -> tuple[Comparison, str]:
     """Every output integer of the build for `board` against the emulator's, and a line on how it was run.
 
     `codes`: uint8 (N, H, W, C); all frames are in flight at once, one behind the other. `stall`: share of cycles
-    in which both ends pause at random, from `seed`. On a difference the comparison's `first` is of the first
+    in which both ends pause at random, from `seed`. `exact`: every module is the one synthesis takes, see
+    `RtlBackend`. On a difference the comparison's `first` is of the first
     stream whose integers differ, in the first frame that does.
     Raises `BackendError`, `BackendTimeoutError`, `BundleError`, `InputError`.
     """
@@ -34,9 +48,8 @@ def verify_rtl(
     frames = pack(codes, bundle.codec.bits)
     digest = bundle.manifest.files[NETWORK].sha256
     shape = bundle.network.output.shape
-    with RtlBackend(
-        folder, output_shape=shape, network=digest, stall=stall, seed=seed, frames_in_flight=len(codes)
-    ) as backend:
+    ends: _Ends = {"stall": stall, "seed": seed, "exact": exact}
+    with RtlBackend(folder, output_shape=shape, network=digest, frames_in_flight=len(codes), **ends) as backend:
         actual = backend.collect(backend.submit(frames)).astype(np.int64)
         measured = backend.statistics()
     name = bundle.network.stages[-1].name
@@ -44,21 +57,22 @@ def verify_rtl(
     found = compare("emulator", {name: expected}, "RTL", {name: actual}, 0)
     if found.first is not None:
         frame = found.first.index[0]
-        first = _first_stream(bundle, folder, codes[: frame + 1], stall, seed) or found.first
+        first = _first_stream(bundle, folder, codes[: frame + 1], ends) or found.first
         found = Comparison(found.left, found.right, found.tensors, found.values, found.differing, first)
     interval = f", one in {measured.interval:.0f} cycles" if measured.interval else ""
+    models = "" if exact else ", with fast models of FINN's kernels"
     paused = f", both ends pausing {stall:.0%} of the cycles (seed {seed})" if stall else ""
-    return found, f"RTL for {backend.design.board}: {len(codes)} frames in {measured.cycles} cycles{interval}{paused}"
+    ran = f"RTL for {backend.design.board}: {len(codes)} frames in {measured.cycles} cycles{interval}{paused}{models}"
+    return found, ran
 
 
-def _first_stream(bundle: Bundle, folder: Path, codes: NDArray[np.uint8], stall: float, seed: int) -> Difference | None:
+def _first_stream(bundle: Bundle, folder: Path, codes: NDArray[np.uint8], ends: _Ends) -> Difference | None:
     """The first stream whose integers differ in the last of these frames, or None if only the output does."""
     from bitswath.backends.taps import last_frame_streams
 
     frame = len(codes) - 1
     tensors = {INPUT: codes[-1:], **run(bundle.network, codes[-1:], taps=True)}
-    streams = last_frame_streams(folder, pack(codes, bundle.codec.bits), stall=stall, seed=seed)
-    for stream, actual in streams:
+    for stream, actual in last_frame_streams(folder, pack(codes, bundle.codec.bits), **ends):
         expected = tensors.get(stream.tensor or "")
         if expected is None or expected.size != (stream.beats or 0) * stream.elements:
             raise VerificationError(f"stream {stream.name}: does not fit tensor {stream.tensor!r} of the network")

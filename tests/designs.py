@@ -18,7 +18,11 @@ from bitswath.design import DESIGN, Design, Link, SourceFile, Stage, Stream
 from bitswath.files import sha256_of
 from bitswath.hw.top import top_module
 
-RTL = Path(__file__).resolve().parents[1] / "hw" / "rtl"
+ROOT = Path(__file__).resolve().parents[1]
+RTL = ROOT / "hw" / "rtl"
+CACHE = ROOT / ".cache" / "bitswath"
+"""Where tests keep simulators; compiling them takes most of the time."""
+
 CODES, SIMD, BITS, WORD = 60, 2, 4, 64
 BEATS = CODES // SIMD
 NETWORK = "0" * 64
@@ -114,6 +118,7 @@ def residual(
     batch: int = 6,
     fault: int = -1,
     stop: int = -1,
+    network: str = NETWORK,
     direct: int = 16,
     depths: int = 2,
     ram_style: str = "auto",
@@ -145,7 +150,7 @@ def residual(
     ends = {"bits": WORD, "elements": 1, "tensor": None}
     design = Design(
         name="residual",
-        network=NETWORK,
+        network=network,
         board="none",
         part="xc7z020clg400-1",
         clock_hz=100e6,

@@ -21,16 +21,22 @@ __all__ = ["last_frame_streams"]
 
 
 def last_frame_streams(
-    folder: Path, frames: NDArray[np.uint8], *, stall: float = 0.0, seed: int = 0, timeout_s: float = 1800.0
+    folder: Path,
+    frames: NDArray[np.uint8],
+    *,
+    stall: float = 0.0,
+    seed: int = 0,
+    exact: bool = False,
+    timeout_s: float = 1800.0,
 ) -> Iterator[tuple[Stream, NDArray[np.int64]]]:
     """Streams of the build in `folder` that carry a network's tensor, sources first, with the last frame's integers.
 
-    `frames`: packed, uint8 (N, frame_bytes); all are run, as a backend with this `stall` and `seed` runs them.
+    `frames`: packed, uint8 (N, frame_bytes); all are run, as an `RtlBackend` with the same options runs them.
     The integers are int64 (beats x elements,) in the tensor's order, fewer if the design stopped before. Raises
     `BackendError` if it cannot be simulated.
     """
     design = load_design(folder)
-    model = compiled(design, folder / RTL, Variant(taps=True), timeout_s=timeout_s)
+    model = compiled(design, folder / RTL, Variant(taps=True, fast=not exact), timeout_s=timeout_s)
     with tempfile.TemporaryDirectory() as scratch:
         ends = pacing(design, stall, seed)
         simulator = Simulator(model, design, folder / RTL, ends, Path(scratch) / "run.log", plus=(f"taps={scratch}",))

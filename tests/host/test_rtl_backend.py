@@ -21,17 +21,12 @@ from bitswath.cache import cache_folder
 from bitswath.design import DESIGN
 from bitswath.errors import BackendError, BackendTimeoutError, BundleError, InputError
 from bitswath.packing import pack
-from tests.designs import BEATS, BITS, CODES, SIMD, random_codes, residual
-
-
-@pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
+from tests.designs import BEATS, BITS, CACHE, CODES, SIMD, random_codes, residual
 
 
 @pytest.fixture(autouse=True)
-def own_cache(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BITSWATH_CACHE", str(cache))
+def cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BITSWATH_CACHE", str(CACHE))
 
 
 @pytest.fixture(scope="module")

@@ -10,14 +10,12 @@ from bitswath.backends.rtl import RtlBackend
 from bitswath.errors import BuildError
 from bitswath.hw.fifos import queue_depth, size_queues
 from bitswath.packing import pack
-from tests.designs import BEATS, BITS, random_codes, residual
+from tests.designs import BEATS, BITS, CACHE, random_codes, residual
 
 
-@pytest.fixture(scope="module", autouse=True)
-def own_cache(tmp_path_factory: pytest.TempPathFactory) -> object:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("BITSWATH_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
+@pytest.fixture(autouse=True)
+def cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BITSWATH_CACHE", str(CACHE))
 
 
 def test_the_branch_beside_a_slow_one_gets_the_queue_it_needs(tmp_path: Path) -> None:

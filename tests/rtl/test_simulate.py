@@ -31,5 +31,5 @@ def test_words_have_element_0_in_the_low_bits() -> None:
 
 
 def test_a_kernel_is_compiled_from_the_modules_in_it() -> None:
-    names = {path.stem for path in sources("lut_mvu")}
-    assert names == {"lut_mvu", "lut_dot", "adder_tree", "axis_check"}
+    products = {"lut_mvu", "lut_dot", "lut_dot_model", "lut_dot_planes", "plane_sum", "count_ones"}
+    assert {path.stem for path in sources("lut_mvu")} == products | {"axis_check"}
