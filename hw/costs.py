@@ -98,7 +98,14 @@ def rom(depth: int, width: int, style: str = "auto") -> Resources:
     if style == "block":
         return Resources(bram36=_ramb18(depth, width) / 2)
     leaves = math.ceil(depth / 64)
-    return Resources(lut=width * (leaves + math.ceil((leaves - 1) / 3)))  # a LUT6 chooses among four
+    per_column = leaves + math.ceil((leaves - 1) / 3)  # a LUT6 chooses among four
+    return Resources(lut=_distinct(depth, width) * per_column * min(1, depth / 16))
+
+
+def _distinct(depth: int, width: int) -> float:
+    """Columns that are left of a ROM once equal ones are merged, which shallow ROMs have many of: those seen of
+    2^depth in `width` random draws."""
+    return width if depth > 16 else 2**depth * -math.expm1(-width / 2**depth)
 
 
 def memory(depth: int, width: int, dsp_block: str = "DSP48E1", style: str = "auto") -> Resources:
@@ -269,7 +276,7 @@ def _rom_stream(*, depth: int, width: int, style: str = "auto") -> Structure:
     """A stream of weights from a ROM (rom_stream.sv): two registers, one of them in the block RAM if it has one."""
     if style == "auto":
         style = rom_style(depth, width)
-    registered = (0, width) if style == "block" else (width, 0)
+    registered = (0, width) if style == "block" else (_distinct(depth, width), 0)
     return Structure(rom(depth, width, style), (*registered, clog2(depth), 1))
 
 
