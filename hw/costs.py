@@ -241,12 +241,15 @@ def _window(
     if parallel:
         line = (image[1] - (kernel_w - 1) * step_w - 1) * fold
         lines = memory(max(line, 2), width, dsp_block, style) * ((kernel_h - 1) * step_h)
-        return Structure(lines, (0, kernel_h * ((kernel_w - 1) * step_w * fold + 1) * width, 1))
+        window = Resources(ff=kernel_h * ((kernel_w - 1) * step_w * fold + 1) * width)
+        return Structure(lines + window, (2 * clog2(image[0] * image[1] * fold), width, 1))
     depth = ((kernel_h - 1) * step_h * image[1] + (kernel_w - 1) * step_w + 1) * fold
     taps = kernel_h * kernel_w
     depth += max(0, stride_w - 1 - taps) * fold + max(0, (stride_h - 1) * image[1] - taps) * fold
     counters = 5 * clog2(image[0] * image[1] * fold) + 3 * clog2(depth)
-    return Structure(memory(depth, width, dsp_block, style), (counters, width, 1))
+    buffer = memory(depth, width, dsp_block, style)
+    register = Resources(ff=0 if buffer.bram36 else width)  # block RAM has it inside
+    return Structure(buffer + register, (counters, width, 1))
 
 
 def _padding(*, simd: int, bits: int, image: tuple[int, int], channels: int) -> Structure:
