@@ -33,9 +33,10 @@ __all__ = ["MODEL", "Variant", "Verilator", "compiled", "find_verilator"]
 MINIMUM = (5, 40)
 MODEL = "simulator"
 HARNESS = Path(__file__).with_name("simulate.cpp")
-FAST_MODELS = {"mvu.sv": Path(__file__).with_name("mvu.sv")}
-"""What stands for a source file of FINN in fast simulators."""
-FAST_HEADER = Path(__file__).with_name("models.hpp")
+MODELS = Path(__file__).with_name("models")
+FAST_MODELS = {path.name: path for path in sorted(MODELS.glob("*.sv"))}
+"""What stands for a source file in fast simulators."""
+FAST_HEADER = MODELS / "models.hpp"
 LOG = "build.log"
 
 _WARNINGS = ("-Wno-fatal", "-Wno-lint", "-Wno-style", "-Wno-TIMESCALEMOD", "-Wno-UNOPTFLAT", "-Wno-MULTIDRIVEN")
@@ -195,8 +196,9 @@ def _options(design: Design, variant: Variant) -> list[str]:
 
 def _digest(design: Design, variant: Variant, tool: Verilator) -> str:
     sources = {file.path: file.sha256 for file in design.files if file.kind == "source"}
+    models = [path.read_text() for path in (*FAST_MODELS.values(), FAST_HEADER)] if variant.fast else []
     return _digest_of(
-        sources, _options(design, variant), asdict(variant), tool.version, HARNESS.read_text(), _machine()
+        sources, models, _options(design, variant), asdict(variant), tool.version, HARNESS.read_text(), _machine()
     )
 
 
