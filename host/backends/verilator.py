@@ -42,7 +42,7 @@ LOG = "build.log"
 _WARNINGS = ("-Wno-fatal", "-Wno-lint", "-Wno-style", "-Wno-TIMESCALEMOD", "-Wno-UNOPTFLAT", "-Wno-MULTIDRIVEN")
 # Large functions take compilers several times as long, and run no faster.
 _SPLIT = ("--output-split", "10000", "--output-split-cfuncs", "300")
-_CFLAGS = "-std=c++17 -march=native"
+_CFLAGS = "-std=c++17 -march=native -fvect-cost-model=dynamic"
 _MAKEFLAGS = ("CFG_CXXFLAGS_PCH_I=-include", "OPT_FAST=-O2", "OPT_SLOW=-O0", "OPT_GLOBAL=-O1")
 
 
