@@ -30,6 +30,7 @@ def top_module(design: Design) -> str:
     blocks = [
         _header(design),
         *(_wires(stream) for stream in design.streams),
+        _RESET,
         _link(design),
         *(_queue(index, stream) for index, stream in numbered if stream.depth),
         *(_instance(stage, design) for stage in design.stages),
@@ -38,6 +39,16 @@ def top_module(design: Design) -> str:
         "endmodule\n",
     ]
     return "\n".join(blocks)
+
+
+_RESET = """\
+`ifdef BITSWATH_FAST
+  logic reset_n;  // in a register: simulators evaluate at every change of a port what depends on it
+  always_ff @(posedge clk) reset_n <= rst_n;
+`else
+  wire reset_n = rst_n;
+`endif
+"""
 
 
 def _check_ends(design: Design) -> None:
@@ -101,7 +112,7 @@ def _link(design: Design) -> str:
 
 def _queue(index: int, stream: Stream) -> str:
     parameters = {"WIDTH": stream.width, "DEPTH": stream.depth, "RAM_STYLE": stream.ram_style, "INDEX": index}
-    ports = [("clk", "clk"), ("rst_n", "rst_n")]
+    ports = [("clk", "clk"), ("rst_n", "reset_n")]
     for port, end in (("s_axis", "source"), ("m_axis", "sink")):
         ports += [(f"{port}_{kind}", f"{end}_{stream.name}_{kind}") for kind in ("tdata", "tvalid", "tready")]
     return _instantiation("stream_fifo", f"queue_{stream.name}", parameters, ports)
@@ -109,7 +120,7 @@ def _queue(index: int, stream: Stream) -> str:
 
 def _instance(stage: Stage, design: Design) -> str:
     streams = {stream.name: stream for stream in design.streams}
-    ports = [("ap_clk", "clk"), ("ap_rst_n", "rst_n")]
+    ports = [("ap_clk", "clk"), ("ap_rst_n", "reset_n")]
     for connections, end in ((stage.inputs, "sink"), (stage.outputs, "source")):
         for prefix, name in connections.items():
             wires = _end(streams[name], end)
@@ -120,7 +131,7 @@ def _instance(stage: Stage, design: Design) -> str:
 
 def _tap(stream: Stream) -> str:
     wires = f"source_{stream.name}"
-    ports = [("clk", "clk"), ("rst_n", "rst_n")] + [(kind, f"{wires}_{kind}") for kind in ("tdata", "tvalid", "tready")]
+    ports = [("clk", "clk"), ("rst_n", "reset_n")] + [(kind, f"{wires}_{kind}") for kind in ("tdata", "tvalid", "tready")]
     return _instantiation("stream_tap", f"tap_{stream.name}", {"WIDTH": stream.width, "NAME": stream.name}, ports)
 
 
@@ -133,12 +144,13 @@ def _instantiation(
 
 
 def _probes(streams: tuple[Stream, ...]) -> str:
-    lines = []
+    """At the falling edge, so that they are put together once a cycle, when all has settled."""
+    lines = ["  always_ff @(negedge clk) begin\n"]
     for kind in _PROBES:
         end, _, wire = kind.rpartition("_")
         names = [f"{_end(stream, end or 'source')}_t{wire}" for stream in reversed(streams)]
-        lines.append(f"  assign probe_{kind} = {{{', '.join(names)}}};\n")
-    return "".join(lines)
+        lines.append(f"    probe_{kind} <= {{{', '.join(names)}}};\n")
+    return "".join(lines) + "  end\n"
 
 
 def _ifdef(name: str, text: str) -> str:

@@ -362,6 +362,8 @@ private:
             high();
         }
         top_.rst_n = 1;
+        low();
+        high();  // fast models have the reset in a register
     }
 
     void low() {

@@ -24,6 +24,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Literal
 
+from bitswath.backends import fast
 from bitswath.cache import cache_folder, locked
 from bitswath.design import Design
 from bitswath.errors import BackendError, BackendTimeoutError
@@ -33,15 +34,12 @@ __all__ = ["MODEL", "Variant", "Verilator", "compiled", "find_verilator"]
 MINIMUM = (5, 40)
 MODEL = "simulator"
 HARNESS = Path(__file__).with_name("simulate.cpp")
-FAST_MODELS = {"mvu.sv": Path(__file__).with_name("mvu.sv")}
-"""What stands for a source file of FINN in fast simulators."""
-FAST_HEADER = Path(__file__).with_name("models.hpp")
 LOG = "build.log"
 
 _WARNINGS = ("-Wno-fatal", "-Wno-lint", "-Wno-style", "-Wno-TIMESCALEMOD", "-Wno-UNOPTFLAT", "-Wno-MULTIDRIVEN")
 # Large functions take compilers several times as long, and run no faster.
 _SPLIT = ("--output-split", "10000", "--output-split-cfuncs", "300")
-_CFLAGS = "-std=c++17 -march=native"
+_CFLAGS = "-std=c++17 -march=native -fvect-cost-model=dynamic"
 _MAKEFLAGS = ("CFG_CXXFLAGS_PCH_I=-include", "OPT_FAST=-O2", "OPT_SLOW=-O0", "OPT_GLOBAL=-O1")
 
 
@@ -118,7 +116,8 @@ def _build(
     try:
         runtime = folder / f"runtime-{_runtime_digest(variant, tool)}"
         _take_runtime(runtime, scratch / "build")
-        command = [str(tool.program), *_arguments(design, variant, scratch / "build", jobs)]
+        sources = _sources(design, rtl, variant, scratch)
+        command = [str(tool.program), *_arguments(design, variant, sources, scratch / "build", jobs)]
         _run(command, rtl, {**os.environ, **tool.environment}, log, timeout_s)
         _keep_runtime(runtime, scratch)
         (scratch / "build" / MODEL).replace(scratch / MODEL)
@@ -130,22 +129,27 @@ def _build(
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _arguments(design: Design, variant: Variant, build: Path, jobs: int) -> list[str]:
-    sources = sorted(_sources(design, variant), key=lambda path: not str(path).endswith("_pkg.sv"))
+def _arguments(design: Design, variant: Variant, sources: list[Path], build: Path, jobs: int) -> list[str]:
     return [
         *("--cc", "--exe", "--build", "-j", str(jobs), "--no-timing", "--Mdir", str(build), "-o", MODEL),
         *("--top-module", design.top, "--prefix", "Vtop", *_WARNINGS),
         *_options(design, variant),
         str(HARNESS),
-        *(("--compiler-include", str(FAST_HEADER)) if variant.fast else ()),
+        *(("--compiler-include", str(fast.HEADER)) if variant.fast else ()),
         *map(str, sources),
     ]
 
 
-def _sources(design: Design, variant: Variant) -> list[Path]:
-    """Files to compile; relative ones lie in the build. Packages are wanted first."""
-    models = FAST_MODELS if variant.fast else {}
-    return [models.get(file.path, Path(file.path)) for file in design.files if file.kind == "source"]
+def _sources(design: Design, rtl: Path, variant: Variant, scratch: Path) -> list[Path]:
+    """Files to compile, packages first; relative ones lie in the build, models of its windows are written here."""
+    files = [Path(file.path) for file in design.files if file.kind == "source"]
+    if variant.fast:
+        files = [fast.MODELS.get(str(file), file) for file in files] + [fast.WINDOW]
+        for index, file in enumerate(files):
+            if text := fast.window_model((rtl / file).read_text()):
+                files[index] = scratch / file.name
+                files[index].write_text(text)
+    return sorted(files, key=lambda file: not file.name.endswith("_pkg.sv"))
 
 
 def _take_runtime(runtime: Path, build: Path) -> None:
@@ -195,8 +199,9 @@ def _options(design: Design, variant: Variant) -> list[str]:
 
 def _digest(design: Design, variant: Variant, tool: Verilator) -> str:
     sources = {file.path: file.sha256 for file in design.files if file.kind == "source"}
+    models = [path.read_text() for path in (*sorted(fast.HEADER.parent.iterdir()), Path(fast.__file__))] if variant.fast else []
     return _digest_of(
-        sources, _options(design, variant), asdict(variant), tool.version, HARNESS.read_text(), _machine()
+        sources, models, _options(design, variant), asdict(variant), tool.version, HARNESS.read_text(), _machine()
     )
 
 

@@ -72,41 +72,42 @@ module stream_fifo #(
     localparam int unsigned HELD = DEPTH > 5 ? DEPTH : 5;
     localparam int unsigned SLOTS = 1 << $clog2(HELD);
 
-    logic [WIDTH-1:0] beats[SLOTS];
+    logic [WIDTH-1:0] beats[SLOTS];  // behind the output register
     logic [WIDTH-1:0] beat;
     logic [$clog2(SLOTS)-1:0] head, tail;
-    logic [$clog2(HELD):0] fill;
+    int unsigned fill;
     logic valid, ready;
 
     wire take = s_axis_tvalid && ready;
-    wire move = fill != 0 && (!valid || m_axis_tready);
-    wire [$clog2(HELD):0] next = fill + {{$clog2(HELD) {1'b0}}, take} - {{$clog2(HELD) {1'b0}}, move};
+    wire free = !valid || m_axis_tready;
 
     assign m_axis_tdata = beat;
     assign m_axis_tvalid = valid;
     assign s_axis_tready = ready;
 
-    always_ff @(posedge clk) begin
+    always @(posedge clk)
       if (!rst_n) begin
-        head <= '0;
-        tail <= '0;
-        fill <= '0;
+        head = '0;
+        tail = '0;
+        fill = 0;
         valid <= 1'b0;
         ready <= 1'b1;
-      end else begin
+      end else if (take || free && (valid || fill != 0)) begin
+        if (free) begin
+          valid <= fill != 0;
+          if (fill != 0) begin
+            beat <= beats[head];
+            head = head + 1'b1;
+            fill = fill - 1;
+          end
+        end
         if (take) begin
-          beats[tail] <= s_axis_tdata;
-          tail <= tail + 1'b1;
+          beats[tail] = s_axis_tdata;
+          tail = tail + 1'b1;
+          fill = fill + 1;
         end
-        if (move) begin
-          beat <= beats[head];
-          head <= head + 1'b1;
-        end
-        if (!valid || m_axis_tready) valid <= move;
-        fill <= next;
-        ready <= next < ($clog2(HELD) + 1)'(HELD - 1);
+        ready <= fill < HELD - 1;
       end
-    end
   end else begin : gen_fifo
     fifo #(
         .DEPTH(DEPTH < 2 ? 2 : DEPTH), .DATA_WIDTH(WIDTH), .RAM_STYLE(RAM_STYLE)

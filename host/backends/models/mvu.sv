@@ -45,8 +45,8 @@ module mvu #(
       if (ends[1]) sums = '0;
       if (!zero)
         for (int i = 0; i < PE; i++)
-          sums[i] = sums[i] + $c32("bitswath::dot<", SIMD, ",", WEIGHT_WIDTH, ",", ACTIVATION_WIDTH, ",",
-                                   SIGNED_ACTIVATIONS, ">(", w, ",", a, ",", i, ")");
+          sums[i] = sums[i] + $c32("bitswath::dot<", SIMD, ",", WEIGHT_WIDTH, ",1,", ACTIVATION_WIDTH, ",",
+                                   SIGNED_ACTIVATIONS, ">(", w, ",", a, ",", i, ",0)");
       if (last) for (int i = 0; i < PE; i++) results[slot + 1'b1][i] <= ACCU_WIDTH'(sums[i]);
     end
   end
