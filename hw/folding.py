@@ -25,8 +25,9 @@ __all__ = ["Fit", "evaluate", "find_folding"]
 Foldings = dict[str, dict[str, int]]
 Price = Callable[[Resources], float]
 
-_DSP_WEIGHTS = (1.0, 0.4, 2.5, 0.1, 8.0)
-"""Of a DSP block against LUTs, each relative to what the board has."""
+_DSP_WEIGHTS = (1.0, 0.3, 0.0)
+"""Of a DSP block against LUTs, each relative to what the board has. With 0 they go to the first units that gain
+from them, until none is left."""
 
 _TOLERANCE = 0.005
 """Of the fewest cycles: where the search ends."""
@@ -141,17 +142,24 @@ class _Search:
         foldings: Foldings = {}
         weighted = [unit for unit in self.plan.units if isinstance(unit, MatVec | Depthwise)]
         others = [unit for unit in reversed(self.plan.units) if unit not in weighted]
+        dsps = self.board.dsp * (1 - self.margin)
         for unit in (*weighted, *others):
-            foldings[unit.name] = self._cheapest(unit, cycles, price, foldings)
+            folding, cost = self._cheapest(unit, cycles, price, foldings, dsps)
+            foldings[unit.name] = folding
+            dsps -= cost.dsp
         return _fit(self.plan, self.board, foldings)
 
-    def _cheapest(self, unit: Unit, cycles: int, price: Price, known: Foldings) -> dict[str, int]:
-        ranked = (
-            (price(cost + self._converters(unit, folding, known)), index, folding)
+    def _cheapest(
+        self, unit: Unit, cycles: int, price: Price, known: Foldings, dsps: float
+    ) -> tuple[dict[str, int], Resources]:
+        """Its folding and cost; with at most `dsps` DSP blocks, if that is possible."""
+        fast = [
+            (cost.dsp > dsps, price(cost + self._converters(unit, folding, known)), index, folding, cost)
             for index, (needed, cost, folding) in enumerate(self.options[unit.name])
             if needed <= cycles and self._agrees(unit, folding, known)
-        )
-        return min(ranked)[2]
+        ]
+        *_, folding, cost = min(fast, key=lambda option: option[:3])
+        return folding, cost
 
     def _agrees(self, unit: Unit, folding: Folding, known: Foldings) -> bool:
         """A depthwise window gives as many channels a beat as the unit behind it takes."""
