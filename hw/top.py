@@ -131,7 +131,9 @@ def _instance(stage: Stage, design: Design) -> str:
 
 def _tap(stream: Stream) -> str:
     wires = f"source_{stream.name}"
-    ports = [("clk", "clk"), ("rst_n", "reset_n")] + [(kind, f"{wires}_{kind}") for kind in ("tdata", "tvalid", "tready")]
+    ports = [("clk", "clk"), ("rst_n", "reset_n")] + [
+        (kind, f"{wires}_{kind}") for kind in ("tdata", "tvalid", "tready")
+    ]
     return _instantiation("stream_tap", f"tap_{stream.name}", {"WIDTH": stream.width, "NAME": stream.name}, ports)
 
 

@@ -199,7 +199,11 @@ def _options(design: Design, variant: Variant) -> list[str]:
 
 def _digest(design: Design, variant: Variant, tool: Verilator) -> str:
     sources = {file.path: file.sha256 for file in design.files if file.kind == "source"}
-    models = [path.read_text() for path in (*sorted(fast.HEADER.parent.iterdir()), Path(fast.__file__))] if variant.fast else []
+    models = (
+        [path.read_text() for path in (*sorted(fast.HEADER.parent.iterdir()), Path(fast.__file__))]
+        if variant.fast
+        else []
+    )
     return _digest_of(
         sources, models, _options(design, variant), asdict(variant), tool.version, HARNESS.read_text(), _machine()
     )
