@@ -76,8 +76,8 @@ class RtlBackend:
     """A build folder's accelerator in simulation, behind the `Backend` interface.
 
     `output_shape`: of the network's output, by default (values,). `network`: SHA-256 the build must be made for.
-    `stall`: share of cycles in which both ends pause at random, drawn from `seed`. `exact`: simulate FINN's own
-    matrix-vector kernel and queues, not models that do the same in the same cycles but several times as fast.
+    `stall`: share of cycles in which both ends pause at random, drawn from `seed`. `exact`: simulate every
+    module as it is synthesized, not models that do the same in the same cycles but many times as fast (fast.py).
     `threads`: of the simulator. `trace`: where to write the waveform, .fst or .vcd. `timeout_s`: the longest wait
     for room or results, `build_timeout_s`: for the compiler, which runs if the simulator is not in the cache.
     Raises `BundleError` if the build is damaged or of another network, `BackendError`, `InputError`.

@@ -49,8 +49,8 @@ class Variant:
 
     `gauges`: queues whose bound the simulator sets and whose high-water marks it reports; `taps`: every beat of
     every stream can be written to files; `trace`: can write waveforms; `threads`: the model's; `checks`: the
-    modules' assertions are on. `fast`: FINN's matrix-vector kernel and its queues in LUTs are models that give
-    the same in the same cycles; all else is the sources synthesis takes.
+    modules' assertions are on. `fast`: models that give the same in the same cycles stand for the stages and queues
+    that take long to simulate (fast.py); without it all are the sources synthesis takes.
     """
 
     fast: bool = False

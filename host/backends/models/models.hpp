@@ -70,7 +70,11 @@ inline uint32_t dot(const WeightWord& weights, const ActivationWord& activations
 #if defined(__SSSE3__)
     if constexpr (WEIGHT_BITS == 4 && ACTIVATION_BITS == 4 && ACTIVATIONS == UNSIGNED && row_bits % 8 == 0)
         return dot_nibbles<row_bits / 8, Kind{WEIGHTS}>(weight + pe * row_bits / 8, value + lane * row_bits / 8);
-    else
+    else if constexpr (WEIGHT_BITS == 4 && ACTIVATION_BITS == 4 && ACTIVATIONS == UNSIGNED && row_bits <= 32) {
+        const uint32_t row = field<row_bits>(weight, pe), vector = field<row_bits>(value, lane);
+        return dot_nibbles<4, Kind{WEIGHTS}>(reinterpret_cast<const uint8_t*>(&row),
+                                             reinterpret_cast<const uint8_t*>(&vector));
+    } else
 #endif
     if constexpr (WEIGHT_BITS == ACTIVATION_BITS && 8 % WEIGHT_BITS == 0 && row_bits % 8 == 0) {
         return dot_bytes<8 / WEIGHT_BITS, row_bits / 8, Kind{WEIGHTS}, Kind{ACTIVATIONS}>(

@@ -13,11 +13,13 @@ module rom_stream #(
     input  logic               m_axis_tready
 );
 
-  logic [WIDTH-1:0] rom[DEPTH];
-  logic [31:0] address;
+  localparam int unsigned ADDRESS_BITS = DEPTH > 1 ? $clog2(DEPTH) : 1;
+
+  logic [WIDTH-1:0] rom[1<<ADDRESS_BITS];  // no address is beyond: Verilator would check it for each 32 bits
+  logic [ADDRESS_BITS-1:0] address;
   logic started;
 
-  initial $readmemh(INIT_FILE, rom);
+  initial $readmemh(INIT_FILE, rom, 0, DEPTH - 1);
 
   always_ff @(posedge clk)
     if (!rst_n) begin
@@ -27,7 +29,7 @@ module rom_stream #(
     end else if (!started) started <= 1'b1;
     else if (!m_axis_tvalid || m_axis_tready) begin
       m_axis_tdata <= M_WIDTH'(rom[address]);
-      address <= address == DEPTH - 1 ? 0 : address + 1;
+      address <= address == ADDRESS_BITS'(DEPTH - 1) ? '0 : address + 1'b1;
       m_axis_tvalid <= 1'b1;
     end
 

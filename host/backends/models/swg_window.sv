@@ -34,7 +34,9 @@ module swg_window #(
     output logic [WIDTH-1:0] out_V_V_TDATA
 );
 
-  logic [WIDTH-1:0] buffer[BUF_ELEM_TOTAL];
+  localparam int unsigned ADDRESS_BITS = BUF_ELEM_TOTAL > 1 ? $clog2(BUF_ELEM_TOTAL) : 1;
+
+  logic [WIDTH-1:0] buffer[1<<ADDRESS_BITS];  // no address is beyond, which Verilator would check
   int newest, current, first_next, position, read_address, write_address;
   int left_h, left_w, left_kh, left_kw, left_simd;
   swg::state_e state;
@@ -139,9 +141,9 @@ module swg_window #(
       was_done = reading_done;
       was_fetching_done = fetching_done;
       was_writing_done = writing_done;
-      if (fetch) out_V_V_TDATA <= buffer[read_address];
+      if (fetch) out_V_V_TDATA <= buffer[ADDRESS_BITS'(read_address)];
       if (read) begin
-        buffer[write_address] = in0_V_V_TDATA;
+        buffer[ADDRESS_BITS'(write_address)] = in0_V_V_TDATA;
         write_address = was_last || write_address == BUF_ELEM_TOTAL - 1 ? 0 : write_address + 1;
         if (was_last && was_writing_done) begin
           restart_output();
