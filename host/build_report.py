@@ -41,7 +41,7 @@ class LinkReport(Schema):
 class StageReport(Schema):
     """One stage. `cycles`: expected for a frame; shares of the measured cycles: `busy` is `cycles` over the
     initiation interval, `stalled` it waited for its output to be taken, `starved` it waited for input. `counted` by
-    synthesis, None where that failed; `estimated` by the cost model."""
+    synthesis, None where that failed; `estimated` by the cost model, `finn_estimated` by FINN, its weights included."""
 
     name: str
     kind: str
@@ -53,6 +53,7 @@ class StageReport(Schema):
     starved: Share | None = None
     counted: Counts | None = None
     estimated: Counts | None = None
+    finn_estimated: Counts | None = None
 
 
 class QueueReport(Schema):

@@ -71,7 +71,9 @@ class Stage(Schema):
     `outputs`: stream names by port prefix ("in0_V" stands for in0_V_TDATA, in0_V_TVALID, in0_V_TREADY);
     `parameters`: given at instantiation, strings are string literals; `ties`: further input ports and their
     constant values; `folding`: its degrees of parallelism, such as PE and SIMD; `cycles`: what it is expected to
-    need for a frame, None where nothing is expected; `sources`: the source files its module is made of.
+    need for a frame, None where nothing is expected; `finn_estimate`: resources by FINN's own estimate, in LUTs
+    (`lut`), RAMB36 (`bram36`), UltraRAMs (`uram`) and DSP blocks (`dsp`); `sources`: the source files its module is
+    made of.
     """
 
     name: Identifier
@@ -84,6 +86,7 @@ class Stage(Schema):
     ties: dict[Identifier, int] = Field(default_factory=dict)
     folding: dict[str, int] = Field(default_factory=dict)
     cycles: Count | None = None
+    finn_estimate: dict[str, float] = Field(default_factory=dict)
     sources: tuple[str, ...] = ()
 
 

@@ -34,7 +34,7 @@ from bitswath.hw.costs import Resources
 from bitswath.hw.fifos import QueueSizing, size_queues
 from bitswath.hw.folding import Fit, evaluate, find_folding
 from bitswath.hw.plan import Plan, plan
-from bitswath.hw.prices import unit_cost
+from bitswath.hw.prices import unit_logic_cost, weights_cost
 from bitswath.hw.report import make_report
 from bitswath.hw.report_page import report_page
 from bitswath.hw.synthesis import synthesize
@@ -129,7 +129,10 @@ def _sized(bundle: Bundle, board: Board, clock_hz: float, fit: Fit, home: Path, 
 
 
 def _estimates(hardware: Plan, fit: Fit, board: Board) -> dict[str, Resources]:
-    return {unit.name: unit_cost(unit, fit.foldings[unit.name], board) for unit in hardware.units}
+    """By stage: units, and their weight memories apart."""
+    logic = {unit.name: unit_logic_cost(unit, fit.foldings[unit.name], board) for unit in hardware.units}
+    weights = {f"{unit.name}_weights": weights_cost(unit, fit.foldings[unit.name]) for unit in hardware.units}
+    return logic | {name: cost for name, cost in weights.items() if cost != Resources()}
 
 
 def publish(bundle: Bundle, board: Board, build: Path, report: Report, bitstream: Path | None) -> Path:

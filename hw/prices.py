@@ -9,11 +9,24 @@ from bitswath.hw.boards import Board
 from bitswath.hw.costs import Resources, cost
 from bitswath.hw.units import Depthwise, Folding, MatVec, Pad, Threshold, Unit, Window
 
-__all__ = ["converter_cost", "unit_cost"]
+__all__ = ["converter_cost", "unit_cost", "unit_logic_cost", "weights_cost"]
 
 
 def unit_cost(unit: Unit, folding: Folding, board: Board) -> Resources:
     """Estimated resources of a unit, its weight memory included."""
+    return unit_logic_cost(unit, folding, board) + weights_cost(unit, folding)
+
+
+def weights_cost(unit: Unit, folding: Folding) -> Resources:
+    """Of a unit's weight memory; nothing where it has none."""
+    if not isinstance(unit, MatVec | Depthwise):
+        return Resources()
+    products = folding["PE"] * folding["SIMD"]
+    return cost("memstream", depth=unit.weights.size // products, width=products * unit.weight_numbers.bits)
+
+
+def unit_logic_cost(unit: Unit, folding: Folding, board: Board) -> Resources:
+    """Of a unit without its weight memory."""
     source, kind = unit.inputs[0], unit.operator(folding)
     match unit:
         case MatVec() | Depthwise():
@@ -64,6 +77,4 @@ def _products(unit: MatVec | Depthwise, folding: Folding, board: Board) -> Resou
         widths |= {"rows": unit.rows, "columns": unit.columns, "dsp_block": board.dsp_block}
     if not folding["lut"]:
         widths["narrow"] = unit.narrow
-    depth = unit.weights.size // (folding["PE"] * folding["SIMD"])
-    width = folding["PE"] * folding["SIMD"] * numbers.bits
-    return cost(unit.operator(folding), **widths) + cost("memstream", depth=depth, width=width)
+    return cost(unit.operator(folding), **widths)

@@ -91,6 +91,7 @@ def _stage(stage: Stage, measured: Statistics, synthesis: Synthesis, estimates: 
         starved=max(starved) / cycles if starved else None,
         counted=_cells(synthesis.stages.get(stage.name)),
         estimated=_counts(estimates[stage.name]) if stage.name in estimates else None,
+        finn_estimated=_counts(Resources(**stage.finn_estimate)) if stage.finn_estimate else None,
     )
 
 

@@ -99,7 +99,8 @@ def _utilization(report: Report) -> str:
 def _stages(report: Report) -> str:
     most = max((stage.cycles or 0 for stage in report.stages), default=0) or 1
     rows = [_stage_row(stage, report, most) for stage in report.stages]
-    heads = ["stage", "kind", "folding", "cycles", "", "stalled", "starved", "LUT", "est.", "FF", "RAMB36", "DSP"]
+    heads = ["stage", "kind", "folding", "cycles", "", "stalled", "starved", "LUT", "est.", "FINN's est."]
+    heads += ["FF", "RAMB36", "DSP", "FINN's est."]
     return _table(heads, rows, first_numeric=5)
 
 
@@ -107,7 +108,7 @@ def _stage_row(stage: StageReport, report: Report, most: int) -> str:
     limits = stage.name == report.limiting
     tag = '<span class="tag">limits</span>' if limits else ""
     folding = " ".join(f"{name} {value}" for name, value in stage.folding.items())
-    counted, guess = stage.counted or Counts(), stage.estimated
+    counted, guess, finn = stage.counted or Counts(), stage.estimated, stage.finn_estimated
     known = stage.counted is not None
     cells = [
         f"<td>{escape(stage.name)}{tag}</td><td>{escape(stage.kind)}</td><td>{escape(folding)}</td>",
@@ -117,7 +118,9 @@ def _stage_row(stage: StageReport, report: Report, most: int) -> str:
         _share(stage.starved),
         _number(counted.lut if known else None),
         _number(guess.lut if guess else None, "n est"),
+        _number(finn.lut if finn else None, "n est"),
         *(_number(getattr(counted, name) if known else None) for name in ("ff", "bram36", "dsp")),
+        _number(finn.dsp if finn else None, "n est"),
     ]
     return f"<tr{' class=limit' if limits else ''}>{''.join(cells)}</tr>"
 

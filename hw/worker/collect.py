@@ -25,10 +25,10 @@ _PROTECTION = ("AWPROT", "ARPROT")
 
 
 def collect(
-    model: ModelWrapper, plan: Plan, foldings: Mapping[str, Folding], rtllib: Path, target: Path
+    model: ModelWrapper, plan: Plan, foldings: Mapping[str, Folding], part: str, target: Path
 ) -> tuple[tuple[Stage, ...], tuple[Stream, ...]]:
     """Copy every source and memory file to `target`, flat, and describe stages and streams."""
-    collector = _Collector(model, plan, foldings, rtllib, target)
+    collector = _Collector(model, plan, foldings, part, target)
     for node in model.graph.node:
         collector.add(node)
     return tuple(collector.stages), tuple(collector.streams.values())
@@ -36,9 +36,9 @@ def collect(
 
 class _Collector:
     def __init__(
-        self, model: ModelWrapper, plan: Plan, foldings: Mapping[str, Folding], rtllib: Path, target: Path
+        self, model: ModelWrapper, plan: Plan, foldings: Mapping[str, Folding], part: str, target: Path
     ) -> None:
-        self.model, self.rtllib, self.target = model, rtllib, target
+        self.model, self.part, self.target = model, part, target
         self.units = {unit.name: unit for unit in plan.units}
         self.foldings = foldings
         self.wires: dict[str, Wire] = {}
@@ -76,6 +76,7 @@ class _Collector:
                 ties=_ties(self.target / sources_of(module, sources), {*inputs, *outputs}),
                 folding=dict(self.foldings[node.name]) if unit else {},
                 cycles=max(int(op.get_exp_cycles()), 1) if node.op_type != CONVERTER else None,
+                finn_estimate=_estimate(op, self.part),
                 sources=tuple(_ordered(sources)),
             )
         )
@@ -143,6 +144,16 @@ class _Collector:
     def _memories(self, generated: Path, node: str) -> None:
         for path in (*generated.glob("*.dat"), *generated.glob("*.hex")):
             shutil.copyfile(path, self.target / _memory_name(path.name, node))
+
+
+def _estimate(op: Any, part: str) -> dict[str, float]:
+    """FINN counts RAMB18."""
+    return {
+        "lut": float(op.lut_estimation(part)),
+        "bram36": float(op.bram_estimation(part)) / 2,
+        "uram": float(op.uram_estimation(part)),
+        "dsp": float(op.dsp_estimation(part)),
+    }
 
 
 def _memory_name(name: str, node: str) -> str:

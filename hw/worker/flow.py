@@ -43,7 +43,7 @@ def generate(job: Job, step: Step) -> None:
     target = folder / "rtl"
     target.mkdir()
     hardware, board, bundle = generated.hardware, generated.board, generated.bundle
-    stages, streams = collect(generated.model, hardware, job.foldings, generated.rtllib, target)
+    stages, streams = collect(generated.model, hardware, job.foldings, board.part, target)
     design = Design(
         name=bundle.name,
         network=bundle.manifest.files["network.safetensors"].sha256,
