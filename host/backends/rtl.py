@@ -162,6 +162,11 @@ class RtlBackend:
                 self._receive(self._timeout_s)
             return statistics(self.design, self._times, self._simulator.counts(self._timeout_s))
 
+    @property
+    def pid(self) -> int:
+        """Of the simulator's process."""
+        return self._simulator.pid
+
     def close(self) -> None:
         """End the simulator; what is under way is lost."""
         self._closed = True
