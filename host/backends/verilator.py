@@ -253,7 +253,10 @@ def _run(command: list[str], folder: Path, environment: Mapping[str, str], log: 
 def _first_error(log: Path) -> str:
     lines = log.read_text(errors="replace").splitlines()
     wrong = [line for line in lines if re.search(r"%Error|error:|No space left|Killed", line)]
-    return " ".join((wrong or lines[-1:] or ["no output"])[0].split())[:300]
+    first = " ".join((wrong or lines[-1:] or ["no output"])[0].split())[:300]
+    if "lz4.h" in first:
+        return "FST waveforms need the headers of lz4 (Debian: liblz4-dev); install them or take a .vcd file"
+    return first
 
 
 def _packaged() -> list[Verilator]:

@@ -17,7 +17,6 @@ from bitswath.backends.base import Backend
 from bitswath.backends.rtl import RTL, RtlBackend, build_folder, load_design
 from bitswath.backends.taps import last_frame_streams
 from bitswath.backends.verilator import MODEL, Variant, compiled, find_verilator
-from bitswath.cache import cache_folder
 from bitswath.design import DESIGN
 from bitswath.errors import BackendError, BackendTimeoutError, BundleError, InputError
 from bitswath.packing import pack
@@ -266,19 +265,15 @@ def test_without_verilator_the_error_says_how_to_get_it(monkeypatch: pytest.Monk
         find_verilator.cache_clear()
 
 
-def test_the_cache_lies_where_it_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("BITSWATH_CACHE", str(tmp_path / "here"))
-    assert cache_folder("x") == tmp_path / "here" / "x"
-    monkeypatch.delenv("BITSWATH_CACHE")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert cache_folder("x") == tmp_path / "bitswath" / "x"
-    (tmp_path / "file").touch()
-    monkeypatch.setenv("BITSWATH_CACHE", str(tmp_path / "file"))
-    with pytest.raises(BackendError, match="BITSWATH_CACHE"):
-        cache_folder("x")
-
-
 def test_a_waveform_is_written_where_asked(build: Path, tmp_path: Path) -> None:
     with RtlBackend(build, trace=tmp_path / "wave.vcd") as backend:
         backend.collect(backend.submit(frames_of(1, 1)[0]))
     assert "$enddefinitions" in (tmp_path / "wave.vcd").read_text()
+
+
+@pytest.mark.skipif(not Path("/usr/include/lz4.h").exists(), reason="the headers of lz4 are not installed")
+def test_a_waveform_may_be_fst_from_a_simulator_on_two_threads(build: Path, tmp_path: Path) -> None:
+    frames, expected = frames_of(2, 3)
+    with RtlBackend(build, trace=tmp_path / "wave.fst", threads=2) as backend:
+        np.testing.assert_array_equal(backend.collect(backend.submit(frames)), expected)
+    assert (tmp_path / "wave.fst").stat().st_size > 1000
