@@ -1,1 +1,1 @@
-"""QONNX to FINN to RTL to simulation: not in this version."""
+"""From the integer network to FINN to RTL to simulation, resource counts and, with a vendor's tools, a bitstream."""
