@@ -1,0 +1,38 @@
+"""The hardware units that compute a network: FINN's operators and our own, with their foldings and cycles.
+
+A folding gives a unit's degrees of parallelism: `PE` (outputs or channels at a time) and `SIMD` (inputs at a
+time). Shapes are channels-last, without a batch axis. Cycle counts are those of a frame in the steady state;
+FINN's own are repeated here because searching a folding needs thousands of them, and FINN runs elsewhere.
+"""
+
+from __future__ import annotations
+
+from bitswath.hw.units.base import Folding, Numbers, Pair, Unit, Wire, divisors
+from bitswath.hw.units.images import GlobalSum, MaxPool, Pad, Pool, SumPool, Window
+from bitswath.hw.units.products import Depthwise, MatVec, Threshold
+from bitswath.hw.units.streams import AddStreams, ArgMax, Concat, Duplicate, Lookup, Pack, Unpack
+
+__all__ = [
+    "AddStreams",
+    "ArgMax",
+    "Concat",
+    "Depthwise",
+    "Duplicate",
+    "Folding",
+    "GlobalSum",
+    "Lookup",
+    "MatVec",
+    "MaxPool",
+    "Numbers",
+    "Pack",
+    "Pad",
+    "Pair",
+    "Pool",
+    "SumPool",
+    "Threshold",
+    "Unit",
+    "Unpack",
+    "Window",
+    "Wire",
+    "divisors",
+]

@@ -1,0 +1,171 @@
+"""Units with parameters: products and thresholds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitswath.hw.units.base import Choices, Folding, Numbers, Pair, Unit, divisors
+
+__all__ = ["Depthwise", "MatVec", "Threshold"]
+
+
+@dataclass(frozen=True, eq=False)
+class _Weighted(Unit):
+    """A unit with a weight memory. `weights`: integers (MW, MH)."""
+
+    weights: NDArray[np.integer] = field(default_factory=lambda: np.zeros((1, 1), np.int64))
+
+    @property
+    def parameters(self) -> NDArray[np.float32]:
+        return self.weights.astype(np.float32)
+
+    @property
+    def parameter_type(self) -> Numbers:
+        return self.weight_numbers
+
+    @property
+    def narrow(self) -> bool:
+        """Whether no weight is the lowest of its type."""
+        return int(self.weights.min()) > self.weight_numbers.lo
+
+    @cached_property
+    def weight_numbers(self) -> Numbers:
+        if set(np.unique(self.weights).tolist()) <= {-1, 1}:
+            return Numbers(1, bipolar=True)
+        numbers = Numbers.holding(int(self.weights.min()), int(self.weights.max()), signed=True)
+        return Numbers(max(numbers.bits, 2), True)
+
+    @property
+    def pixels(self) -> int:
+        return self.outputs[0].size // self.outputs[0].shape[-1]
+
+    @property
+    def fits_dsp(self) -> bool:
+        """FINN's DSP kernels take weights and activations of two bits or more."""
+        return self.weight_numbers.bits >= 2 and self.inputs[0].numbers.bits >= 2
+
+    def _shared(self, folding: Folding) -> dict[str, Any]:
+        sums = self.outputs[0].numbers
+        return {
+            "PE": folding["PE"],
+            "SIMD": folding["SIMD"],
+            "inputDataType": self.inputs[0].numbers.datatype,
+            "weightDataType": self.weight_numbers.datatype,
+            "outputDataType": sums.datatype,
+            "accDataType": sums.datatype,
+            "noActivation": 1,
+            "mem_mode": "internal_decoupled",
+            "ram_style": "auto",
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class MatVec(_Weighted):
+    """Matrix-vector products: convolutions behind a window, and dense layers. Folded `lut`, products are made of
+    LUTs instead of DSPs."""
+
+    @property
+    def rows(self) -> int:
+        """FINN's MW: inputs of a product."""
+        return int(self.weights.shape[0])
+
+    @property
+    def columns(self) -> int:
+        """FINN's MH: outputs."""
+        return int(self.weights.shape[1])
+
+    def choices(self) -> Choices:
+        return {
+            "PE": divisors(self.columns),
+            "SIMD": divisors(self.rows),
+            "lut": (0, 1) if self.fits_dsp else (1,),
+        }
+
+    def operator(self, folding: Folding) -> str:
+        return "LutMVAU_rtl" if folding["lut"] else "MVAU_rtl"
+
+    def cycles(self, folding: Folding) -> int:
+        return self.pixels * (self.rows // folding["SIMD"]) * (self.columns // folding["PE"])
+
+    def taken(self, folding: Folding) -> int:
+        return folding["SIMD"]
+
+    def attributes(self, folding: Folding) -> dict[str, Any]:
+        return {
+            **self._shared(folding),
+            "MW": self.rows,
+            "MH": self.columns,
+            "numInputVectors": [1, *self.outputs[0].shape[:-1]],
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Depthwise(_Weighted):
+    """A dot product for each channel, behind a depthwise window. `weights`: (taps, channels). Folded `lut`, as
+    for MatVec; DSPs only on Versal."""
+
+    kernel: Pair = (1, 1)
+
+    def choices(self) -> Choices:
+        return {"PE": divisors(self.weights.shape[1]), "SIMD": divisors(self.weights.shape[0]), "lut": (1,)}
+
+    def operator(self, folding: Folding) -> str:
+        return "LutVVAU_rtl" if folding["lut"] else "VVAU_rtl"
+
+    def cycles(self, folding: Folding) -> int:
+        return self.pixels * self.weights.size // (folding["SIMD"] * folding["PE"])
+
+    def taken(self, folding: Folding) -> int:
+        return folding["SIMD"] * folding["PE"]
+
+    @property
+    def parameters(self) -> NDArray[np.float32]:
+        """FINN's (channels, 1, kernel height, kernel width)."""
+        return self.weights.T.reshape(-1, 1, *self.kernel).astype(np.float32)
+
+    def attributes(self, folding: Folding) -> dict[str, Any]:
+        return {
+            **self._shared(folding),
+            "Channels": self.weights.shape[1],
+            "Kernel": list(self.kernel),
+            "Dim": list(self.outputs[0].shape[:2]),
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Threshold(Unit):
+    """Counts of thresholds reached, plus `base`. `thresholds`: integers (channels, steps), ascending."""
+
+    thresholds: NDArray[np.int64] = field(default_factory=lambda: np.zeros((1, 1), np.int64))
+    base: int = 0
+
+    op = "Thresholding_rtl"
+
+    @property
+    def parameters(self) -> NDArray[np.float32]:
+        return self.thresholds.astype(np.float32)
+
+    @property
+    def parameter_type(self) -> Numbers:
+        return Numbers.holding(
+            int(self.thresholds.min()), int(self.thresholds.max()), signed=self.inputs[0].numbers.signed
+        )
+
+    def attributes(self, folding: Folding) -> dict[str, Any]:
+        source, result = self.inputs[0], self.outputs[0]
+        return {
+            "PE": folding["PE"],
+            "NumChannels": source.shape[-1],
+            "numSteps": self.thresholds.shape[1],
+            "inputDataType": source.numbers.datatype,
+            "weightDataType": self.parameter_type.datatype,
+            "outputDataType": result.numbers.datatype,
+            "numInputVectors": [1, *source.shape[:-1]],
+            "ActVal": self.base,
+            "runtime_writeable_weights": 0,
+        }
