@@ -29,6 +29,9 @@ _DSP_WEIGHTS = (1.0, 0.3, 0.0)
 """Of a DSP block against LUTs, each relative to what the board has. With 0 they go to the first units that gain
 from them, until none is left."""
 
+_DEEPEST_VECTOR = 256
+"""Beats of an input that products in LUTs keep in LUTRAM; deeper ones do not map to one primitive."""
+
 _TOLERANCE = 0.005
 """Of the fewest cycles: where the search ends."""
 
@@ -197,6 +200,8 @@ class _Search:
 
     def _sensible(self, unit: Unit, folding: Folding) -> bool:
         source = self.sources.get(unit.inputs[0].name)
+        if isinstance(unit, MatVec) and folding["lut"] and unit.rows // folding["SIMD"] > _DEEPEST_VECTOR:
+            return False
         if isinstance(unit, MatVec) and isinstance(source, Window):
             channels = source.inputs[0].shape[2]
             return channels % folding["SIMD"] == 0 or folding["SIMD"] % channels == 0
