@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Backend", "Packing", "Ticket"]
+__all__ = ["Backend", "Packing", "Resettable", "Ticket"]
 
 
 @dataclass(frozen=True)
@@ -64,3 +64,14 @@ class Backend(Protocol):
 
     def close(self) -> None:
         """Give up what is under way and free everything; more than once is fine."""
+
+
+@runtime_checkable
+class Resettable(Protocol):
+    """A backend whose device can be brought back after a fault."""
+
+    def reset(self, timeout_s: float | None = None) -> None:
+        """Give up all that is under way and bring the device into the state it had after opening.
+
+        Tickets from before are void. Raises `BackendError` if the device does not come back.
+        """
