@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -98,21 +99,18 @@ class Accelerator:
         `progress(counters)` may show after each batch. Closing the stream, or an error in it, leaves the
         accelerators ready for the next call. Raises `InputError` if `also` are of another bundle's network.
         """
-        tally, everyone = Tally(total), (self, *also)
-        for other in also:
-            self._check_equal(other)
-        stream = Stream(
-            [each._lane(each._encode, tally) for each in everyone],
-            batches,
-            chunk=min(each.chunk for each in everyone),
-            check=self._patches,
-            finish=self._result,
-            tally=tally,
-            observe=progress,
-        )
-        for each in everyone:
-            each._streams.add(stream)
-        return stream
+        return self._streamed(batches, self._patches, Accelerator._encode, also, total, progress)
+
+    def stream_frames(
+        self,
+        batches: Source,
+        *,
+        also: Sequence[Accelerator] = (),
+        total: int | None = None,
+        progress: Callable[[Counters], None] = lambda counters: None,
+    ) -> Stream[Result]:
+        """The same for batches of densely packed frames, uint8 (N, frame_bytes), such as an archive holds."""
+        return self._streamed(batches, self._frames, Accelerator._repack, also, total, progress)
 
     def classify_frames(self, frames: ArrayLike) -> Result:
         """Classes of densely packed frames, uint8 (N, frame_bytes), such as an archive holds."""
@@ -149,6 +147,31 @@ class Accelerator:
 
     def _run(self, batch: _Array, prepare: Prepare) -> Values:
         return run(self._lane(prepare), batch, self.chunk)
+
+    def _streamed(
+        self,
+        batches: Source,
+        check: Callable[[ArrayLike], _Array],
+        prepare: Callable[[Accelerator, _Array], NDArray[np.uint8]],
+        also: Sequence[Accelerator],
+        total: int | None,
+        progress: Callable[[Counters], None],
+    ) -> Stream[Result]:
+        tally, everyone = Tally(total), (self, *also)
+        for other in also:
+            self._check_equal(other)
+        stream = Stream(
+            [each._lane(partial(prepare, each), tally) for each in everyone],
+            batches,
+            chunk=min(each.chunk for each in everyone),
+            check=check,
+            finish=self._result,
+            tally=tally,
+            observe=progress,
+        )
+        for each in everyone:
+            each._streams.add(stream)
+        return stream
 
     def _lane(self, prepare: Prepare, tally: Tally | None = None) -> Lane:
         shape = self.bundle.network.output.shape
