@@ -24,6 +24,7 @@ __all__ = [
     "LoweringError",
     "NetworkError",
     "PackingError",
+    "PowerError",
     "TrainingError",
     "VerificationError",
 ]
@@ -95,6 +96,10 @@ class BackendError(BitswathError, RuntimeError):
 
 class BackendTimeoutError(BackendError, TimeoutError):
     """A backend did not answer within the time it was given."""
+
+
+class PowerError(BitswathError, RuntimeError):
+    """Power or energy cannot be measured here, or was not measured well enough to give a figure."""
 
 
 class DependencyError(BitswathError, ImportError):
