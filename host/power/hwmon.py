@@ -188,13 +188,14 @@ def _in_milliwatts(rails: list[Rail]) -> bool:
 
 def _told_apart(rails: list[Rail]) -> list[Rail]:
     """Rails of chips of one name get the chip's bus address, "irps5401@4-0043 pout1"."""
-    names = [rail.name for rail in rails]
+    folders = {(rail.chip, rail.factors[0].parent) for rail in rails}
+    chips = [chip for chip, _ in folders]
     apart = []
     for rail in rails:
         folder = rail.factors[0].parent
         where = (folder / "device").resolve().name if (folder / "device").exists() else folder.name
-        new = rail.name.replace(rail.chip, f"{rail.chip}@{where}", 1)
-        apart.append(replace(rail, name=new) if names.count(rail.name) > 1 else rail)
+        name = rail.name.replace(rail.chip, f"{rail.chip}@{where}", 1)
+        apart.append(replace(rail, name=name) if chips.count(rail.chip) > 1 else rail)
     return apart
 
 
