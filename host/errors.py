@@ -25,6 +25,7 @@ __all__ = [
     "NetworkError",
     "PackingError",
     "PowerError",
+    "StreamCancelledError",
     "TrainingError",
     "VerificationError",
 ]
@@ -91,7 +92,12 @@ class InputError(BitswathError, ValueError):
 
 
 class BackendError(BitswathError, RuntimeError):
-    """A backend failed or cannot be had on this machine."""
+    """A backend failed or cannot be had on this machine.
+
+    `delivered`: where it ended a stream, how many frames' results the caller had got; None elsewhere.
+    """
+
+    delivered: int | None = None
 
 
 class BackendTimeoutError(BackendError, TimeoutError):
@@ -100,6 +106,8 @@ class BackendTimeoutError(BackendError, TimeoutError):
 
 class PowerError(BitswathError, RuntimeError):
     """Power or energy cannot be measured here, or was not measured well enough to give a figure."""
+class StreamCancelledError(BitswathError, RuntimeError):
+    """A stream was cancelled while its results were waited for."""
 
 
 class DependencyError(BitswathError, ImportError):
