@@ -24,6 +24,7 @@ __all__ = [
     "LoweringError",
     "NetworkError",
     "PackingError",
+    "PowerError",
     "StreamCancelledError",
     "TrainingError",
     "VerificationError",
@@ -103,6 +104,8 @@ class BackendTimeoutError(BackendError, TimeoutError):
     """A backend did not answer within the time it was given."""
 
 
+class PowerError(BitswathError, RuntimeError):
+    """Power or energy cannot be measured here, or was not measured well enough to give a figure."""
 class StreamCancelledError(BitswathError, RuntimeError):
     """A stream was cancelled while its results were waited for."""
 

@@ -8,18 +8,14 @@ work shares the cores.
 
 from __future__ import annotations
 
-import os
-import platform
 import statistics
 import time
 from collections.abc import Callable, Mapping
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bitswath import __version__
+from bitswath.bench.machine import machine, versions
 
 __all__ = [
     "CPU_CLOCK",
@@ -119,32 +115,3 @@ def batch_for(run: Callable[[int], object], seconds: float, largest: int) -> int
             break
         batch = min(largest, batch * (2 if taken > seconds / 16 else 8))
     return batch
-
-
-def machine() -> Facts:
-    """Processor, cores this process may use, operating system."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return {
-        "processor": _processor(),
-        "architecture": platform.machine(),
-        "cores": cores,
-        "system": f"{platform.system()} {platform.release()}",
-    }
-
-
-def _processor() -> str:
-    """The model's name; where a virtual machine hides it, with the family, model and stepping beside it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    fields = dict(reversed([[part.strip() for part in line.split(":", 1)] for line in lines if ":" in line]))
-    name = fields.get("model name", platform.machine())
-    numbers = [fields.get(field, "?") for field in ("cpu family", "model", "stepping")]
-    return f"{name}, family {numbers[0]} model {numbers[1]} stepping {numbers[2]}"
-
-
-def versions(*packages: str) -> dict[str, str]:
-    """Of bitswath, of Python and of installed packages."""
-    own = {"bitswath": __version__, "python": platform.python_version()}
-    return own | {package: version(package) for package in packages}

@@ -10,7 +10,6 @@ from benchmark import (
     core_share,
     interleaved,
     latencies_s,
-    machine,
     ratios,
     summary,
     timed,
@@ -68,8 +67,3 @@ def test_the_share_of_a_core_is_a_part() -> None:
 
 def test_a_summary_has_the_median_and_the_range() -> None:
     assert summary([3.0, 1.0, 9.0]) == {"patches_per_s": 3.0, "lowest": 1.0, "highest": 9.0}
-
-
-def test_the_machine_is_named() -> None:
-    found = machine()
-    assert found["cores"] >= 1 and found["processor"] and found["architecture"]

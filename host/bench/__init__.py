@@ -1,0 +1,1 @@
+"""Measuring a bundle on a backend: latency, energy, and on which machine."""
