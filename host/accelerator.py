@@ -76,6 +76,13 @@ class Accelerator:
     def classes(self) -> tuple[str, ...]:
         return self.bundle.classes
 
+    @property
+    def backend(self) -> Backend:
+        """What runs the frames, for use without encoding, order and retry. Raises `BackendError` once closed."""
+        if self._backend is None:
+            raise self._closed_error()
+        return self._backend
+
     def classify(self, patches: ArrayLike) -> Result:
         """Classes of raw patches, uint8 or uint16 (N, H, W, C), or of one patch (H, W, C).
 
@@ -175,41 +182,35 @@ class Accelerator:
 
     def _lane(self, prepare: Prepare, tally: Tally | None = None) -> Lane:
         shape = self.bundle.network.output.shape
-        return Lane(self._opened(), prepare, output_shape=shape, timeout_s=self.timeout_s, tally=tally)
+        return Lane(self.backend, prepare, output_shape=shape, timeout_s=self.timeout_s, tally=tally)
 
     def _check_equal(self, other: Accelerator) -> None:
         ours, theirs = self.bundle.manifest, other.bundle.manifest
         if ours.files[NETWORK] != theirs.files[NETWORK] or ours.input != theirs.input:
             raise InputError(f"expected accelerators of the network of {self.bundle.path}, got {other.bundle.path}")
 
-    def _opened(self) -> Backend:
-        if self._backend is None:
-            raise self._closed_error()
-        return self._backend
-
     def _closed_error(self) -> BackendError:
         return BackendError(f"accelerator {self.bundle.name!r} is closed; open the bundle again")
 
     def _encode(self, patches: _Array) -> NDArray[np.uint8]:
-        codec, packing = self.bundle.codec, self._opened().packing
+        codec, packing = self.bundle.codec, self.backend.packing
         if packing.group is None and packing.bits == codec.bits:
             return codec.encode_packed(patches)
         return self._pack(codec.encode(patches))
 
     def _pack(self, codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        packing = self._opened().packing
+        packing = self.backend.packing
         if packing.group is None:
             return pack(codes, packing.bits)
         return pack_folded(codes, packing.bits, packing.signed, packing.group)
 
     def _repack(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Dense frames as the backend takes them."""
-        if self._opened().packing.group is None:
+        if self.backend.packing.group is None:
             return frames
         return self._pack(unpack(frames, self.bundle.manifest.input.code_shape, self.bundle.codec.bits))
 
     def _patches(self, patches: ArrayLike) -> _Array:
-        self._opened()
         entry = self.bundle.manifest.input
         array = _array(patches, "patches")
         wanted = f"{entry.patch_dtype} patches {_batched(entry.patch_shape)} or one of {entry.patch_shape}"

@@ -1,21 +1,24 @@
-"""How the benchmark scripts measure: in turns, by wall or CPU time, and on which machine.
-
-Rates vary on a shared machine by a factor of two within seconds. So everything that is compared is
-measured in many short turns, and a ratio is the median of the ratios of the turns, not the ratio of two
-medians. What runs on one core may be measured by the time that the process got, `CPU_CLOCK`, where other
-work shares the cores.
-"""
+"""What the benchmark scripts share beyond the package's own measuring (bitswath.bench)."""
 
 from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Mapping
-from typing import Any
-
-import numpy as np
 
 from bitswath.bench.machine import machine, versions
+from bitswath.bench.turns import (
+    CPU_CLOCK,
+    WALL_CLOCK,
+    Clock,
+    Facts,
+    Measure,
+    Rates,
+    batch_for,
+    interleaved,
+    latencies_s,
+    ratios,
+    timed,
+)
 
 __all__ = [
     "CPU_CLOCK",
@@ -35,61 +38,6 @@ __all__ = [
     "versions",
 ]
 
-Clock = Callable[[], float]
-Measure = Callable[[], float]
-WALL_CLOCK: Clock = time.perf_counter
-CPU_CLOCK: Clock = time.process_time
-Facts = dict[str, Any]
-"""What was measured, nested, as it stands in the JSON file."""
-Rates = dict[str, list[float]]
-"""By name, one value a round, of whatever unit per second."""
-
-
-def timed(run: Callable[[], object], amount: float, clock: Clock = WALL_CLOCK, least_s: float = 0.0) -> Measure:
-    """A measurement of `run`, which works off `amount` of something: that amount per second.
-
-    It calls `run` until `least_s` of wall time have passed, once at least.
-    """
-
-    def measure() -> float:
-        calls, ends = 0, time.perf_counter() + least_s
-        started = clock()
-        while not calls or time.perf_counter() < ends:
-            run()
-            calls += 1
-        return calls * amount / (clock() - started)
-
-    return measure
-
-
-def interleaved(measures: Mapping[str, Measure], rounds: int) -> Rates:
-    """Each measurement once a round, after a round that does not count; every other round backwards."""
-    for measure in measures.values():
-        measure()
-    rates: Rates = {name: [] for name in measures}
-    for index in range(rounds):
-        order = list(measures.items())
-        for name, measure in reversed(order) if index % 2 else order:
-            rates[name].append(measure())
-    return rates
-
-
-def ratios(pairs: Mapping[str, tuple[list[float], list[float]]]) -> Facts:
-    """By name, the median over the rounds of one rate over the other; the two other "quartiles" by the same name."""
-    by_round = {name: [a / b for a, b in zip(above, below)] for name, (above, below) in pairs.items()}
-    quartiles = {name: np.quantile(values, [0.25, 0.75]).tolist() for name, values in by_round.items()}
-    return {**{name: statistics.median(values) for name, values in by_round.items()}, "quartiles": quartiles}
-
-
-def latencies_s(run: Callable[[], object], count: int) -> list[float]:
-    """Seconds of each of `count` runs in a row."""
-    taken = []
-    for _ in range(count):
-        started = time.perf_counter()
-        run()
-        taken.append(time.perf_counter() - started)
-    return taken
-
 
 def summary(values: list[float]) -> dict[str, float]:
     """Median and range of a rate over the rounds."""
@@ -102,16 +50,3 @@ def core_share(seconds: float = 0.1) -> float:
     while time.perf_counter() - started < seconds:
         pass
     return (time.process_time() - used) / (time.perf_counter() - started)
-
-
-def batch_for(run: Callable[[int], object], seconds: float, largest: int) -> int:
-    """The power of two up to `largest` for which ``run(batch)`` takes about `seconds`."""
-    batch = 1
-    while batch < largest:
-        started = time.perf_counter()
-        run(batch)
-        taken = time.perf_counter() - started
-        if taken > seconds / 1.5:
-            break
-        batch = min(largest, batch * (2 if taken > seconds / 16 else 8))
-    return batch
