@@ -106,6 +106,8 @@ class BackendTimeoutError(BackendError, TimeoutError):
 
 class PowerError(BitswathError, RuntimeError):
     """Power or energy cannot be measured here, or was not measured well enough to give a figure."""
+
+
 class StreamCancelledError(BitswathError, RuntimeError):
     """A stream was cancelled while its results were waited for."""
 
