@@ -15,10 +15,14 @@ from bitswath.report import picture_format
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.ticker import Formatter
 
 __all__ = ["PANELS", "bench_figure", "save_picture"]
 
 Facts = dict[str, Any]
+_WIDE = 30.0
+"""Bars further apart than this are drawn on a logarithmic scale."""
+
 _COLOURS = ("#1b6ca8", "#e08e45", "#4f9d69", "#a14a76", "#7d7d7d")
 
 
@@ -61,9 +65,11 @@ def _percentiles(axes: Axes, found: Facts) -> None:
         axes.bar_label(bars, [seconds(width) for width in widths], padding=3, fontsize=7)
     axes.set_yticks(range(len(rows)), list(rows))
     axes.invert_yaxis()
-    axes.set_xscale("log")
+    values = [row[key] for row in rows.values() for key in ("p50_s", "max_s")]
+    axes.set_xscale("log" if max(values) > _WIDE * min(values) else "linear")
     axes.margins(x=0.15)
-    axes.set_xlabel("latency at batch 1, s")
+    axes.set_xlabel("latency at batch 1")
+    axes.xaxis.set_major_formatter(_engineering("s"))
     axes.legend(fontsize=8, loc="lower right")
 
 
@@ -76,7 +82,8 @@ def _steps(axes: Axes, found: Facts) -> None:
     axes.set_yticks([])
     axes.set_xlim(0, left)
     axes.set_ylim(-0.4, 1.4)
-    axes.set_xlabel("one query, medians of its steps, s")
+    axes.set_xlabel("one query, medians of its steps")
+    axes.xaxis.set_major_formatter(_engineering("s"))
     axes.legend(fontsize=8, ncols=2, loc="upper left")
 
 
@@ -88,7 +95,15 @@ def _energy(axes: Axes, found: Facts) -> None:
     axes.bar_label(bars, [joules(mean) for mean in means], label_type="center", color="white", fontsize=9)
     axes.set_yticks(range(len(rows)), list(rows))
     axes.invert_yaxis()
-    axes.set_xlabel(f"energy per patch, J, 95 % interval ({found['meter']}: {', '.join(found['rails'][:4])})")
+    rails = ", ".join(found["rails"][:4]) + (" ..." if len(found["rails"]) > 4 else "")
+    axes.set_xlabel(f"energy per patch with 95 % interval ({found['meter']}: {rails})")
+    axes.xaxis.set_major_formatter(_engineering("J"))
+
+
+def _engineering(unit: str) -> Formatter:
+    from matplotlib.ticker import EngFormatter
+
+    return EngFormatter(unit=unit)
 
 
 PANELS: dict[str, tuple[Callable[[Any, Facts], None], ...]] = {

@@ -52,7 +52,10 @@ def sentences(facts: Facts) -> Iterator[str]:
     if found and found["device_cycles"]:
         at = f", {seconds(found['device_s'])} at its clock" if found["device_s"] else ""
         yield f"hardware's own latency, counted in simulation: {found['device_cycles']:,} cycles{at}"
-    if backend["name"] == "rtl":
+    queries = min((row["queries"] for row in found["percentiles"].values()), default=0) if found else 0
+    if 0 < queries < 100:
+        yield f"of {queries} queries, p99 is the slowest; give 100 or more"
+    if found and backend["name"] == "rtl":
         yield "other times are those of the simulation, not of a board"
     found = facts.get("energy")
     if found:
