@@ -18,11 +18,14 @@ from bitswath.bench.latency import measure_latency
 from bitswath.bench.subject import Inputs, Subject, conditions
 from bitswath.errors import InputError, PowerError
 from bitswath.files import write_atomic
-from bitswath.power.meters import open_meter
+from bitswath.power.meters import KINDS, open_meter
 
 __all__ = ["MEASURES", "Settings", "measure_all", "write_results"]
 
 Facts = dict[str, Any]
+
+_METERS = {"emulator": ("rapl", "hwmon", "pynq"), "pynq": ("hwmon", "pynq", "xrt")}
+"""Kinds of meters, by backend, that see what does the work: a card's sensors say nothing of its host."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ def _energy(subject: Subject, inputs: Inputs, settings: Settings) -> Facts:
         raise PowerError("a simulation of hardware draws the host's power, not the hardware's")
     found = measure_energy(
         lambda: len(subject.accelerator.classify(inputs.patches)),
-        open_meter(settings.meter),
+        open_meter(settings.meter, kinds=_METERS.get(subject.backend, tuple(KINDS))),
         rails=settings.rails or None,
         rounds=settings.rounds,
         round_s=settings.round_s,

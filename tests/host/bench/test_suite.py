@@ -27,7 +27,7 @@ QUICK = Settings(queries=3, warmup=0, stream_s=0.0, rounds=2, round_s=0.1, idle_
 def meter(monkeypatch: pytest.MonkeyPatch) -> Iterator[CurveMeter]:
     fake = CurveMeter(StepClock(), everything=("a", "b"))
 
-    def opened_meter(name: str | None = None) -> Meter:
+    def opened_meter(name: str | None = None, kinds: object = None) -> Meter:
         return fake
 
     monkeypatch.setattr(suite, "open_meter", opened_meter)
@@ -76,7 +76,7 @@ def test_tables_name_meter_rails_and_readings(facts: dict[str, Any]) -> None:
 def test_without_a_sensor_the_figure_is_absent_and_the_reason_is_told(
     bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def none(name: str | None = None) -> Meter:
+    def none(name: str | None = None, kinds: object = None) -> Meter:
         raise PowerError("this machine has no power meter that can be read: hwmon: none")
 
     monkeypatch.setattr(suite, "open_meter", none)
@@ -86,6 +86,23 @@ def test_without_a_sensor_the_figure_is_absent_and_the_reason_is_told(
     assert "no energy: this machine has no power meter" in shown(facts)
     with pytest.raises(InputError, match="every figure is absent"):
         bench_figure(facts)
+
+
+@pytest.mark.parametrize(("backend", "kinds"), [("emulator", "rapl hwmon pynq"), ("pynq", "hwmon pynq xrt")])
+def test_a_meter_is_looked_for_where_the_work_is_done(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch, backend: str, kinds: str
+) -> None:
+    asked: list[tuple[str, ...]] = []
+
+    def none(name: str | None = None, kinds: tuple[str, ...] = ()) -> Meter:
+        asked.append(kinds)
+        raise PowerError("none")
+
+    monkeypatch.setattr(suite, "open_meter", none)
+    with opened(bundle, "slow") as subject:
+        renamed = type(subject)(subject.bundle, backend, subject.device, subject.accelerator)
+        measure_all(["energy"], renamed, load_inputs(bundle, 1), QUICK)
+    assert asked == [tuple(kinds.split())]
 
 
 def test_a_simulations_energy_is_not_the_hardwares(bundle: Bundle, meter: CurveMeter) -> None:
