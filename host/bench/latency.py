@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from itertools import cycle
@@ -128,26 +128,30 @@ def measure_latency(
     )
 
 
-def single_stream(runs: Sequence[Callable[[], object]], least_s: float) -> SingleStream:
-    """Each run repeated for `least_s`, `_LEAST_QUERIES` times at least. Raises `InputError` if there are none."""
-    if not runs:
-        raise InputError("expected one or more runs of a single stream, got none")
-    rates, counts = [], []
-    for run in runs:
-        count, started = 0, time.perf_counter()
-        while count < _LEAST_QUERIES or time.perf_counter() - started < least_s:
-            run()
-            count += 1
-        rates.append(count / (time.perf_counter() - started))
-        counts.append(count)
-    return SingleStream(statistics.median(rates), tuple(rates), tuple(counts))
+def single_stream(runs: Mapping[str, Sequence[Callable[[], object]]], least_s: float) -> dict[str, SingleStream]:
+    """By name, each of its runs repeated for `least_s`, `_LEAST_QUERIES` times at least; names take turns, run by run,
+    so that other work on the machine disturbs all alike. Every name has as many runs, one or more."""
+    done: dict[str, list[tuple[int, float]]] = {name: [] for name in runs}
+    for turn in zip(*runs.values()):
+        for name, run in zip(runs, turn):
+            count, started = 0, time.perf_counter()
+            while count < _LEAST_QUERIES or time.perf_counter() - started < least_s:
+                run()
+                count += 1
+            done[name].append((count, count / (time.perf_counter() - started)))
+    return {name: _stream_of(rows) for name, rows in done.items()}
+
+
+def _stream_of(rows: list[tuple[int, float]]) -> SingleStream:
+    counts, rates = zip(*rows)
+    return SingleStream(statistics.median(rates), rates, counts)
 
 
 def _streams(subject: Subject, inputs: Inputs, frames: NDArray[np.uint8], least_s: float) -> dict[str, SingleStream]:
     chosen = [index % len(frames) for index in range(_RUNS)]
     device = [partial(_device_s, subject, frames[index : index + 1]) for index in chosen]
     whole = [partial(subject.accelerator.classify, inputs.patches[index]) for index in chosen]
-    return {PATCH: single_stream(whole, least_s), DEVICE: single_stream(device, least_s)}
+    return single_stream({PATCH: whole, DEVICE: device}, least_s)
 
 
 def _query(subject: Subject, inputs: Inputs, index: int) -> dict[str, float]:

@@ -91,12 +91,13 @@ def test_of_simulated_hardware_the_cycles_are_told_too(tmp_path: Path, monkeypat
     assert found.device_s == found.device_cycles / 100e6
 
 
-def test_a_single_stream_is_the_median_of_five_runs_of_ten_queries_or_the_least_time() -> None:
-    calls: list[int] = []
-    found = single_stream([lambda number=number: calls.append(number) for number in range(5)], 0.0)
-    assert found.queries == (10,) * 5 and calls == [number for number in range(5) for _ in range(10)]
-    assert found.per_s == sorted(found.runs)[2]
-    assert min(single_stream([lambda: None], 0.05).queries) > 10
+def test_a_single_stream_is_the_median_of_runs_of_ten_queries_or_the_least_time_in_turns() -> None:
+    calls: list[str] = []
+    runs = {name: [lambda name=name: calls.append(name)] * 3 for name in "ab"}
+    found = single_stream(runs, 0.0)
+    assert calls == (["a"] * 10 + ["b"] * 10) * 3
+    assert found["a"].queries == (10, 10, 10) and found["a"].per_s == sorted(found["a"].runs)[1]
+    assert min(single_stream({"a": [lambda: None]}, 0.05)["a"].queries) > 10
 
 
 @pytest.mark.parametrize("options", [{"queries": 0}, {"warmup": -1}, {"least_s": float("nan")}])
