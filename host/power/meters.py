@@ -77,20 +77,20 @@ KINDS: dict[str, Finder] = {"hwmon": _hwmon, "pynq": _pmbus, "xrt": _xrt, "rapl"
 """Kinds of meters in the order in which they are preferred: what sees the board before what sees the processor."""
 
 
-def find_meters(root: str | Path = "/") -> list[Meter]:
+def find_meters(root: str | Path = "/", kinds: Sequence[str] = tuple(KINDS)) -> list[Meter]:
     """Every meter this machine has and this process may read; those whose rails are known to add up come first.
 
-    `root`: of the file system in which sensors are looked for.
+    `root`: of the file system in which sensors are looked for; `kinds`: which ones, in order of preference.
     """
-    return _survey(Path(root))[0]
+    return _survey(Path(root), kinds)[0]
 
 
-def open_meter(name: str | None = None, root: str | Path = "/") -> Meter:
-    """The meter called `name`, or of the kind `name` (a key of `KINDS`), or the best there is.
+def open_meter(name: str | None = None, root: str | Path = "/", kinds: Sequence[str] = tuple(KINDS)) -> Meter:
+    """The meter called `name`, or of the kind `name` (a key of `KINDS`), or the best there is of `kinds`.
 
     Raises `PowerError` if there is none, with the reason for each kind.
     """
-    meters, absent = _survey(Path(root))
+    meters, absent = _survey(Path(root), kinds if name is None else tuple(KINDS))
     if name is None and meters:
         return meters[0]
     for meter in meters:
@@ -104,13 +104,13 @@ def open_meter(name: str | None = None, root: str | Path = "/") -> Meter:
     raise PowerError(f"no meter {name!r}; this machine has {known}; kinds are {', '.join(KINDS)}")
 
 
-def _survey(root: Path) -> tuple[list[Meter], dict[str, str]]:
+def _survey(root: Path, kinds: Sequence[str]) -> tuple[list[Meter], dict[str, str]]:
     """The meters, and for each kind without one the reason."""
     meters: list[Meter] = []
     absent: dict[str, str] = {}
-    for kind, find in KINDS.items():
+    for kind in kinds:
         try:
-            meters += find(root)
+            meters += KINDS[kind](root)
         except PowerError as error:
             absent[kind] = str(error)
     return sorted(meters, key=lambda meter: meter.everything is None), absent

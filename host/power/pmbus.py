@@ -1,4 +1,4 @@
-"""The rails that PYNQ names, through `pynq.pmbus.get_rails` (pynq 3.0 to 4.0; libsensors below it).
+"""The rails that PYNQ names, through `pynq.pmbus.get_rails` (the same in pynq 3.0 to 4.0; libsensors below it).
 
 PYNQ gives a `Rail` by label, with sensors `power` (watts), `voltage` (volts), `current` (amperes), each None where
 there is none, each with a `value`. Two things of its are guarded against: without a libsensors configuration chips
@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib
 import math
 import re
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -48,7 +49,10 @@ class PmbusMeter:
         """Watts of each rail. See `Meter.read`."""
         values = []
         for rail, reader in self.readers.items():
-            watts = float(reader())
+            try:
+                watts = reader()
+            except (OSError, ValueError) as error:
+                raise PowerError(f"{self.name}: rail {rail!r} cannot be read: {error}") from error
             if not 0 <= watts < math.inf:
                 raise PowerError(f"{self.name}: rail {rail!r} reads {watts} W")
             values.append(watts)
@@ -60,10 +64,12 @@ class PmbusMeter:
 def find() -> list[PmbusMeter]:
     """PYNQ's meter, or `PowerError`: no pynq, no rails, or rails without names."""
     try:
-        pmbus = importlib.import_module("pynq.pmbus")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that there is no libsensors; then there are no rails
+            pmbus = importlib.import_module("pynq.pmbus")
+            rails: Mapping[str, Any] = pmbus.get_rails()
     except ImportError as error:
         raise PowerError(f"pynq: its rails cannot be asked for ({error})") from error
-    rails: Mapping[str, Any] = pmbus.get_rails()
     named = {name: rail for name, rail in rails.items() if not _UNLABELLED.fullmatch(name)}
     readers = {name: reader for name, rail in named.items() if (reader := _reader(rail))}
     if not readers:

@@ -40,6 +40,16 @@ def test_a_meter_is_asked_for_by_name_or_kind(tmp_path: Path) -> None:
         open_meter("wattmeter", tmp_path)
 
 
+def test_kinds_are_looked_for_in_the_order_given_and_no_others(tmp_path: Path) -> None:
+    trees.zcu102(tmp_path)
+    trees.rapl(tmp_path, {"0": 1})
+    assert [meter.name for meter in find_meters(tmp_path, ["rapl", "hwmon"])] == ["rapl", "hwmon zcu102"]
+    assert open_meter(root=tmp_path, kinds=["rapl"]).name == "rapl"
+    assert open_meter("hwmon", tmp_path, kinds=["rapl"]).name == "hwmon zcu102"  # a name goes before kinds
+    with pytest.raises(PowerError, match="can be read: xrt: "):
+        open_meter(root=tmp_path, kinds=["xrt"])
+
+
 def test_meters_whose_rails_add_up_are_taken_first(tmp_path: Path) -> None:
     trees.write(tmp_path, trees.chip(0, "ina226", power1=1) | trees.chip(1, "ina226", power1=2))
     trees.rapl(tmp_path, {"0": 1})

@@ -1,0 +1,102 @@
+"""What is measured: a bundle on a backend, the patches it gets, and how both are told in results."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitswath.accelerator import BACKENDS, Accelerator
+from bitswath.backends.base import Backend
+from bitswath.bench.machine import machine, versions
+from bitswath.bench.timing import TimedBackend
+from bitswath.bundle import NETWORK, Bundle, load_bundle
+from bitswath.errors import BackendError, InputError
+from bitswath.images import open_images
+
+__all__ = ["Inputs", "Subject", "conditions", "load_inputs", "opened"]
+
+_TIMEOUT_S = 600.0
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """`patches`: (n, H, W, C), as the bundle takes them; `files`: the image files they came from, None where they did
+    not; `source`: what they are, in words."""
+
+    patches: NDArray[Any]
+    files: tuple[bytes, ...] | None
+    source: str
+
+
+@dataclass(frozen=True)
+class Subject:
+    """An open bundle. `device`: its backend, also under `accelerator`, with the times of what passes through it."""
+
+    bundle: Bundle
+    backend: str
+    device: TimedBackend
+    accelerator: Accelerator
+
+    @property
+    def bare(self) -> Backend:
+        """The backend itself."""
+        return self.device.backend
+
+
+@contextlib.contextmanager
+def opened(bundle: str | Path | Bundle, backend: str, **options: Any) -> Iterator[Subject]:
+    """A bundle on a backend, `options` as `bitswath.open` takes them. Raises `BundleError`, `BackendError`."""
+    if backend not in BACKENDS:
+        raise BackendError(f"expected a backend of {', '.join(BACKENDS)}, got {backend!r}")
+    loaded = bundle if isinstance(bundle, Bundle) else load_bundle(bundle)
+    device = TimedBackend(BACKENDS[backend](loaded, dict(options)))
+    with contextlib.closing(device), Accelerator(loaded, device, timeout_s=_TIMEOUT_S) as accelerator:
+        yield Subject(loaded, backend, device, accelerator)
+
+
+def load_inputs(
+    bundle: Bundle, count: int, images: str | Path | None = None, split: str | None = None, seed: int = 0
+) -> Inputs:
+    """The first `count` images of a file, folder or zip (fewer if there are fewer), or random patches.
+
+    Images keep their files, so that decoding can be measured. Raises `ImageError`, `InputError`.
+    """
+    if count < 1:
+        raise InputError(f"expected 1 or more patches, got {count}")
+    entry = bundle.manifest.input
+    dtype = np.dtype(entry.patch_dtype)
+    if images is None:
+        drawn = np.random.default_rng(seed).integers(0, np.iinfo(dtype).max, (count, *entry.patch_shape), dtype, True)
+        return Inputs(drawn, None, f"{count} random patches")
+    found = open_images(images, split=split, shape=entry.patch_shape, dtype=dtype)
+    found.items = found.items[:count]
+    patches = np.concatenate([batch.patches for batch in islice(found.batches(), count)])
+    files = tuple(found.read(name) for name, _ in found.items)
+    return Inputs(patches, files, f"{len(patches)} images of {Path(images).name}")
+
+
+def conditions(subject: Subject, inputs: Inputs) -> dict[str, Any]:
+    """What a figure was measured on, as it goes into JSON; "digest" is the network's SHA-256."""
+    design = getattr(subject.bare, "design", None)
+    return {
+        "date": datetime.date.today().isoformat(),
+        "machine": machine(),
+        "versions": versions("numpy"),
+        "bundle": {"name": subject.bundle.name, "digest": subject.bundle.manifest.files[NETWORK].sha256},
+        "backend": {
+            "name": subject.backend,
+            "board": getattr(design, "board", None),
+            "clock_hz": subject.bare.clock_hz,
+            "packing_bits": subject.bare.packing.bits,
+            "folded": subject.bare.packing.group is not None,
+        },
+        "input": inputs.source,
+    }

@@ -1,0 +1,84 @@
+"""``bitswath bench``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from bitswath.bench.subject import load_inputs, opened
+from bitswath.bench.suite import MEASURES, Settings, measure_all, write_results
+from bitswath.bench.tables import sentences, tables
+from bitswath.bundle import load_bundle
+from bitswath.console import say
+from bitswath.errors import InputError
+from bitswath.report import picture_format
+
+__all__ = ["command", "show"]
+
+_FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.command("bench")
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.option("--backend", default="emulator", show_default=True, help="emulator, rtl or pynq.")
+@click.option("--board", help="Which board's build, for a backend of hardware; needless if there is one.")
+@click.option("--what", default=",".join(MEASURES), show_default=True, help="What to measure, by commas.")
+@click.option("--images", type=click.Path(path_type=Path), help="Real patches: an image, a folder, a zip. Else random.")
+@click.option("--split", help="Which split of the images.")
+@click.option("--patches", default=256, show_default=True, help="How many, at most.")
+@click.option("--queries", default=Settings.queries, show_default=True, help="Single patches whose latency is taken.")
+@click.option("--stream-s", default=Settings.stream_s, show_default=True, help="Length of each single-stream run.")
+@click.option("--meter", help="Power meter by name or kind: hwmon, pynq, xrt, rapl. Else the best there is.")
+@click.option("--rail", "rails", multiple=True, help="Rail of the meter to add up; may be repeated.")
+@click.option("--rounds", default=Settings.rounds, show_default=True, help="Of energy, each after idling.")
+@click.option("--round-s", default=Settings.round_s, show_default=True, help="Length of a round of energy.")
+@click.option("--idle-s", default=Settings.idle_s, show_default=True, help="Idling before each round.")
+@click.option("--json", "json_path", type=_FILE, help="Write the figures as JSON.")
+@click.option("--plot", type=_FILE, help="Draw them: PNG, SVG or PDF.")
+def command(
+    bundle: Path,
+    backend: str,
+    board: str | None,
+    what: str,
+    images: Path | None,
+    split: str | None,
+    patches: int,
+    json_path: Path | None,
+    plot: Path | None,
+    **settings: Any,
+) -> None:
+    """Measure latency and energy of BUNDLE on a backend."""
+    _check_outputs(json_path, plot)
+    loaded = load_bundle(bundle)
+    inputs = load_inputs(loaded, patches, images, split)
+    options = {} if board is None else {"board": board}
+    names = [name.strip() for name in what.split(",")]
+    with opened(loaded, backend, **options) as subject:
+        facts = measure_all(names, subject, inputs, Settings(**settings))
+    show(facts, json_path, plot)
+
+
+def show(facts: dict[str, Any], json_path: Path | None, plot: Path | None) -> None:
+    """Print tables and sentences, and write what is asked for."""
+    for table in tables(facts):
+        Console().print(table)
+    for sentence in sentences(facts):
+        say(sentence)
+    if json_path:
+        write_results(facts, json_path)
+    if plot:
+        from bitswath.bench.figures import save_picture
+
+        save_picture(facts, plot)
+
+
+def _check_outputs(json_path: Path | None, plot: Path | None) -> None:
+    """Say so before the work if a file cannot be written after it."""
+    if plot:
+        picture_format(plot)
+    for path in (json_path, plot):
+        if path and not path.absolute().parent.is_dir():
+            raise InputError(f"{path}: cannot be written, the folder {path.parent} does not exist; create it first")
