@@ -21,7 +21,7 @@ _COMMANDS = {
     "export": ("bitswath.models.commands.export", "Make a bundle of a trained model or a QONNX file."),
     "build": ("bitswath.hw.commands.build", "Turn a bundle into a proved accelerator for a board."),
     "boards": ("bitswath.hw.commands.boards", "List the boards an accelerator can be built for."),
-    "bench": ("bitswath.commands.bench", "Measure latency and energy of a bundle on a backend."),
+    "bench": ("bitswath.commands.bench", "Measure latency, throughput and energy of a bundle on a backend."),
     "verify": ("bitswath.models.commands.verify", "Prove that all forms of a bundle compute the same integers."),
 }
 _EXTRAS = {"bitswath.models": "train", "bitswath.hw": "hw"}

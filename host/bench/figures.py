@@ -87,6 +87,29 @@ def _steps(axes: Axes, found: Facts) -> None:
     axes.legend(fontsize=8, ncols=2, loc="upper left")
 
 
+def _by_batch(axes: Axes, found: Facts) -> None:
+    sizes = [row["batch"] for row in found["by_batch"]]
+    axes.plot(sizes, [row["patches_per_s"] for row in found["by_batch"]], "o-", color=_COLOURS[0], label="stream")
+    axes.axhline(found["kernel_per_s"], color=_COLOURS[1], linestyle="--", label="bare device, packed frames")
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(sizes, list(map(str, sizes)))
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("patches in a batch")
+    axes.set_ylabel("patches/s")
+    axes.legend(fontsize=8, loc="lower right")
+
+
+def _by_bits(axes: Axes, found: Facts) -> None:
+    rows = found.get("by_bits") or [found]
+    places = range(len(rows))
+    bars = axes.bar(places, [row["stream_per_s"] for row in rows], 0.6, color=_COLOURS[0])
+    axes.bar_label(bars, [f"{row['link_mb_per_s']:.1f} MB/s" for row in rows], fontsize=8)
+    axes.set_xticks(places, [f"{row['bits']} bit\n{row['frame_bytes']:,} B" for row in rows], fontsize=8)
+    axes.margins(y=0.15)
+    axes.set_xlabel("input, bytes a patch on the link")
+    axes.set_ylabel("patches/s")
+
+
 def _energy(axes: Axes, found: Facts) -> None:
     rows = {"gross": found["gross_j"], "net of idle": found["net_j"]}
     means = [row["mean"] for row in rows.values()]
@@ -108,6 +131,7 @@ def _engineering(unit: str) -> Formatter:
 
 PANELS: dict[str, tuple[Callable[[Any, Facts], None], ...]] = {
     "latency": (_percentiles, _steps),
+    "throughput": (_by_batch, _by_bits),
     "energy": (_energy,),
 }
 """By measurement, what draws it: each takes matplotlib's axes and the measurement's facts."""

@@ -38,12 +38,14 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Subject:
-    """An open bundle. `device`: its backend, also under `accelerator`, with the times of what passes through it."""
+    """An open bundle. `device`: its backend, also under `accelerator`, with the times of what passes through it;
+    `options`: of the backend, as given."""
 
     bundle: Bundle
     backend: str
     device: TimedBackend
     accelerator: Accelerator
+    options: dict[str, Any]
 
     @property
     def bare(self) -> Backend:
@@ -59,7 +61,7 @@ def opened(bundle: str | Path | Bundle, backend: str, **options: Any) -> Iterato
     loaded = bundle if isinstance(bundle, Bundle) else load_bundle(bundle)
     device = TimedBackend(BACKENDS[backend](loaded, dict(options)))
     with contextlib.closing(device), Accelerator(loaded, device, timeout_s=_TIMEOUT_S) as accelerator:
-        yield Subject(loaded, backend, device, accelerator)
+        yield Subject(loaded, backend, device, accelerator, options)
 
 
 def load_inputs(

@@ -35,6 +35,8 @@ def tables(facts: Facts) -> Iterator[Table]:
     if facts.get("latency"):
         yield _latency(facts["latency"])
         yield _steps(facts["latency"])
+    if facts.get("throughput"):
+        yield from _throughput(facts["throughput"])
     if facts.get("energy"):
         yield _energy(facts["energy"])
 
@@ -82,6 +84,33 @@ def _steps(found: Facts) -> Table:
     for name, value in found["steps"].items():
         table.add_row(name, seconds(value), STEPS[name])
     return table
+
+
+def _throughput(found: Facts) -> Iterator[Table]:
+    table = Table(
+        "throughput", "median", title=f"Throughput, {found['patches']:,} random patches, {found['rounds']} turns"
+    )
+    table.add_row("bare device, packed frames to integers", f"{found['kernel_per_s']:,.0f} /s")
+    table.add_row("stream, patches in memory to labels (offline)", f"{found['stream_per_s']:,.0f} /s")
+    low, high = found["quartiles"]
+    table.add_row("stream over bare device", f"{found['stream_over_kernel']:.3f} (quartiles {low:.3f} to {high:.3f})")
+    table.add_row("on the link", f"{found['link_mb_per_s']:,.1f} MB/s, {found['frame_bytes']:,} bytes a patch")
+    table.add_row("host's work a patch, CPU time", seconds(found["host_work_us"] * 1e-6))
+    if "scaling" in found:
+        low, high = found["scaling"]["quartiles"]
+        ratio = f"{found['scaling']['two_over_one']:.2f} (quartiles {low:.2f} to {high:.2f})"
+        table.add_row("stream over two devices, over one", ratio)
+    yield table
+    batches = Table("batch", "patches/s", title="Stream by size of its batches")
+    for row in found["by_batch"]:
+        batches.add_row(f"{row['batch']:,}", f"{row['patches_per_s']:,.0f}")
+    yield batches
+    if "by_bits" in found:
+        widths = Table("bits", "bytes a patch", "stream", "on the link", "host's work", title="Stream by bits of input")
+        for row in found["by_bits"]:
+            rates = (f"{row['stream_per_s']:,.0f} /s", f"{row['link_mb_per_s']:,.1f} MB/s")
+            widths.add_row(str(row["bits"]), f"{row['frame_bytes']:,}", *rates, seconds(row["host_work_us"] * 1e-6))
+        yield widths
 
 
 def _energy(found: Facts) -> Table:

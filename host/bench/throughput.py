@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,11 +20,14 @@ from numpy.typing import NDArray
 from bitswath.accelerator import Accelerator
 from bitswath.backends.base import Packing, Ticket
 from bitswath.bench.turns import CPU_CLOCK, batch_for, interleaved, ratios, timed
+from bitswath.bundle import Bundle, save_bundle
+from bitswath.codecs import UniformCodec
 from bitswath.counters import Counters
 from bitswath.errors import InputError
 from bitswath.lane import IN_FLIGHT
+from bitswath.network import Lookup, Network, TensorSpec
 
-__all__ = ["BatchRate", "Steps", "Throughput", "measure_scaling", "measure_throughput"]
+__all__ = ["BatchRate", "Scaling", "Steps", "Throughput", "at_bits", "measure_scaling", "measure_throughput"]
 
 _MOST_PATCHES = 4096
 
@@ -85,6 +89,18 @@ class Throughput:
         return {**asdict(self), "link_mb_per_s": self.link_mb_per_s}
 
 
+@dataclass(frozen=True)
+class Scaling:
+    """A stream over one device and over two, in patches a second; `two_over_one`: median of the rounds' ratios."""
+
+    one_per_s: float
+    two_per_s: float
+    two_over_one: float
+    quartiles: tuple[float, float]
+    patches: int
+    rounds: int
+
+
 def measure_throughput(
     accelerator: Accelerator,
     *,
@@ -132,8 +148,8 @@ def measure_throughput(
 
 def measure_scaling(
     one: Accelerator, other: Accelerator, *, rounds: int = 7, round_s: float = 0.5, seed: int = 0
-) -> dict[str, Any]:
-    """What a second accelerator of the same network adds to a stream: the rate of both over that of one."""
+) -> Scaling:
+    """What a second accelerator of the same network adds to a stream."""
     pool = _pool(one, seed)
     count = batch_for(lambda size: _stream(one, pool, size, one.chunk), round_s, 4 * _MOST_PATCHES)
     batch = max(min(count // 16, one.chunk), 1)
@@ -145,14 +161,26 @@ def measure_scaling(
         rounds,
     )
     ratio = ratios({"two_over_one": (rates["two"], rates["one"])})
-    return {
-        "one_per_s": statistics.median(rates["one"]),
-        "two_per_s": statistics.median(rates["two"]),
-        "two_over_one": ratio["two_over_one"],
-        "quartiles": ratio["quartiles"]["two_over_one"],
-        "patches": count,
-        "rounds": rounds,
-    }
+    one_per_s, two_per_s = statistics.median(rates["one"]), statistics.median(rates["two"])
+    quartiles = tuple(ratio["quartiles"]["two_over_one"])
+    return Scaling(one_per_s, two_per_s, ratio["two_over_one"], quartiles, count, rounds)
+
+
+def at_bits(bundle: Bundle, bits: int, folder: Path) -> Bundle:
+    """The bundle's network behind uniform codes of `bits`, written to `folder`; only its speed means anything.
+
+    Raises `InputError` for a network that begins with a table of its codes.
+    """
+    entry, network = bundle.manifest.input, bundle.network
+    if any(isinstance(stage, Lookup) for stage in network.stages):
+        raise InputError(f"{bundle.name}: its network looks codes up, so it has no other widths of input")
+    return save_bundle(
+        folder / f"{bundle.name}-u{bits}.bsw",
+        network=Network(TensorSpec(network.input.shape, 0, 2**bits - 1), network.stages, network.head),
+        codec=UniformCodec(bits, depth=8 * np.dtype(entry.patch_dtype).itemsize),
+        patch_shape=entry.patch_shape,
+        classes=bundle.classes,
+    )
 
 
 def _pool(accelerator: Accelerator, seed: int) -> NDArray[Any]:

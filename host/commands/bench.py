@@ -21,16 +21,31 @@ __all__ = ["command", "show"]
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
 
+def _widths(context: click.Context, option: click.Parameter, value: str | None) -> tuple[int, ...]:
+    try:
+        widths = tuple(int(bits) for bits in value.split(",")) if value else ()
+    except ValueError:
+        raise click.BadParameter(f"expected widths such as 1,2,4,8, got {value!r}") from None
+    if not all(1 <= bits <= 8 for bits in widths):
+        raise click.BadParameter(f"expected widths of 1 to 8, got {value!r}")
+    return widths
+
+
 @click.command("bench")
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.option("--backend", default="emulator", show_default=True, help="emulator, rtl or pynq.")
 @click.option("--board", help="Which board's build, for a backend of hardware; needless if there is one.")
+@click.option("--threads", type=click.IntRange(1), help="Of the emulator or the simulator; else their own default.")
 @click.option("--what", default=",".join(MEASURES), show_default=True, help="What to measure, by commas.")
 @click.option("--images", type=click.Path(path_type=Path), help="Real patches: an image, a folder, a zip. Else random.")
 @click.option("--split", help="Which split of the images.")
 @click.option("--patches", default=256, show_default=True, help="How many, at most.")
 @click.option("--queries", default=Settings.queries, show_default=True, help="Single patches whose latency is taken.")
 @click.option("--stream-s", default=Settings.stream_s, show_default=True, help="Length of each single-stream run.")
+@click.option("--turns", default=Settings.turns, show_default=True, help="Of throughput: everything in turns.")
+@click.option("--turn-s", default=Settings.turn_s, show_default=True, help="Length of a measurement in a turn.")
+@click.option("--bits", callback=_widths, help="Also measure throughput at other widths of input, such as 1,2,4,8.")
+@click.option("--second", is_flag=True, help="Also measure throughput over two devices.")
 @click.option("--meter", help="Power meter by name or kind: hwmon, pynq, xrt, rapl. Else the best there is.")
 @click.option("--rail", "rails", multiple=True, help="Rail of the meter to add up; may be repeated.")
 @click.option("--rounds", default=Settings.rounds, show_default=True, help="Of energy, each after idling.")
@@ -46,15 +61,16 @@ def command(
     images: Path | None,
     split: str | None,
     patches: int,
+    threads: int | None,
     json_path: Path | None,
     plot: Path | None,
     **settings: Any,
 ) -> None:
-    """Measure latency and energy of BUNDLE on a backend."""
+    """Measure latency, throughput and energy of BUNDLE on a backend."""
     _check_outputs(json_path, plot)
     loaded = load_bundle(bundle)
     inputs = load_inputs(loaded, patches, images, split)
-    options = {} if board is None else {"board": board}
+    options = {name: value for name, value in (("board", board), ("threads", threads)) if value is not None}
     names = [name.strip() for name in what.split(",")]
     with opened(loaded, backend, **options) as subject:
         facts = measure_all(names, subject, inputs, Settings(**settings))

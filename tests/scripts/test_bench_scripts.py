@@ -18,6 +18,7 @@ SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
     ("script", "arguments", "told"),
     [
         ("bench_latency.py", ("--queries", "2", "--stream-s", "0"), "Latency at batch 1"),
+        ("bench_throughput.py", ("--turns", "1", "--turn-s", "0.01"), "stream over bare device"),
         ("bench_energy.py", ("--meter", "wattmeter"), "no energy: no meter 'wattmeter'"),
     ],
 )

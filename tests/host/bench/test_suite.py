@@ -20,7 +20,9 @@ from bitswath.errors import InputError, PowerError
 from bitswath.power import Meter
 from tests.host.power.fakes import CurveMeter, StepClock
 
-QUICK = Settings(queries=3, warmup=0, stream_s=0.0, rounds=2, round_s=0.1, idle_s=0.1, period_s=0.005)
+QUICK = Settings(
+    queries=3, warmup=0, stream_s=0.0, turns=1, turn_s=0.01, rounds=2, round_s=0.1, idle_s=0.1, period_s=0.005
+)
 
 
 @pytest.fixture
@@ -37,7 +39,7 @@ def meter(monkeypatch: pytest.MonkeyPatch) -> Iterator[CurveMeter]:
 @pytest.fixture
 def facts(bundle: Bundle, meter: CurveMeter) -> dict[str, Any]:
     with opened(bundle, "slow") as subject:
-        return measure_all(["latency", "energy"], subject, load_inputs(bundle, 4), QUICK)
+        return measure_all(["latency", "throughput", "energy"], subject, load_inputs(bundle, 4), QUICK)
 
 
 def shown(facts: dict[str, Any]) -> str:
@@ -101,20 +103,20 @@ def test_a_meter_is_looked_for_where_the_work_is_done(
 
     monkeypatch.setattr(suite, "open_meter", none)
     with opened(bundle, "slow") as subject:
-        renamed = type(subject)(subject.bundle, backend, subject.device, subject.accelerator)
+        renamed = type(subject)(subject.bundle, backend, subject.device, subject.accelerator, {})
         measure_all(["energy"], renamed, load_inputs(bundle, 1), QUICK)
     assert asked == [tuple(kinds.split())]
 
 
 def test_a_simulations_energy_is_not_the_hardwares(bundle: Bundle, meter: CurveMeter) -> None:
     with opened(bundle, "slow") as subject:
-        renamed = type(subject)(subject.bundle, "rtl", subject.device, subject.accelerator)
+        renamed = type(subject)(subject.bundle, "rtl", subject.device, subject.accelerator, {})
         facts = measure_all(["energy"], renamed, load_inputs(bundle, 1), QUICK)
     assert "not the hardware's" in facts["absent"]["energy"] and meter.readings == 0
 
 
 def test_an_unknown_measurement_is_refused_before_any_is_made(bundle: Bundle) -> None:
-    with opened(bundle, "slow") as subject, pytest.raises(InputError, match="latency, energy, got 'speed'"):
+    with opened(bundle, "slow") as subject, pytest.raises(InputError, match="latency, throughput, energy, got 'speed'"):
         measure_all(["latency", "speed"], subject, load_inputs(bundle, 1), QUICK)
 
 
@@ -128,10 +130,10 @@ def test_a_picture_is_written_in_the_format_of_its_name(
 
 def test_a_picture_has_a_panel_for_each_view_with_its_values(facts: dict[str, Any]) -> None:
     figure = bench_figure(facts)
-    assert len(figure.axes) == 3
+    assert len(figure.axes) == 5
     labels = [text.get_text() for text in figure.axes[0].texts]
     assert seconds(facts["latency"]["percentiles"]["device"]["max_s"]) in labels
-    assert "curve: a, b" in figure.axes[2].get_xlabel()
+    assert "curve: a, b" in figure.axes[4].get_xlabel()
 
 
 @pytest.mark.parametrize(
