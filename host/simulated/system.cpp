@@ -2,7 +2,7 @@
 // registers on request (host/simulated/process.py asks). The clock runs while an engine or the memory has something to
 // do; then the program sleeps. What the model itself prints goes to standard error.
 //
-// Options are key=value: memory (descriptor of a shared memory), base, bytes; stall (share of cycles in which the memory
+// Options are key=value: memory (descriptor of shared memory), base, bytes; stall (share of cycles in which the memory
 // pauses, 0..1), seed; quiet (cycles without any movement on the bus after which the clock stops, though an engine
 // runs); seen0, signal0, seen1, signal1 (the two ends of a pipe for each engine, which holds a byte while its interrupt
 // line is high).
@@ -134,7 +134,8 @@ public:
     }
     // Whether anything moved.
     bool sample(const Vtop& top, uint64_t cycle) {
-        const bool asked = top.m_axi_idma0_arvalid && top.m_axi_idma0_arready, taken = offered_ && top.m_axi_idma0_rready;
+        const bool asked = top.m_axi_idma0_arvalid && top.m_axi_idma0_arready;
+        const bool taken = offered_ && top.m_axi_idma0_rready;
         if (taken) advance();
         if (asked) {
             const uint64_t due = cycle + LATENCY + random_.next() % LATENCY_SPREAD;

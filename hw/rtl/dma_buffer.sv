@@ -37,10 +37,10 @@ module dma_buffer #(
 
 `ifndef SYNTHESIS
   has_room :
-  assert property (@(posedge clk) disable iff (!rst_n) push |-> fill != FILL_BITS'(DEPTH))
+  assert property (@(posedge clk) disable iff (!rst_n) 1 |=> !push || fill != FILL_BITS'(DEPTH))
   else $error("%m: a word came and there was no room");
   has_words :
-  assert property (@(posedge clk) disable iff (!rst_n) pop |-> fill != 0)
+  assert property (@(posedge clk) disable iff (!rst_n) 1 |=> !pop || fill != 0)
   else $error("%m: a word was taken and there was none");
 `endif
 

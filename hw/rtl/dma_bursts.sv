@@ -59,11 +59,12 @@ module dma_bursts #(
 
 `ifndef SYNTHESIS
   keeps_burst :
-  assert property (@(posedge clk) disable iff (!rst_n) axvalid && !axready |=> axvalid && $stable(axaddr) && $stable(axlen))
+  assert property (@(posedge clk) disable iff (!rst_n)
+      axvalid && !axready |=> axvalid && $stable({axaddr, axlen}))
   else $error("%m: a burst was changed or withdrawn before it was taken");
   stays_in_page :
   assert property (@(posedge clk) disable iff (!rst_n)
-      axvalid |-> 32'(axaddr[11:0]) + (32'(axlen) + 1) * (WIDTH / 8) <= 4096)
+      1 |=> !axvalid || 32'(axaddr[11:0]) + (32'(axlen) + 1) * (WIDTH / 8) <= 4096)
   else $error("%m: a burst of %0d words at %h crosses 4 KB", axlen + 1, axaddr);
 `endif
 

@@ -11,8 +11,8 @@
 //   0x80 status      of the last transfer: 0 ok, 1 SLVERR, 2 DECERR, 3 another response
 //   0x84             words moved since the start
 //
-// A start while a transfer runs is ignored, one that is taken clears done and ready. Repetitions are multiplied by WORDS
-// digit by digit, in 32 cycles, before the engine's `start`.
+// A start while a transfer runs is ignored, one that is taken clears done and ready. Repetitions are multiplied by
+// WORDS digit by digit, in 32 cycles, before the engine's `start`.
 module dma_control #(
     parameter int unsigned WIDTH = 64,
     parameter int unsigned WORDS = 1,
@@ -172,7 +172,7 @@ module dma_control #(
       s_axi_rvalid && !s_axi_rready |=> s_axi_rvalid && $stable(s_axi_rdata))
   else $error("%m: an answer was changed or withdrawn before it was taken");
   engine_is_free :
-  assert property (@(posedge clk) disable iff (!rst_n) start |-> !busy)
+  assert property (@(posedge clk) disable iff (!rst_n) 1 |=> !start || !busy)
   else $error("%m: the engine was started while it was busy");
 `endif
 

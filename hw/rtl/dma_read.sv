@@ -1,9 +1,9 @@
 // Memory to stream: `words` words from byte `address` on, at any alignment, read in AXI4 bursts of at most BURST.
 //
 // A burst is asked for only if the buffer has room for all of it, so memory never waits for the stream, and several
-// bursts are under way: the stream gets a word a cycle as long as memory answers within DEPTH - BURST cycles. A response
-// other than OKAY sets `status` (1 SLVERR, 2 DECERR, 3 another) until the next start. Then no more is read; zeros stand
-// for the words that are missing, so that what is behind the stream stays in step and the transfer ends.
+// bursts are under way: the stream gets a word a cycle as long as memory answers within DEPTH - BURST cycles. A
+// response other than OKAY sets `status` (1 SLVERR, 2 DECERR, 3 another) until the next start. Then no more is read;
+// zeros stand for the words that are missing, so that what is behind the stream stays in step and the transfer ends.
 module dma_read #(
     parameter int unsigned WIDTH = 64,
     parameter int unsigned BURST = 16,
@@ -105,7 +105,7 @@ module dma_read #(
 
 `ifndef SYNTHESIS
   answers_what_was_asked :
-  assert property (@(posedge clk) disable iff (!rst_n) m_axi_rvalid |-> asked > fill)
+  assert property (@(posedge clk) disable iff (!rst_n) 1 |=> !m_axi_rvalid || asked > fill)
   else $error("%m: memory gave a word that was not asked for");
 `endif
 

@@ -1,10 +1,10 @@
-// Stream to memory: `words` words to byte `address` on, at any alignment, written in AXI4 bursts of at most BURST. Bytes
-// beside the transfer stay as they are.
+// Stream to memory: `words` words to byte `address` on, at any alignment, written in AXI4 bursts of at most BURST.
+// Bytes beside the transfer stay as they are.
 //
-// A burst is asked for once the buffer holds all of it, so memory never waits for the stream; a transfer's last one may
-// be shorter. A response other than OKAY sets `status` (1 SLVERR, 2 DECERR, 3 another) until the next start. Then nothing
-// more is written; the rest of the words is taken and dropped, so that what is before the stream stays in step and the
-// transfer ends. Between transfers no word is taken.
+// A burst is asked for once the buffer holds all of it, so memory never waits for the stream. A response other than
+// OKAY sets `status` (1 SLVERR, 2 DECERR, 3 another) until the next start. Then nothing more is written; the rest of
+// the words is taken and dropped, so that what is before the stream stays in step and the transfer ends. Between
+// transfers no word is taken.
 module dma_write #(
     parameter int unsigned WIDTH = 64,
     parameter int unsigned BURST = 16,
@@ -127,13 +127,13 @@ module dma_write #(
 `ifndef SYNTHESIS
   keeps_word :
   assert property (@(posedge clk) disable iff (!rst_n)
-      m_axi_wvalid && !m_axi_wready |=> m_axi_wvalid && $stable(m_axi_wdata) && $stable(m_axi_wstrb) && $stable(m_axi_wlast))
+      m_axi_wvalid && !m_axi_wready |=> m_axi_wvalid && $stable({m_axi_wdata, m_axi_wstrb, m_axi_wlast}))
   else $error("%m: a word was changed or withdrawn previous it was taken");
   has_word :
-  assert property (@(posedge clk) disable iff (!rst_n) m_axi_wvalid |-> fill != 0)
+  assert property (@(posedge clk) disable iff (!rst_n) 1 |=> !m_axi_wvalid || fill != 0)
   else $error("%m: a burst was begun without its words");
   was_asked :
-  assert property (@(posedge clk) disable iff (!rst_n) m_axi_bvalid |-> unanswered != 0)
+  assert property (@(posedge clk) disable iff (!rst_n) 1 |=> !m_axi_bvalid || unanswered != 0)
   else $error("%m: a response to no burst");
 `endif
 
