@@ -15,7 +15,15 @@ from bitswath.errors import BuildError
 __all__ = ["KERNELS", "SHELL", "shell_module"]
 
 SHELL = "shell"
-KERNELS = ("axis_check.sv", "dma_buffer.sv", "dma_bursts.sv", "dma_control.sv", "dma_read.sv", "dma_write.sv")
+KERNELS = (
+    "axis_check.sv",
+    "dma_align.sv",
+    "dma_buffer.sv",
+    "dma_bursts.sv",
+    "dma_control.sv",
+    "dma_read.sv",
+    "dma_write.sv",
+)
 """What it is made of besides the accelerator, in hw/rtl."""
 
 _BURST = 16

@@ -76,6 +76,20 @@ ACCELERATOR = Harness(Path(__file__).with_name("simulate.cpp"))
 
 
 @dataclass(frozen=True)
+class _Model:
+    """What is compiled: the sources of `design` in the folder `rtl`."""
+
+    design: Design
+    rtl: Path
+    variant: Variant
+    harness: Harness
+
+    @property
+    def top(self) -> str:
+        return self.harness.top or self.design.top
+
+
+@dataclass(frozen=True)
 class Verilator:
     """A Verilator that can be run. `version` as it says itself."""
 
@@ -113,28 +127,19 @@ def compiled(
     log in the cache, one that is interrupted nothing that counts. Raises `BackendError`, `BackendTimeoutError`.
     """
     tool = find_verilator()
+    wanted = _Model(design, rtl, variant, harness)
     folder = cache_folder("simulators")
-    name = f"{harness.top or design.top}-{_digest(design, variant, harness, tool)}"
+    name = f"{wanted.top}-{_digest(wanted, tool)}"
     model = folder / name / MODEL
     if model.exists():
         return model
     with _os_errors(folder), locked(folder / f"{name}.lock", timeout_s):
         if not model.exists():
-            _build(design, rtl, variant, harness, tool, folder, name, jobs, timeout_s)
+            _build(wanted, tool, folder, name, jobs, timeout_s)
     return model
 
 
-def _build(
-    design: Design,
-    rtl: Path,
-    variant: Variant,
-    harness: Harness,
-    tool: Verilator,
-    folder: Path,
-    name: str,
-    jobs: int,
-    timeout_s: float,
-) -> None:
+def _build(wanted: _Model, tool: Verilator, folder: Path, name: str, jobs: int, timeout_s: float) -> None:
     """Compile into a folder beside, which then gets its name; what an interrupted build left there goes first.
 
     Its name is new each time: compilers of an interrupted build may still write to theirs.
@@ -144,11 +149,11 @@ def _build(
     scratch, log = folder / f"{name}.{secrets.token_hex(4)}.building", folder / f"{name}.log"
     scratch.mkdir()
     try:
-        runtime = folder / f"runtime-{_runtime_digest(variant, tool)}"
+        runtime = folder / f"runtime-{_runtime_digest(wanted.variant, tool)}"
         _take_runtime(runtime, scratch / "build")
-        sources = _sources(design, rtl, variant, harness, scratch)
-        command = [str(tool.program), *_arguments(design, variant, harness, sources, scratch / "build", jobs)]
-        _run(command, rtl, {**os.environ, **tool.environment}, log, timeout_s)
+        sources = _sources(wanted, scratch)
+        command = [str(tool.program), *_arguments(wanted, sources, scratch / "build", jobs)]
+        _run(command, wanted.rtl, {**os.environ, **tool.environment}, log, timeout_s)
         _keep_runtime(runtime, scratch)
         (scratch / "build" / MODEL).replace(scratch / MODEL)
         shutil.rmtree(scratch / "build")
@@ -159,26 +164,24 @@ def _build(
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _arguments(
-    design: Design, variant: Variant, harness: Harness, sources: list[Path], build: Path, jobs: int
-) -> list[str]:
+def _arguments(wanted: _Model, sources: list[Path], build: Path, jobs: int) -> list[str]:
     return [
         *("--cc", "--exe", "--build", "-j", str(jobs), "--no-timing", "--Mdir", str(build), "-o", MODEL),
-        *("--top-module", harness.top or design.top, "--prefix", "Vtop", *_WARNINGS),
-        *_options(design, variant, harness),
-        str(harness.source),
-        *(("--compiler-include", str(fast.HEADER)) if variant.fast else ()),
+        *("--top-module", wanted.top, "--prefix", "Vtop", *_WARNINGS),
+        *_options(wanted),
+        str(wanted.harness.source),
+        *(("--compiler-include", str(fast.HEADER)) if wanted.variant.fast else ()),
         *map(str, sources),
     ]
 
 
-def _sources(design: Design, rtl: Path, variant: Variant, harness: Harness, scratch: Path) -> list[Path]:
+def _sources(wanted: _Model, scratch: Path) -> list[Path]:
     """Files to compile, packages first; relative ones lie in the build, models of its windows are written here."""
-    files = [Path(file.path) for file in design.files if file.kind in harness.kinds]
-    if variant.fast:
+    files = [Path(file.path) for file in wanted.design.files if file.kind in wanted.harness.kinds]
+    if wanted.variant.fast:
         files = [fast.MODELS.get(str(file), file) for file in files] + [fast.WINDOW]
         for index, file in enumerate(files):
-            if text := fast.window_model((rtl / file).read_text()):
+            if text := fast.window_model((wanted.rtl / file).read_text()):
                 files[index] = scratch / file.name
                 files[index].write_text(text)
     return sorted(files, key=lambda file: not file.name.endswith("_pkg.sv"))
@@ -203,14 +206,15 @@ def _keep_runtime(runtime: Path, scratch: Path) -> None:
     shutil.rmtree(kept, ignore_errors=True)
 
 
-def _options(design: Design, variant: Variant, harness: Harness) -> list[str]:
+def _options(wanted: _Model) -> list[str]:
     """What decides how the model behaves and how fast it is."""
+    design, variant = wanted.design, wanted.variant
     macros = {
         "BITSWATH_STREAMS": f"{len(design.streams)}u",
         "BITSWATH_IN_WIDTH": f"{design.input.width}u",
         "BITSWATH_OUT_WIDTH": f"{design.output.width}u",
     }
-    options = ["-O3", *_SPLIT, "--x-assign", "fast", "--x-initial", "fast", f"-D{harness.define}"]
+    options = ["-O3", *_SPLIT, "--x-assign", "fast", "--x-initial", "fast", f"-D{wanted.harness.define}"]
     options.append("--assert" if variant.checks else "--noassert")
     if variant.fast:
         options.append("-DBITSWATH_FAST")
@@ -229,12 +233,13 @@ def _options(design: Design, variant: Variant, harness: Harness) -> list[str]:
     return options + [word for option in _MAKEFLAGS for word in ("-MAKEFLAGS", option)]
 
 
-def _digest(design: Design, variant: Variant, harness: Harness, tool: Verilator) -> str:
-    sources = {file.path: file.sha256 for file in design.files if file.kind in harness.kinds}
+def _digest(wanted: _Model, tool: Verilator) -> str:
+    variant, harness = wanted.variant, wanted.harness
+    sources = {file.path: file.sha256 for file in wanted.design.files if file.kind in harness.kinds}
     parts = (*sorted(fast.HEADER.parent.iterdir()), Path(fast.__file__)) if variant.fast else ()
     models = [path.read_text() for path in parts]
-    text, options = harness.source.read_text(), _options(design, variant, harness)
-    return _digest_of(sources, models, options, asdict(variant), tool.version, text, _machine())
+    text = harness.source.read_text()
+    return _digest_of(sources, models, _options(wanted), asdict(variant), tool.version, text, _machine())
 
 
 def _runtime_digest(variant: Variant, tool: Verilator) -> str:

@@ -70,19 +70,18 @@ module dma_read #(
 
   // Words
   logic [63:0] left;  // not in the output register yet
-  logic [WIDTH-1:0] previous;  // the last bus word
   logic [BYTE_BITS-1:0] shift;
+  logic [WIDTH-1:0] joined;
   logic lead;  // the next bus word only has the beginning of the first
-  wire [WIDTH-1:0] current = fill != 0 ? head : '0;
-  wire [WIDTH-1:0] joined = WIDTH'(({current, previous} << {shift, 3'b0}) >> WIDTH);
   wire lost = status != 0 && asked == 0;  // no more will come
   wire step = busy && (fill != 0 || lost) && (lead || (left != 0 && (!m_axis_tvalid || m_axis_tready)));
+
+  dma_align #(.WIDTH(WIDTH)) align (.clk, .step, .shift, .word(fill != 0 ? head : '0), .joined);
 
   assign pop  = step && fill != 0;
   assign move = m_axis_tvalid && m_axis_tready;
 
   always_ff @(posedge clk) begin
-    if (step) previous <= current;
     if (step && !lead) m_axis_tdata <= joined;
     if (begins) shift <= -offset;
     if (!rst_n) begin

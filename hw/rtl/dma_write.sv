@@ -45,19 +45,19 @@ module dma_write #(
 
   // Words to bus words
   logic [63:0] left;  // words to come
-  logic [WIDTH-1:0] previous;
+  logic [WIDTH-1:0] joined;
   logic [BYTE_BITS-1:0] offset;
-  logic trail;  // the last word's end is still in `previous`
+  logic trail;  // the last word's end is still to come
   logic [FILL_BITS-1:0] fill;
-  wire [WIDTH-1:0] joined = WIDTH'(({s_axis_tdata, previous} << {offset, 3'b0}) >> WIDTH);
   wire room = fill != FILL_BITS'(DEPTH);
   wire push = room && (move || (trail && left == 0));
+
+  dma_align #(.WIDTH(WIDTH)) align (.clk, .step(move), .shift(offset), .word(s_axis_tdata), .joined);
 
   assign s_axis_tready = left != 0 && room;
   assign move = s_axis_tvalid && s_axis_tready;
 
   always_ff @(posedge clk) begin
-    if (move) previous <= s_axis_tdata;
     if (begins) offset <= address[BYTE_BITS-1:0];
     if (!rst_n) begin
       left  <= '0;
