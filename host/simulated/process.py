@@ -77,6 +77,10 @@ class Process:
             self.close()
             raise
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def ask(self, kind: int, first: int, second: int, third: int, timeout_s: float) -> Reply:
         """Raises `BackendTimeoutError` if the reply is late, `BackendError` if the process has ended; it is of no
         more use after either."""
@@ -143,7 +147,7 @@ class Process:
 
     def _ended(self) -> BackendError:
         if self._closing:
-            return BackendError("the simulated system is closed; open it again")
+            return BackendError("the simulated system was closed or reset meanwhile; ask again or open it again")
         code = self._process.wait(_CLOSE_S)
         how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         return BackendError(f"the simulated system {how}{last_line(self._log)}; reset it; see {self._log}")

@@ -120,6 +120,11 @@ class System:
         """Of the clock since the system was opened."""
         return self._cycles + self._ask(_STATUS).cycles
 
+    @property
+    def pid(self) -> int:
+        """Of the simulation's process."""
+        return self._process.pid
+
     def read(self, engine: int, offset: int) -> int:
         """An engine's register at byte `offset`."""
         _check_register(engine, offset)
