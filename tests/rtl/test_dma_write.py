@@ -40,9 +40,11 @@ def test_a_word_a_cycle(seed: int, offset: int) -> None:
 
 
 def test_memory_never_waits_for_a_slow_stream(seed: int) -> None:
-    (found,) = run_transfers("dma_write", 64, [Transfer(0x10008, 100, stream_pace=(1, 9))], seed)
-    assert found.waits == 0
-    assert [beats for _, beats in found.bursts] == [BURST - 1, *[BURST] * 5, 5]
+    whole = BURST - 1 + 5 * BURST
+    transfers = [Transfer(0x10008, whole + last, stream_pace=(1, 30)) for last in (1, 2, 5)]
+    for found in run_transfers("dma_write", 64, transfers, seed):
+        assert found.waits == 0
+        assert [beats for _, beats in found.bursts] == [BURST - 1, *[BURST] * 5, found.transfer.words - whole]
 
 
 @pytest.mark.parametrize(("response", "status"), [(2, 1), (3, 2), (1, 3)])
