@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from importlib.metadata import distribution, version
 from pathlib import Path
 from time import time
+from typing import Any
 
 import numpy as np
 from cocotb_tools.runner import get_runner
@@ -95,36 +96,52 @@ def simulate(
     after which a scenario has failed; `files`: memory images that parameters name; `defines`: of the
     preprocessor; `rtl`: the sources, if the kernel is not in hw/rtl. Scenarios that are cut are not returned.
     """
-    model = compiled(kernel, parameters, defines, rtl)
     paces = [
         {"pace_in": s.pace_in, "pace_out": s.pace_out, "cut": s.cut, "seed": seed + i, "limit": limit}
         for i, s in enumerate(scenarios)
     ]
-    print(f"{kernel} {dict(parameters)} seed {seed}")
-    with tempfile.TemporaryDirectory() as folder:
-        job = Path(folder) / "job.json"
-        job.write_text(json.dumps({"sources": sources, "sinks": sinks, "scenarios": paces}, default=int))
-        for name, text in (files or {}).items():
-            (Path(folder) / name).write_text(text)
-        shutil.copy(model, Path(folder) / kernel)
-        with contextlib.suppress(RuntimeError, SystemExit):  # the missing result tells
-            get_runner("verilator").test(
-                test_module="tests.rtl.bench",
-                hdl_toplevel=kernel,
-                hdl_toplevel_lang="verilog",
-                build_dir=folder,
-                test_dir=folder,
-                plusargs=["+verilator+rand+reset+2", f"+verilator+seed+{seed % 2**31 or 1}"],
-                extra_env={"BENCH_JOB": str(job), "COCOTB_ANSI_OUTPUT": "0"},
-            )
-        if not (result := job.with_suffix(".result")).exists():
-            raise SimulationError(f"{kernel} failed in simulation, see its output; seed {seed}")
-        results = json.loads(result.read_text())
+    job = {"sources": sources, "sinks": sinks, "scenarios": paces}
+    results = run_bench("tests.rtl.bench", kernel, parameters, job, seed=seed, files=files, defines=defines, rtl=rtl)
     runs = [
         Run(s, {p: r["beats"] for p, r in ports.items()}, {p: r["cycles"] for p, r in ports.items()})
         for s, ports in zip(scenarios, results)
     ]
     return [run for run in runs if not run.scenario.cut]
+
+
+def run_bench(
+    bench: str,
+    kernel: str,
+    parameters: Parameters,
+    job: Any,
+    *,
+    seed: int,
+    files: Mapping[str, str] | None = None,
+    defines: Sequence[str] = (),
+    rtl: Sequence[Path] | None = None,
+) -> Any:
+    """What the cocotb module `bench` gave for a job (JSON), with a kernel as its device."""
+    model = compiled(kernel, parameters, defines, rtl)
+    print(f"{kernel} {dict(parameters)} seed {seed}")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "job.json"
+        path.write_text(json.dumps(job, default=int))
+        for name, text in (files or {}).items():
+            (Path(folder) / name).write_text(text)
+        shutil.copy(model, Path(folder) / kernel)
+        with contextlib.suppress(RuntimeError, SystemExit):  # the missing result tells
+            get_runner("verilator").test(
+                test_module=bench,
+                hdl_toplevel=kernel,
+                hdl_toplevel_lang="verilog",
+                build_dir=folder,
+                test_dir=folder,
+                plusargs=["+verilator+rand+reset+2", f"+verilator+seed+{seed % 2**31 or 1}"],
+                extra_env={"BENCH_JOB": str(path), "COCOTB_ANSI_OUTPUT": "0"},
+            )
+        if not (result := path.with_suffix(".result")).exists():
+            raise SimulationError(f"{kernel} failed in simulation, see its output; seed {seed}")
+        return json.loads(result.read_text())
 
 
 def compiled(
