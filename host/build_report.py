@@ -90,7 +90,7 @@ class Report(Schema):
     input: LinkReport
     output: LinkReport
     resources: Counts
-    resources_from: Literal["whole design", "sum of parts"]
+    resources_from: Literal["whole design", "sum of parts", "estimates"]
     parts: Counts
     estimated: Counts | None = None
     available: Counts

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -59,16 +60,17 @@ Step = Callable[[str], None]
 class Options:
     """`target_fps`: frames a second at the clock, or None for as many as fit. `folding`: by hand, by unit.
 
-    `clock_hz`: None for the board's own. `margin`: share of each resource to leave. `whole`: synthesize the design
-    in one piece, too. `jobs`: programs that run at a time. `out_of_context`: with Vivado, place and route the
-    accelerator alone instead of making a bitstream.
+    `clock_hz`: None for the board's own. `margin`: share of each resource to leave. `counts`: count the resources of
+    all parts and of the design in one piece ("whole"), of the "parts" only, or leave it at "estimates". `jobs`:
+    programs that run at a time. `out_of_context`: with Vivado, place and route the accelerator alone instead of
+    making a bitstream.
     """
 
     target_fps: float | None = None
     folding: Mapping[str, Folding] | None = None
     clock_hz: float | None = None
     margin: float = MARGIN
-    whole: bool = True
+    counts: Literal["whole", "parts", "estimates"] = "whole"
     jobs: int = 2
     out_of_context: bool = False
 
@@ -89,8 +91,11 @@ def build(bundle: Bundle, board: Board, options: Options, on_step: Step = lambda
         sizing = _sizing(folder)
         on_step("simulation")
         measured = _check(bundle, folder)
-        on_step("synthesis")
-        synthesis = synthesize(sizing.design, folder, board, jobs=options.jobs, whole=options.whole)
+        synthesis = None
+        if options.counts != "estimates":
+            on_step("synthesis")
+            whole = options.counts == "whole"
+            synthesis = synthesize(sizing.design, folder, board, jobs=options.jobs, whole=whole)
         reason, result = missing_tools(board), None
         if reason is None:
             result = make_bitstream(

@@ -17,12 +17,15 @@ from bitswath.hw.yosys import Cells
 
 __all__ = ["make_report"]
 
-_NOTES = (
+_CYCLES_NOTE = (
     "Frames per second and latency come from a cycle-accurate simulation, at the board's clock; that the clock is "
-    "met is for place and route to say.",
-    "Resources are counted after synthesis by Yosys, before placement. The board's shell (DMA, interconnect) is not "
-    "included. Which memories become block RAM is Yosys' choice where the design leaves it open.",
+    "met is for place and route to say."
 )
+_COUNTS_NOTE = (
+    "Resources are counted after synthesis by Yosys, before placement. The board's shell (DMA, interconnect) is not "
+    "included. Which memories become block RAM is Yosys' choice where the design leaves it open."
+)
+_ESTIMATES_NOTE = "Nothing was counted: resources are the cost model's estimates, without queues and without a shell."
 _VERSAL_NOTE = "Yosys does not know Versal: counts for it are those of UltraScale+ fabric, an estimate."
 
 
@@ -31,7 +34,7 @@ def make_report(
     board: Board,
     *,
     measured: Statistics,
-    synthesis: Synthesis,
+    synthesis: Synthesis | None,
     checked_frames: int = 0,
     estimates: Mapping[str, Resources] | None = None,
     high_water: Mapping[str, int] | None = None,
@@ -41,14 +44,18 @@ def make_report(
 ) -> Report:
     """The report of `design`.
 
-    `measured`: of at least two frames; `estimates`: by stage; `high_water`: by stream; `tools`: versions by name.
+    `measured`: of at least two frames; `synthesis`: None where nothing was counted; `estimates`: by stage;
+    `high_water`: by stream; `tools`: versions by name.
     Raises `BuildError` if too little was measured.
     """
     if measured.interval is None or measured.latency is None:
         raise BuildError("expected a simulation of two frames or more; without it there is no rate to report")
+    guessed = sum((estimates or {}).values(), Resources())
     stages = tuple(_stage(stage, measured, synthesis, estimates or {}) for stage in design.stages)
     busiest = max((stage for stage in stages if stage.cycles), key=lambda stage: stage.cycles or 0, default=None)
-    whole = synthesis.whole
+    whole = synthesis.whole if synthesis else None
+    parts = synthesis.parts if synthesis else guessed
+    tool = {"synthesis": synthesis.tool} if synthesis else {}
     return Report(
         name=design.name,
         board=board.name,
@@ -61,22 +68,30 @@ def make_report(
         limiting=busiest.name if busiest else None,
         input=_link(design.input),
         output=_link(design.output),
-        resources=_counts(whole.resources if whole else synthesis.parts),
-        resources_from="whole design" if whole else "sum of parts",
-        parts=_counts(synthesis.parts),
-        estimated=_counts(sum(estimates.values(), Resources())) if estimates else None,
+        resources=_counts(whole.resources if whole else parts),
+        resources_from="whole design" if whole else "sum of parts" if synthesis else "estimates",
+        parts=_counts(parts),
+        estimated=_counts(guessed) if estimates else None,
         available=Counts(**{name: float(getattr(board, name)) for name in Counts.model_fields}),
         stages=stages,
         queues=_queues(design, synthesis, high_water or {}),
-        problems=dict(synthesis.problems),
-        tools={**(tools or {}), "synthesis": synthesis.tool},
-        notes=(*_NOTES, _VERSAL_NOTE) if board.family == "versal" else _NOTES,
+        problems=dict(synthesis.problems) if synthesis else {},
+        tools={**(tools or {}), **tool},
+        notes=_notes(board, counted=synthesis is not None),
         bitstream=bitstream,
         bitstream_reason=bitstream_reason,
     )
 
 
-def _stage(stage: Stage, measured: Statistics, synthesis: Synthesis, estimates: Mapping[str, Resources]) -> StageReport:
+def _notes(board: Board, *, counted: bool) -> tuple[str, ...]:
+    if not counted:
+        return _CYCLES_NOTE, _ESTIMATES_NOTE
+    return (_CYCLES_NOTE, _COUNTS_NOTE, *((_VERSAL_NOTE,) if board.family == "versal" else ()))
+
+
+def _stage(
+    stage: Stage, measured: Statistics, synthesis: Synthesis | None, estimates: Mapping[str, Resources]
+) -> StageReport:
     found, cycles = measured.streams, max(measured.cycles, 1)
     stalls = [found[name].stalls for name in stage.outputs.values() if name in found]
     starved = [found[name].starved for name in stage.inputs.values() if name in found]
@@ -89,13 +104,13 @@ def _stage(stage: Stage, measured: Statistics, synthesis: Synthesis, estimates: 
         busy=stage.cycles / measured.interval if stage.cycles and measured.interval else None,
         stalled=max(stalls) / cycles if stalls else None,
         starved=max(starved) / cycles if starved else None,
-        counted=_cells(synthesis.stages.get(stage.name)),
+        counted=_cells(synthesis.stages.get(stage.name)) if synthesis else None,
         estimated=_counts(estimates[stage.name]) if stage.name in estimates else None,
         finn_estimated=_counts(Resources(**stage.finn_estimate)) if stage.finn_estimate else None,
     )
 
 
-def _queues(design: Design, synthesis: Synthesis, high_water: Mapping[str, int]) -> tuple[QueueReport, ...]:
+def _queues(design: Design, synthesis: Synthesis | None, high_water: Mapping[str, int]) -> tuple[QueueReport, ...]:
     return tuple(
         QueueReport(
             stream=stream.name,
@@ -103,7 +118,7 @@ def _queues(design: Design, synthesis: Synthesis, high_water: Mapping[str, int])
             width=stream.width,
             ram_style=stream.ram_style,
             high_water=high_water.get(stream.name),
-            counted=_cells(synthesis.queues.get(stream.name)),
+            counted=_cells(synthesis.queues.get(stream.name)) if synthesis else None,
         )
         for stream in design.streams
         if stream.depth

@@ -92,7 +92,8 @@ def _utilization(report: Report) -> str:
             f'<td class="n">{100 * need / has:.1f} %</td>{_number(parts)}'
             f"{_number(guess, 'n est')}{_number(has)}</tr>"
         )
-    heads = ["", "", f"counted, {report.resources_from}", "of the part", "sum of parts", "estimated", "the part has"]
+    how = report.resources_from if report.resources_from == "estimates" else f"counted, {report.resources_from}"
+    heads = ["", "", how, "of the part", "sum of parts", "estimated", "the part has"]
     return _table(heads, rows, first_numeric=2)
 
 

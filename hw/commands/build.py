@@ -31,6 +31,7 @@ __all__ = ["command"]
 @click.option("--clock-mhz", type=click.FloatRange(1, 1000), help="Else the board's own.")
 @click.option("--margin", default=MARGIN, show_default=True, type=click.FloatRange(0, 0.9), help="Share to leave free.")
 @click.option("--quick", is_flag=True, help="Count the stages only, not the whole design in one piece.")
+@click.option("--estimate", is_flag=True, help="Count nothing: resources are estimates. Saves minutes.")
 @click.option("--jobs", default=2, show_default=True, type=click.IntRange(1), help="Programs that run at a time.")
 @click.option("--bitstream", is_flag=True, help="Fail if no bitstream can be made.")
 @click.option("--out-of-context", is_flag=True, help="With Vivado: synthesize and route the accelerator alone.")
@@ -42,6 +43,7 @@ def command(
     clock_mhz: float | None,
     margin: float,
     quick: bool,
+    estimate: bool,
     jobs: int,
     bitstream: bool,
     out_of_context: bool,
@@ -60,7 +62,7 @@ def command(
         folding=None if folding is None else _read_folding(folding),
         clock_hz=None if clock_mhz is None else clock_mhz * 1e6,
         margin=margin,
-        whole=not quick,
+        counts="estimates" if estimate else "parts" if quick else "whole",
         jobs=jobs,
         out_of_context=out_of_context,
     )
@@ -115,7 +117,8 @@ def _summarize(console: Console, report: Report, folder: Path, board: Board) -> 
         f" {report.input.frame_bytes:,} link bytes a frame",
         console=console,
     )
-    say(f"{board.name}: {usage}, counted by Yosys ({report.resources_from})", console=console)
+    how = "estimated" if report.resources_from == "estimates" else f"counted by Yosys ({report.resources_from})"
+    say(f"{board.name}: {usage}, {how}", console=console)
     for problem in report.problems.values():
         say(f"not counted: {problem}", "yellow", console=console)
     if report.bitstream is None:

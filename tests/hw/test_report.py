@@ -71,6 +71,17 @@ def test_resources_are_of_the_whole_if_it_was_counted_and_else_of_the_parts(desi
     assert whole.usage["lut"] == 321 / BOARD.lut
 
 
+def test_without_a_count_resources_are_estimates_and_say_so(design: Design) -> None:
+    estimates = {"unpack": Resources(lut=7), "fork": Resources(lut=5, dsp=2)}
+    found = make_report(design, BOARD, measured=MEASURED, synthesis=None, estimates=estimates)
+    assert found.resources_from == "estimates"
+    assert (found.resources.lut, found.resources.dsp) == (12, 2)
+    assert all(part.counted is None for part in (*found.stages, *found.queues))
+    assert "Nothing was counted" in " ".join(found.notes)
+    assert "estimates" in report_page(found)
+    assert "counted," not in report_page(found)
+
+
 def test_a_report_comes_back_from_its_file(design: Design, tmp_path: Path) -> None:
     estimates = {"unpack": Resources(lut=7.2)}
     found = make_report(design, BOARD, measured=MEASURED, synthesis=counted(design), estimates=estimates)
