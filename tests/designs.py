@@ -88,16 +88,16 @@ endmodule
 """
 
 
-def wrappers() -> str:
+def wrappers(word: int) -> str:
     width = 8
     summed = SIMD * (BITS + 1)
     summed = -(-summed // 8) * 8
-    unpack = f".IN_WIDTH({WORD}), .SIMD({SIMD}), .BITS({BITS}), .FRAME_CODES({CODES})"
+    unpack = f".IN_WIDTH({word}), .SIMD({SIMD}), .BITS({BITS}), .FRAME_CODES({CODES})"
     add = f".PE({SIMD}), .A_BITS({BITS}), .B_BITS({BITS}), .M_BITS({BITS + 1})"
-    pack = f".SIMD({SIMD}), .BITS({BITS + 1}), .FRAME_CODES({CODES}), .OUT_WIDTH({WORD})"
+    pack = f".SIMD({SIMD}), .BITS({BITS + 1}), .FRAME_CODES({CODES}), .OUT_WIDTH({word})"
     return "".join(
         [
-            wrapper("unpack_wrapped", "dense_unpack", unpack, {"in0": ("s_axis", WORD), "out0": ("m_axis", width)}),
+            wrapper("unpack_wrapped", "dense_unpack", unpack, {"in0": ("s_axis", word), "out0": ("m_axis", width)}),
             DUPLICATE,
             HOLD,
             wrapper(
@@ -106,7 +106,7 @@ def wrappers() -> str:
                 add,
                 {"in0": ("a_axis", width), "in1": ("b_axis", width), "out0": ("m_axis", summed)},
             ),
-            wrapper("pack_wrapped", "dense_pack", pack, {"in0": ("s_axis", summed), "out0": ("m_axis", WORD)}),
+            wrapper("pack_wrapped", "dense_pack", pack, {"in0": ("s_axis", summed), "out0": ("m_axis", word)}),
         ]
     )
 
@@ -121,10 +121,11 @@ def residual(
     direct: int = 16,
     depths: int = 2,
     ram_style: str = "auto",
+    word: int = WORD,
 ) -> Design:
     """The residual design, written as a build folder. `direct`: depth of the queue in the branch without a stage,
     `depths`: of the others; `fault`: beat, counted over all frames, that the held branch gives wrongly; `stop`:
-    beat at which it stops."""
+    beat at which it stops; `word`: bits of the links' words."""
     hold: dict[str, int | str] = {"BATCH": batch, "FAULT": fault, "STOP": stop}
 
     def stream(name: str, source: str | None, sink: str | None, tensor: str | None, depth: int, bits: int) -> Stream:
@@ -145,16 +146,16 @@ def residual(
             cycles=2 * BEATS if module == "hold" else BEATS,
         )
 
-    words_in, words_out = -(-CODES * BITS // WORD), -(-CODES * (BITS + 1) // WORD)
-    ends = {"bits": WORD, "elements": 1, "tensor": None}
+    words_in, words_out = -(-CODES * BITS // word), -(-CODES * (BITS + 1) // word)
+    ends = {"bits": word, "elements": 1, "tensor": None}
     design = Design(
         name="residual",
         network=network,
         board="none",
         part="xc7z020clg400-1",
         clock_hz=100e6,
-        input=Link(stream="words_in", width=WORD, words=words_in, values=CODES, bits=BITS),
-        output=Link(stream="words_out", width=WORD, words=words_out, values=CODES, bits=BITS + 1),
+        input=Link(stream="words_in", width=word, words=words_in, values=CODES, bits=BITS),
+        output=Link(stream="words_out", width=word, words=words_out, values=CODES, bits=BITS + 1),
         stages=(
             stage("unpack", "unpack_wrapped", ["words_in"], ["codes"]),
             stage("fork", "duplicate_wrapped", ["codes"], ["direct", "held_in"]),
@@ -172,7 +173,7 @@ def residual(
             Stream(name="words_out", source="pack", sink=None, beats=words_out, **ends),
         ),
     )
-    return write_build(folder, design, {"wrappers.sv": wrappers()})
+    return write_build(folder, design, {"wrappers.sv": wrappers(word)})
 
 
 def write_build(folder: Path, design: Design, sources: dict[str, str]) -> Design:

@@ -118,6 +118,16 @@ def test_frames_through_memory_equal_numpy_and_nothing_else_changes(build: Path,
             np.testing.assert_array_equal(system.memory, before)
 
 
+@pytest.mark.parametrize("word", [128, 512])
+def test_wider_links_work_at_any_address(tmp_path: Path, word: int) -> None:
+    residual(tmp_path / "board", word=word)
+    with System(tmp_path / "board", memory_bytes=MEMORY) as system:
+        for source, target in ((0x1000, 0x8000), (0x1FFF, 0x8FE5)):
+            expected = begin(system, source=source, target=target)
+            until(lambda: done(system))
+            np.testing.assert_array_equal(results(system, target), expected)
+
+
 def test_the_exact_model_gives_the_same(build: Path) -> None:
     with System(build, memory_bytes=MEMORY, exact=True) as system:
         check_it_works(system)
