@@ -24,11 +24,11 @@ Count = Annotated[int, Field(ge=1, le=1 << 40)]
 
 class SourceFile(Schema):
     """A file below the build's ``rtl/`` folder. Simulators and synthesis run there, so memory contents are
-    named relative to it."""
+    named relative to it. `kind`: "shell" for sources of the system around the accelerator."""
 
     path: str
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-    kind: Literal["source", "data"] = "source"
+    kind: Literal["source", "data", "shell"] = "source"
 
     @field_validator("path")
     @classmethod

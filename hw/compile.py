@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Literal
 
 from bitswath.bundle import Bundle
 from bitswath.design import DESIGN, Design, SourceFile
@@ -12,6 +13,8 @@ from bitswath.errors import BuildError
 from bitswath.files import sha256_of, write_atomic
 from bitswath.hw.boards import Board
 from bitswath.hw.process import run_worker
+from bitswath.hw.shell import KERNELS as SHELL_KERNELS
+from bitswath.hw.shell import SHELL, shell_module
 from bitswath.hw.top import top_module
 from bitswath.hw.units import Folding
 from bitswath.schema import parse_json
@@ -62,13 +65,24 @@ def generation_job(
 
 
 def save_design(design: Design, folder: Path) -> Design:
-    """Write `design` with its top to a build folder and return it with the digests of all files."""
-    top = folder / RTL / f"{design.top}.sv"
-    write_atomic(top, top_module(design).encode())
-    files = tuple(_source_file(path, folder / RTL) for path in sorted((folder / RTL).iterdir()))
+    """Write `design` with its top and its shell to a build folder and return it with the digests of all files."""
+    rtl = folder / RTL
+    write_atomic(rtl / f"{design.top}.sv", top_module(design).encode())
+    _write_shell(design, rtl)
+    files = tuple(_source_file(path, rtl) for path in sorted(rtl.rglob("*")) if path.is_file())
     design = design.model_copy(update={"files": files})
     write_atomic(folder / DESIGN, (design.model_dump_json(indent=1) + "\n").encode())
     return design
+
+
+def _write_shell(design: Design, rtl: Path) -> None:
+    """The shell's sources have a folder of their own, so that what takes the accelerator alone does not meet them."""
+    folder = rtl / SHELL
+    folder.mkdir(exist_ok=True)
+    write_atomic(folder / f"{SHELL}.sv", shell_module(design).encode())
+    for name in SHELL_KERNELS:
+        if not (rtl / name).exists():
+            shutil.copyfile(KERNELS / name, folder / name)
 
 
 def load_design(folder: Path) -> Design:
@@ -80,8 +94,7 @@ def load_design(folder: Path) -> Design:
 
 
 def _source_file(path: Path, root: Path) -> SourceFile:
-    return SourceFile(
-        path=path.relative_to(root).as_posix(),
-        sha256=sha256_of(path),
-        kind="source" if path.suffix in (".v", ".sv") else "data",
-    )
+    kind: Literal["source", "data", "shell"] = "source" if path.suffix in (".v", ".sv") else "data"
+    if path.parent.name == SHELL:
+        kind = "shell"
+    return SourceFile(path=path.relative_to(root).as_posix(), sha256=sha256_of(path), kind=kind)

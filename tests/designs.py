@@ -14,9 +14,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bitswath.design import DESIGN, Design, Link, SourceFile, Stage, Stream
-from bitswath.files import sha256_of
-from bitswath.hw.top import top_module
+from bitswath.design import Design, Link, Stage, Stream
+from bitswath.hw.compile import save_design
 
 ROOT = Path(__file__).resolve().parents[1]
 RTL = ROOT / "hw" / "rtl"
@@ -177,15 +176,12 @@ def residual(
 
 
 def write_build(folder: Path, design: Design, sources: dict[str, str]) -> Design:
-    """A build folder as the compiler leaves it: sources, top, design.json with every file's digest."""
+    """A build folder as the compiler leaves it: sources, top, shell, design.json with every file's digest."""
     rtl = folder / "rtl"
     rtl.mkdir(parents=True)
-    for name, text in {**kernels(), **sources, f"{design.top}.sv": top_module(design)}.items():
+    for name, text in {**kernels(), **sources}.items():
         (rtl / name).write_text(text)
-    files = tuple(SourceFile(path=path.name, sha256=sha256_of(path)) for path in sorted(rtl.iterdir()))
-    design = design.model_copy(update={"files": files})
-    (folder / DESIGN).write_text(design.model_dump_json(indent=1))
-    return design
+    return save_design(design, folder)
 
 
 @lru_cache(maxsize=1)

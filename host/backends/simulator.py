@@ -26,7 +26,7 @@ from bitswath.backends.stuck import StreamState, explain
 from bitswath.design import Design
 from bitswath.errors import BackendError, BackendTimeoutError
 
-__all__ = ["Counts", "Frame", "Pacing", "Simulator"]
+__all__ = ["Counts", "Frame", "Pacing", "Simulator", "last_line"]
 
 _FRAMES, _REPORT = 1, 2
 _READY, _FRAME, _COUNTERS, _STUCK = 0, 1, 2, 3
@@ -235,7 +235,7 @@ class Simulator:
             return BackendError("the simulator is closed; open it again")
         code = self._process.wait()
         how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-        return BackendError(f"the simulator {how}{_last_line(self.log)}; see {self.log}")
+        return BackendError(f"the simulator {how}{last_line(self.log)}; see {self.log}")
 
     def _fail(self, error: BackendError) -> None:
         with self._ready:
@@ -272,6 +272,7 @@ def _exactly(pipe: IO[bytes], count: int) -> bytes:
     return b"".join(parts)
 
 
-def _last_line(log: Path) -> str:
+def last_line(log: Path) -> str:
+    """What a program said last, for an error's message."""
     lines = log.read_text(errors="replace").strip().splitlines()
     return f" after saying {' '.join(lines[-1].split())[:200]!r}" if lines else ""

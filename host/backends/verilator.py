@@ -29,11 +29,10 @@ from bitswath.cache import cache_folder, locked
 from bitswath.design import Design
 from bitswath.errors import BackendError, BackendTimeoutError
 
-__all__ = ["MODEL", "Variant", "Verilator", "compiled", "find_verilator"]
+__all__ = ["ACCELERATOR", "MODEL", "Harness", "Variant", "Verilator", "compiled", "find_verilator"]
 
 MINIMUM = (5, 40)
 MODEL = "simulator"
-HARNESS = Path(__file__).with_name("simulate.cpp")
 LOG = "build.log"
 
 _WARNINGS = ("-Wno-fatal", "-Wno-lint", "-Wno-style", "-Wno-TIMESCALEMOD", "-Wno-UNOPTFLAT", "-Wno-MULTIDRIVEN")
@@ -62,6 +61,21 @@ class Variant:
 
 
 @dataclass(frozen=True)
+class Harness:
+    """The program around a model. `source`: its C++; `top`: the module it drives, None for the accelerator; `define`: a
+    macro that gives that module what only simulations need; `kinds`: of the design's files that are compiled.
+    """
+
+    source: Path
+    top: str | None = None
+    define: str = "BITSWATH_PROBES"
+    kinds: tuple[str, ...] = ("source",)
+
+
+ACCELERATOR = Harness(Path(__file__).with_name("simulate.cpp"))
+
+
+@dataclass(frozen=True)
 class Verilator:
     """A Verilator that can be run. `version` as it says itself."""
 
@@ -84,7 +98,15 @@ def find_verilator() -> Verilator:
     )
 
 
-def compiled(design: Design, rtl: Path, variant: Variant, *, jobs: int = 2, timeout_s: float = 1800.0) -> Path:
+def compiled(
+    design: Design,
+    rtl: Path,
+    variant: Variant,
+    *,
+    harness: Harness = ACCELERATOR,
+    jobs: int = 2,
+    timeout_s: float = 1800.0,
+) -> Path:
     """The program that simulates `design`, whose sources lie in the folder `rtl`; from the cache or compiled now.
 
     Two processes may ask for the same one at once: one compiles, the other waits. A build that fails leaves its
@@ -92,18 +114,26 @@ def compiled(design: Design, rtl: Path, variant: Variant, *, jobs: int = 2, time
     """
     tool = find_verilator()
     folder = cache_folder("simulators")
-    name = f"{design.top}-{_digest(design, variant, tool)}"
+    name = f"{harness.top or design.top}-{_digest(design, variant, harness, tool)}"
     model = folder / name / MODEL
     if model.exists():
         return model
     with _os_errors(folder), locked(folder / f"{name}.lock", timeout_s):
         if not model.exists():
-            _build(design, rtl, variant, tool, folder, name, jobs, timeout_s)
+            _build(design, rtl, variant, harness, tool, folder, name, jobs, timeout_s)
     return model
 
 
 def _build(
-    design: Design, rtl: Path, variant: Variant, tool: Verilator, folder: Path, name: str, jobs: int, timeout_s: float
+    design: Design,
+    rtl: Path,
+    variant: Variant,
+    harness: Harness,
+    tool: Verilator,
+    folder: Path,
+    name: str,
+    jobs: int,
+    timeout_s: float,
 ) -> None:
     """Compile into a folder beside, which then gets its name; what an interrupted build left there goes first.
 
@@ -116,8 +146,8 @@ def _build(
     try:
         runtime = folder / f"runtime-{_runtime_digest(variant, tool)}"
         _take_runtime(runtime, scratch / "build")
-        sources = _sources(design, rtl, variant, scratch)
-        command = [str(tool.program), *_arguments(design, variant, sources, scratch / "build", jobs)]
+        sources = _sources(design, rtl, variant, harness, scratch)
+        command = [str(tool.program), *_arguments(design, variant, harness, sources, scratch / "build", jobs)]
         _run(command, rtl, {**os.environ, **tool.environment}, log, timeout_s)
         _keep_runtime(runtime, scratch)
         (scratch / "build" / MODEL).replace(scratch / MODEL)
@@ -129,20 +159,22 @@ def _build(
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _arguments(design: Design, variant: Variant, sources: list[Path], build: Path, jobs: int) -> list[str]:
+def _arguments(
+    design: Design, variant: Variant, harness: Harness, sources: list[Path], build: Path, jobs: int
+) -> list[str]:
     return [
         *("--cc", "--exe", "--build", "-j", str(jobs), "--no-timing", "--Mdir", str(build), "-o", MODEL),
-        *("--top-module", design.top, "--prefix", "Vtop", *_WARNINGS),
-        *_options(design, variant),
-        str(HARNESS),
+        *("--top-module", harness.top or design.top, "--prefix", "Vtop", *_WARNINGS),
+        *_options(design, variant, harness),
+        str(harness.source),
         *(("--compiler-include", str(fast.HEADER)) if variant.fast else ()),
         *map(str, sources),
     ]
 
 
-def _sources(design: Design, rtl: Path, variant: Variant, scratch: Path) -> list[Path]:
+def _sources(design: Design, rtl: Path, variant: Variant, harness: Harness, scratch: Path) -> list[Path]:
     """Files to compile, packages first; relative ones lie in the build, models of its windows are written here."""
-    files = [Path(file.path) for file in design.files if file.kind == "source"]
+    files = [Path(file.path) for file in design.files if file.kind in harness.kinds]
     if variant.fast:
         files = [fast.MODELS.get(str(file), file) for file in files] + [fast.WINDOW]
         for index, file in enumerate(files):
@@ -171,14 +203,14 @@ def _keep_runtime(runtime: Path, scratch: Path) -> None:
     shutil.rmtree(kept, ignore_errors=True)
 
 
-def _options(design: Design, variant: Variant) -> list[str]:
+def _options(design: Design, variant: Variant, harness: Harness) -> list[str]:
     """What decides how the model behaves and how fast it is."""
     macros = {
         "BITSWATH_STREAMS": f"{len(design.streams)}u",
         "BITSWATH_IN_WIDTH": f"{design.input.width}u",
         "BITSWATH_OUT_WIDTH": f"{design.output.width}u",
     }
-    options = ["-O3", *_SPLIT, "--x-assign", "fast", "--x-initial", "fast", "-DBITSWATH_PROBES"]
+    options = ["-O3", *_SPLIT, "--x-assign", "fast", "--x-initial", "fast", f"-D{harness.define}"]
     options.append("--assert" if variant.checks else "--noassert")
     if variant.fast:
         options.append("-DBITSWATH_FAST")
@@ -197,13 +229,12 @@ def _options(design: Design, variant: Variant) -> list[str]:
     return options + [word for option in _MAKEFLAGS for word in ("-MAKEFLAGS", option)]
 
 
-def _digest(design: Design, variant: Variant, tool: Verilator) -> str:
-    sources = {file.path: file.sha256 for file in design.files if file.kind == "source"}
+def _digest(design: Design, variant: Variant, harness: Harness, tool: Verilator) -> str:
+    sources = {file.path: file.sha256 for file in design.files if file.kind in harness.kinds}
     parts = (*sorted(fast.HEADER.parent.iterdir()), Path(fast.__file__)) if variant.fast else ()
     models = [path.read_text() for path in parts]
-    return _digest_of(
-        sources, models, _options(design, variant), asdict(variant), tool.version, HARNESS.read_text(), _machine()
-    )
+    text, options = harness.source.read_text(), _options(design, variant, harness)
+    return _digest_of(sources, models, options, asdict(variant), tool.version, text, _machine())
 
 
 def _runtime_digest(variant: Variant, tool: Verilator) -> str:

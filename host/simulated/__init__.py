@@ -1,1 +1,7 @@
-"""A board without a board: the accelerator with its DMA engines simulated, and what pynq needs to drive it."""
+"""A board without a board: the shell around an accelerator in simulation, with its memory, registers and faults."""
+
+from __future__ import annotations
+
+from bitswath.simulated.system import ENGINES, Fault, System
+
+__all__ = ["ENGINES", "Fault", "System"]

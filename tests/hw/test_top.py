@@ -60,4 +60,7 @@ def test_open_ends_and_other_widths_are_refused(
 
 def test_a_build_folder_is_complete(tmp_path: Path) -> None:
     design = residual(tmp_path / "board")
-    assert {file.path for file in design.files} == {path.name for path in (tmp_path / "board" / "rtl").iterdir()}
+    rtl = tmp_path / "board" / "rtl"
+    found = {path.relative_to(rtl).as_posix() for path in rtl.rglob("*") if path.is_file()}
+    assert {file.path for file in design.files} == found
+    assert {"accelerator.sv", "shell/shell.sv", "shell/dma_read.sv"} <= found
