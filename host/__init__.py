@@ -17,12 +17,15 @@ if TYPE_CHECKING:
     from bitswath.archive import Archive, open_archive, write_archive
     from bitswath.bundle import Bundle, load_bundle, save_bundle, update_accuracy
     from bitswath.codecs import Codec, CompandedCodec, PaletteCodec, UniformCodec
+    from bitswath.console import stream_progress
+    from bitswath.counters import Counters
     from bitswath.errors import BitswathError
     from bitswath.images import open_images
     from bitswath.network import Network
     from bitswath.network_io import load_network, save_network
     from bitswath.packing import pack, unpack
     from bitswath.report import Report
+    from bitswath.stream import Stream
 
 __version__ = "0.1.0"
 
@@ -33,10 +36,12 @@ __all__ = [
     "Bundle",
     "Codec",
     "CompandedCodec",
+    "Counters",
     "Network",
     "PaletteCodec",
     "Report",
     "Result",
+    "Stream",
     "UniformCodec",
     "__version__",
     "load_bundle",
@@ -47,6 +52,7 @@ __all__ = [
     "pack",
     "save_bundle",
     "save_network",
+    "stream_progress",
     "unpack",
     "update_accuracy",
     "write_archive",
@@ -57,12 +63,15 @@ _HOMES = {
     "archive": ("Archive", "open_archive", "write_archive"),
     "bundle": ("Bundle", "load_bundle", "save_bundle", "update_accuracy"),
     "codecs": ("Codec", "CompandedCodec", "PaletteCodec", "UniformCodec"),
+    "console": ("stream_progress",),
+    "counters": ("Counters",),
     "errors": ("BitswathError",),
     "images": ("open_images",),
     "network": ("Network",),
     "network_io": ("load_network", "save_network"),
     "packing": ("pack", "unpack"),
     "report": ("Report",),
+    "stream": ("Stream",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Generator, Iterable
+import weakref
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -14,10 +15,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from bitswath.backends.base import Backend
 from bitswath.bundle import NETWORK, Bundle, load_bundle
+from bitswath.counters import Counters, Tally
 from bitswath.errors import BackendError, InputError
+from bitswath.lane import Lane, Prepare, Values, run
 from bitswath.network import ArgMax
 from bitswath.packing import pack, pack_folded, unpack
-from bitswath.stream import stream
+from bitswath.stream import Source, Stream
 
 __all__ = ["BACKENDS", "Accelerator", "Result", "open"]
 
@@ -67,6 +70,7 @@ class Accelerator:
         self.chunk = chunk or max(1, min(_MAX_CHUNK, room))
         self.timeout_s = timeout_s
         self._backend: Backend | None = backend
+        self._streams: weakref.WeakSet[Stream[Result]] = weakref.WeakSet()
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -77,19 +81,40 @@ class Accelerator:
 
         Raises `InputError` if they do not fit the bundle's input, `CodecError`, `BackendError`.
         """
-        return next(self.stream([patches]))
+        return self._result(self._run(self._patches(patches), self._encode))
 
-    def stream(self, batches: Iterable[ArrayLike]) -> Generator[Result, None, None]:
-        """A `Result` for each batch of patches, in order; batches may have any size.
+    def stream(
+        self,
+        batches: Source,
+        *,
+        also: Sequence[Accelerator] = (),
+        total: int | None = None,
+        progress: Callable[[Counters], None] = lambda counters: None,
+    ) -> Stream[Result]:
+        """A `Result` for each batch of patches, in order; batches may have any size and come from any iterable,
+        for ``async for`` from an asynchronous one too.
 
-        Batches are drawn, encoded and packed while the device works on the ones before. Closing the
-        iterator, or an error in it, leaves the accelerator ready for the next call.
+        Batches are drawn, encoded and packed in threads while the device works on the ones before. `also`: further
+        accelerators of the same network that share the work. `total`: patches in all, for the time left that
+        `progress(counters)` may show after each batch. Closing the stream, or an error in it, leaves the
+        accelerators ready for the next call. Raises `InputError` if `also` are of another bundle's network.
         """
-        return self._results(self._run(map(self._patches, batches), self._encode))
+        return self._streamed(batches, self._patches, Accelerator._encode, also, total, progress)
+
+    def stream_frames(
+        self,
+        batches: Source,
+        *,
+        also: Sequence[Accelerator] = (),
+        total: int | None = None,
+        progress: Callable[[Counters], None] = lambda counters: None,
+    ) -> Stream[Result]:
+        """The same for batches of densely packed frames, uint8 (N, frame_bytes), such as an archive holds."""
+        return self._streamed(batches, self._frames, Accelerator._repack, also, total, progress)
 
     def classify_frames(self, frames: ArrayLike) -> Result:
         """Classes of densely packed frames, uint8 (N, frame_bytes), such as an archive holds."""
-        return self._result(next(self._run([self._frames(frames)], self._repack)))
+        return self._result(self._run(self._frames(frames), self._repack))
 
     def infer(self, codes: ArrayLike) -> NDArray[np.float32]:
         """The network's dequantized output, float32 (N, ...), for codes, uint8 (N, H, W, C').
@@ -97,12 +122,14 @@ class Accelerator:
         Equal to what the bundle's QONNX model gives for the same codes. Raises `InputError` for
         another shape or dtype, `PackingError` for codes wider than the input.
         """
-        values = next(self._run([self._codes(codes)], self._pack))
+        values = self._run(self._codes(codes), self._pack)
         return self.bundle.network.head.dequantize(values)
 
     def close(self) -> None:
-        """Release the backend; the accelerator cannot be used afterwards."""
+        """End its streams and release the backend; the accelerator cannot be used afterwards."""
         backend, self._backend = self._backend, None
+        for stream in tuple(self._streams):
+            stream.cancel(self._closed_error())
         if backend is not None:
             backend.close()
 
@@ -118,21 +145,50 @@ class Accelerator:
         state = type(self._backend).__name__ if self._backend else "closed"
         return f"<Accelerator {self.bundle.name!r} on {state}>"
 
-    def _results(self, values: Generator[_Array, None, None]) -> Generator[Result, None, None]:
-        with contextlib.closing(values):
-            for integers in values:
-                yield self._result(integers)
+    def _run(self, batch: _Array, prepare: Prepare) -> Values:
+        return run(self._lane(prepare), batch, self.chunk)
 
-    def _run(
-        self, batches: Iterable[_Array], prepare: Callable[[_Array], NDArray[np.uint8]]
-    ) -> Generator[_Array, None, None]:
+    def _streamed(
+        self,
+        batches: Source,
+        check: Callable[[ArrayLike], _Array],
+        prepare: Callable[[Accelerator, _Array], NDArray[np.uint8]],
+        also: Sequence[Accelerator],
+        total: int | None,
+        progress: Callable[[Counters], None],
+    ) -> Stream[Result]:
+        tally, everyone = Tally(total), (self, *also)
+        for other in also:
+            self._check_equal(other)
+        stream = Stream(
+            [each._lane(partial(prepare, each), tally) for each in everyone],
+            batches,
+            chunk=min(each.chunk for each in everyone),
+            check=check,
+            finish=self._result,
+            tally=tally,
+            observe=progress,
+        )
+        for each in everyone:
+            each._streams.add(stream)
+        return stream
+
+    def _lane(self, prepare: Prepare, tally: Tally | None = None) -> Lane:
         shape = self.bundle.network.output.shape
-        return stream(self._opened(), batches, prepare, chunk=self.chunk, output_shape=shape, timeout_s=self.timeout_s)
+        return Lane(self._opened(), prepare, output_shape=shape, timeout_s=self.timeout_s, tally=tally)
+
+    def _check_equal(self, other: Accelerator) -> None:
+        ours, theirs = self.bundle.manifest, other.bundle.manifest
+        if ours.files[NETWORK] != theirs.files[NETWORK] or ours.input != theirs.input:
+            raise InputError(f"expected accelerators of the network of {self.bundle.path}, got {other.bundle.path}")
 
     def _opened(self) -> Backend:
         if self._backend is None:
-            raise BackendError(f"accelerator {self.bundle.name!r} is closed; open the bundle again")
+            raise self._closed_error()
         return self._backend
+
+    def _closed_error(self) -> BackendError:
+        return BackendError(f"accelerator {self.bundle.name!r} is closed; open the bundle again")
 
     def _encode(self, patches: _Array) -> NDArray[np.uint8]:
         codec, packing = self.bundle.codec, self._opened().packing

@@ -24,6 +24,7 @@ __all__ = [
     "LoweringError",
     "NetworkError",
     "PackingError",
+    "StreamCancelledError",
     "TrainingError",
     "VerificationError",
 ]
@@ -90,11 +91,20 @@ class InputError(BitswathError, ValueError):
 
 
 class BackendError(BitswathError, RuntimeError):
-    """A backend failed or cannot be had on this machine."""
+    """A backend failed or cannot be had on this machine.
+
+    `delivered`: where it ended a stream, how many frames' results the caller had got; None elsewhere.
+    """
+
+    delivered: int | None = None
 
 
 class BackendTimeoutError(BackendError, TimeoutError):
     """A backend did not answer within the time it was given."""
+
+
+class StreamCancelledError(BitswathError, RuntimeError):
+    """A stream was cancelled while its results were waited for."""
 
 
 class DependencyError(BitswathError, ImportError):

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bitswath.accelerator import Accelerator, Result
+from bitswath.accelerator import Accelerator
 from bitswath.archive import Archive, is_archive, open_archive
 from bitswath.bundle import Bundle
+from bitswath.counters import Counters
 from bitswath.errors import ArchiveError, InputError
 from bitswath.images import ImageSource, open_images
 from bitswath.report import Report
 
 __all__ = ["Classified", "classify_path"]
 
-BATCH = 1024
+BATCH = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +31,7 @@ class Classified:
 
     `labels`: int64 (N,), or None where the patches carry none; `skipped`: (name, reason) of bad images;
     `ignored`: files that are no images by their suffix; `seconds`: all of it, reading and decoding
-    included; `classify_s`: encoding, packing and computing only.
+    included; `classify_s`: of those, what encoding, packing and waiting for the device took.
     """
 
     names: tuple[str, ...]
@@ -66,7 +67,7 @@ class Classified:
 class _Batch:
     names: tuple[str, ...]
     labels: NDArray[np.int64] | None
-    classify: Callable[[], Result]
+    items: NDArray[np.uint8]
 
 
 def classify_path(
@@ -75,34 +76,36 @@ def classify_path(
     *,
     split: str | None = None,
     skip_bad: bool = False,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Callable[[Counters], None] = lambda counters: None,
 ) -> Classified:
     """Classify what is at `path`: an image, a folder, a zip, or a packed archive (``.bsa``).
 
-    `progress(done, total)` is called after every batch. Raises `ImageError`, `ArchiveError` or `InputError`
-    naming the file that is wrong.
+    Images are read while those before are classified. `progress` is called after every batch. Raises
+    `ImageError`, `ArchiveError` or `InputError` naming the file that is wrong.
     """
     started = time.perf_counter()
     source: ImageSource | None = None
+    drawn: deque[_Batch] = deque()
     if is_archive(path):
         if split is not None:
             raise InputError(f"{path}: is an archive and holds no splits; leave --split out")
         archive = _fitting_archive(path, accelerator.bundle)
-        total, batches = len(archive), _archive_batches(accelerator, archive)
+        items = _noted(_archive_batches(accelerator, archive), drawn)
+        results = accelerator.stream_frames(items, total=len(archive), progress=progress)
     else:
         source = _fitting_images(path, accelerator.bundle, split, skip_bad)
-        total, batches = len(source), _image_batches(accelerator, source)
+        items = _noted(_image_batches(source), drawn)
+        results = accelerator.stream(items, total=len(source), progress=progress)
     names: list[str] = []
     labels, predicted = [], []
-    classify_s = 0.0
-    for batch in batches:
-        before = time.perf_counter()
-        predicted.append(batch.classify().labels)
-        classify_s += time.perf_counter() - before
-        names.extend(batch.names)
-        if batch.labels is not None:
-            labels.append(batch.labels)
-        progress(len(names), total)
+    with results:
+        for result in results:
+            batch = drawn.popleft()
+            predicted.append(result.labels)
+            names.extend(batch.names)
+            if batch.labels is not None:
+                labels.append(batch.labels)
+    counters = results.counters
     return Classified(
         tuple(names),
         np.concatenate(predicted),
@@ -110,8 +113,15 @@ def classify_path(
         tuple(source.skipped) if source else (),
         source.ignored if source else 0,
         time.perf_counter() - started,
-        classify_s,
+        counters.host_s + counters.device_s,
     )
+
+
+def _noted(batches: Iterable[_Batch], drawn: deque[_Batch]) -> Iterator[NDArray[np.uint8]]:
+    """The batches' arrays for a stream; what else they hold is kept for when the results come."""
+    for batch in batches:
+        drawn.append(batch)
+        yield batch.items
 
 
 def _fitting_images(path: Path, bundle: Bundle, split: str | None, skip_bad: bool) -> ImageSource:
@@ -126,9 +136,9 @@ def _fitting_images(path: Path, bundle: Bundle, split: str | None, skip_bad: boo
     )
 
 
-def _image_batches(accelerator: Accelerator, source: ImageSource) -> Iterator[_Batch]:
+def _image_batches(source: ImageSource) -> Iterator[_Batch]:
     for batch in source.batches(BATCH):
-        yield _Batch(batch.names, batch.labels, partial(accelerator.classify, batch.patches))
+        yield _Batch(batch.names, batch.labels, batch.patches)
 
 
 def _fitting_archive(path: Path, bundle: Bundle) -> Archive:
@@ -156,4 +166,4 @@ def _archive_batches(accelerator: Accelerator, archive: Archive) -> Iterator[_Ba
     for start in range(0, len(archive), BATCH):
         part = slice(start, start + BATCH)
         known = None if labels is None else labels[part]
-        yield _Batch(names[part], known, partial(accelerator.classify_frames, archive.frames[part]))
+        yield _Batch(names[part], known, archive.frames[part])

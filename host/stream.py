@@ -1,98 +1,282 @@
-"""Streaming over any backend: the host prepares the next frames while the device works on these.
+"""Streams over one or several devices: the source is drawn, frames are prepared and results come in beside each other.
 
-A backend takes frames and answers later (`submit`, `collect`); what keeps it busy lives here, once:
-how much is in flight, order, splitting of large batches, time-outs, and leaving nothing behind.
+One thread draws batches and cuts them into chunks; one for each device (lane.py) prepares chunks and keeps its device
+busy; the caller takes results, in order, in its own thread or in an event loop. Whichever device has room takes the
+next chunk. So much is drawn ahead as keeps the devices busy and no more: who takes results late, draws late.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+import threading
+import time
+import weakref
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from types import TracebackType
+from typing import Any, Generic, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from bitswath.backends.base import Backend, Ticket
-from bitswath.errors import BackendError, BitswathError
+from bitswath.counters import Counters, Tally
+from bitswath.errors import BackendError, BitswathError, InputError, StreamCancelledError
+from bitswath.lane import IN_FLIGHT, Items, Lane, Values, split
+from bitswath.pipe import EndError, Pipe
 
-__all__ = ["stream"]
+__all__ = ["Source", "Stream"]
 
-_IN_FLIGHT = 2
-"""Batches at the device: one it works on and one that waits for it."""
+_JOIN_S = 20.0
+_SOURCE_JOIN_S = 1.0
 
-_DRAIN_TIMEOUT_S = 5.0
+_Result = TypeVar("_Result")
+Source = Iterable[Any] | AsyncIterable[Any]
 
-Values = NDArray[np.integer[Any]]
-_Batch = NDArray[Any]
+
+class Stream(Generic[_Result]):
+    """An iterator, or asynchronous iterator, over one result for each batch of `batches`, in order.
+
+    Nothing is drawn before the first result is asked for. `check` makes an array of what the source gives; `chunk`:
+    most items at a device in one piece; `finish` makes a batch's integers (n, *output shape) the result; `observe` is
+    called with the counters after each.
+    An error of the source, of a batch or of a device comes after the results of all batches before it; of a device,
+    its `delivered` says how many frames' results were given. When the stream ends, fails, is closed or
+    forgotten, devices are left with nothing under way and can be used again.
+    """
+
+    def __init__(
+        self,
+        lanes: Sequence[Lane],
+        batches: Source,
+        *,
+        chunk: int,
+        check: Callable[[Any], Items],
+        finish: Callable[[Values], _Result],
+        tally: Tally,
+        observe: Callable[[Counters], None] = lambda counters: None,
+    ) -> None:
+        self._lanes, self._batches = tuple(lanes), batches
+        self._cut = _Cut(check, chunk)
+        self._finish, self._tally, self._observe = finish, tally, observe
+        self._pipe = Pipe(window=(IN_FLIGHT + 1) * len(self._lanes) + 1)
+        self._held: list[Values] = []
+        self._shut: Callable[[], object] | None = None
+        self._over = False
+
+    @property
+    def counters(self) -> Counters:
+        """What was done so far; any thread may ask, also after the end."""
+        return self._tally.counters()
+
+    def cancel(self, reason: BitswathError | None = None) -> None:
+        """End the stream from any thread: whoever asks for the next result gets `reason`, by default a
+        `StreamCancelledError`."""
+        self._pipe.fail(0, reason or StreamCancelledError("the stream was cancelled"))
+
+    def close(self) -> None:
+        """Give up what is under way and free the devices; returns when they are free. More than once is fine.
+
+        A source that does not give its next batch cannot be interrupted: its thread ends when it does.
+        """
+        self._over = True
+        self._tally.end()
+        if self._shut is not None:
+            self._shut()
+
+    def __iter__(self) -> Iterator[_Result]:
+        return self
+
+    def __next__(self) -> _Result:
+        if self._over:
+            raise StopIteration
+        try:
+            self._start(None)
+            while not self._complete():
+                with self._waiting():
+                    self._pipe.wait()
+            return self._next_result()
+        except EndError:
+            self.close()
+            raise StopIteration from None
+        except BaseException as error:
+            self._leave(error)
+            raise
+
+    def __aiter__(self) -> AsyncIterator[_Result]:
+        return self
+
+    async def __anext__(self) -> _Result:
+        if self._over:
+            raise StopAsyncIteration
+        try:
+            self._start(asyncio.get_running_loop())
+            while not self._complete():
+                with self._waiting():
+                    await self._pipe.wait_async()
+            return self._next_result()
+        except EndError:
+            await self.aclose()
+            raise StopAsyncIteration from None
+        except BaseException as error:
+            self._pipe.close()
+            await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, self._leave, error))
+            raise
+
+    async def aclose(self) -> None:
+        """`close`, without holding up the event loop."""
+        await asyncio.get_running_loop().run_in_executor(None, self.close)
+
+    def __enter__(self) -> Stream[_Result]:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Stream[_Result]:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def _start(self, loop: asyncio.AbstractEventLoop | None) -> None:
+        if self._shut is not None:
+            return
+        drawn = _drawn(self._batches, loop)
+        self._tally.start()
+        feeder = threading.Thread(
+            target=_feed, args=(self._pipe, drawn, self._cut, self._tally), name="bitswath-source", daemon=True
+        )
+        servers = [
+            threading.Thread(target=_serve, args=(self._pipe, lane), name="bitswath-lane", daemon=True)
+            for lane in self._lanes
+        ]
+        self._shut = weakref.finalize(self, partial(_shut, self._pipe, self._lanes, feeder, servers))
+        for thread in (feeder, *servers):
+            thread.start()
+
+    def _complete(self) -> bool:
+        """Take the chunks that are there; whether they make up a batch. Raises `EndError` behind the last."""
+        while (taken := self._pipe.take()) is not None:
+            chunk, values = taken
+            self._held.append(values)
+            if chunk.ends:
+                return True
+        return False
+
+    def _next_result(self) -> _Result:
+        values = self._held[0] if len(self._held) == 1 else np.concatenate(self._held)
+        self._held.clear()
+        result = self._finish(values)
+        self._tally.add(batches=1, frames=len(values))
+        self._observe(self.counters)
+        return result
+
+    def _leave(self, error: BaseException) -> None:
+        self.close()
+        if isinstance(error, BackendError):
+            error.delivered = self.counters.frames
+
+    @contextlib.contextmanager
+    def _waiting(self) -> Generator[None, None, None]:
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._tally.add(caller_s=time.perf_counter() - started)
 
 
 @dataclass(frozen=True)
-class _Pending:
-    """Frames at the device; `ticket` is None where a batch was empty, `ends` says it is a batch's last."""
+class _Cut:
+    """How batches become chunks."""
 
-    ticket: Ticket | None
-    count: int
-    ends: bool
+    check: Callable[[Any], Items]
+    size: int
 
 
-def stream(
-    backend: Backend,
-    batches: Iterable[_Batch],
-    prepare: Callable[[_Batch], NDArray[np.uint8]],
-    *,
-    chunk: int,
-    output_shape: tuple[int, ...],
-    timeout_s: float | None = None,
-) -> Generator[Values, None, None]:
-    """The backend's integers, (n, *output_shape), for each batch of n items, in order.
-
-    `prepare` turns at most `chunk` items into frames, uint8 (n, frame_bytes); it runs, as does whatever
-    yields the batches and consumes the results, while the device works. At most two chunks are in
-    flight. `timeout_s` bounds the wait for each. When the iterator ends, fails or is closed, the
-    device's outstanding answers are collected, so that the backend can be used again.
-
-    Raises `BackendTimeoutError`, `BackendError`, and what `batches` and `prepare` raise.
-    """
-    pending: deque[_Pending] = deque()
-    held: list[Values] = []
-
-    def oldest() -> Iterator[Values]:
-        first = pending[0]
-        held.append(_answer(backend, first, output_shape, timeout_s))
-        pending.popleft()
-        if first.ends:
-            yield np.concatenate(held)
-            held.clear()
-
+def _feed(pipe: Pipe, batches: Generator[Any, None, None], cut: _Cut, tally: Tally) -> None:
+    """The source's thread: whatever ends the source ends the stream at that place."""
+    number = 0
     try:
-        for batch in batches:
-            for items, ends in _split(batch, chunk):
-                frames = prepare(items) if len(items) else None
-                if len(pending) == _IN_FLIGHT:
-                    yield from oldest()
-                ticket = None if frames is None else backend.submit(frames)
-                pending.append(_Pending(ticket, len(items), ends))
-        while pending:
-            yield from oldest()
+        with contextlib.closing(batches):
+            for batch in _timed(batches, tally):
+                for chunk in split(cut.check(batch), cut.size, number):
+                    if not pipe.offer(chunk):
+                        return
+                    number += 1
+        pipe.exhaust(number)
+    except BaseException as error:
+        pipe.fail(number, error)
+
+
+def _timed(batches: Iterator[Any], tally: Tally) -> Iterator[Any]:
+    while True:
+        started = time.perf_counter()
+        try:
+            batch = next(batches)
+        except StopIteration:
+            return
+        finally:
+            tally.add(source_s=time.perf_counter() - started)
+        yield batch
+
+
+def _serve(pipe: Pipe, lane: Lane) -> None:
+    """A lane's thread: chunks to the device as long as it has room, results back."""
+    try:
+        while (chunk := pipe.draw(wait=lane.idle)) is not None or not lane.idle:
+            if chunk is not None:
+                _attempt(pipe, chunk.number, partial(lane.put, chunk))
+            if lane.full or (chunk is None and not lane.idle):
+                if not pipe.wants(lane.oldest):
+                    return
+                _attempt(pipe, lane.oldest, lambda: pipe.give(*lane.take()))
     finally:
-        for left in pending:
-            with contextlib.suppress(BitswathError):
-                _answer(backend, left, output_shape, _DRAIN_TIMEOUT_S)
+        lane.drain()
 
 
-def _split(batch: _Batch, chunk: int) -> Iterator[tuple[_Batch, bool]]:
-    """Pieces of at most `chunk` items and whether each is the last; an empty batch is one empty piece."""
-    for start in range(0, max(len(batch), 1), chunk):
-        yield batch[start : start + chunk], start + chunk >= len(batch)
+def _attempt(pipe: Pipe, number: int, step: Callable[[], None]) -> None:
+    try:
+        step()
+    except BaseException as error:
+        pipe.fail(number, error)
 
 
-def _answer(backend: Backend, asked: _Pending, shape: tuple[int, ...], timeout_s: float | None) -> Values:
-    if asked.ticket is None:
-        return np.zeros((0, *shape), np.int32)
-    values = backend.collect(asked.ticket, timeout_s)
-    if values.shape != (asked.count, *shape):
-        raise BackendError(f"expected answers of shape {(asked.count, *shape)}, the backend gave {values.shape}")
-    return values
+def _drawn(batches: Source, loop: asyncio.AbstractEventLoop | None) -> Generator[Any, None, None]:
+    """The batches as a generator that the source's thread can run; closing it closes a generator of the user's."""
+    if not isinstance(batches, AsyncIterable):
+        return _each(batches)
+    if loop is None:
+        raise InputError("the source is asynchronous: take the results with 'async for'")
+    return _awaited(batches.__aiter__(), loop)
+
+
+def _each(batches: Iterable[Any]) -> Generator[Any, None, None]:
+    yield from batches
+
+
+def _awaited(batches: AsyncIterator[Any], loop: asyncio.AbstractEventLoop) -> Generator[Any, None, None]:
+    async def draw() -> Any:
+        return await batches.__anext__()
+
+    while True:
+        try:
+            batch = asyncio.run_coroutine_threadsafe(draw(), loop).result()
+        except StopAsyncIteration:
+            return
+        yield batch
+
+
+def _shut(pipe: Pipe, lanes: Sequence[Lane], feeder: threading.Thread, servers: Sequence[threading.Thread]) -> None:
+    """Also the last thing when a stream is forgotten, which may be in any of its own threads."""
+    pipe.close()
+    for lane in lanes:
+        lane.give_up()
+    current = threading.current_thread()
+    for thread, limit_s in ((feeder, _SOURCE_JOIN_S), *((server, _JOIN_S) for server in servers)):
+        if thread is not current and thread.ident is not None:
+            thread.join(limit_s)

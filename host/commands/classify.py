@@ -5,18 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from bitswath.accelerator import open as open_accelerator
 from bitswath.bundle import Bundle, load_bundle, update_accuracy
-from bitswath.console import say
+from bitswath.console import say, stream_progress
 from bitswath.errors import InputError
 from bitswath.evaluation import Classified, classify_path
 from bitswath.files import write_atomic
@@ -56,15 +54,8 @@ def command(
         raise InputError(f"--record: expected {split!r}, the split that is measured, got {record!r}")
     loaded = load_bundle(bundle)
     options: dict[str, Any] = {} if board is None else {"board": board}
-    with open_accelerator(loaded, backend, **options) as accelerator, _progress() as progress:
-        task = progress.add_task("classify", total=None)
-        done = classify_path(
-            accelerator,
-            images,
-            split=split,
-            skip_bad=skip_bad,
-            progress=lambda count, total: progress.update(task, completed=count, total=total),
-        )
+    with open_accelerator(loaded, backend, **options) as accelerator, stream_progress() as progress:
+        done = classify_path(accelerator, images, split=split, skip_bad=skip_bad, progress=progress)
     report = done.report(loaded)
     if (confusion or record) and report is None:
         raise InputError(f"{images}: has no labels, so there is no accuracy; give a folder of the bundle's classes")
@@ -77,12 +68,6 @@ def command(
         save_confusion_picture(report, confusion, loaded.name)
     if record and report:
         update_accuracy(loaded, record, report.correct, report.patches)
-
-
-def _progress() -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True, quiet=not sys.stderr.isatty())
-    return Progress(*columns, console=console, transient=True)
 
 
 def _check_outputs(paths: list[Path]) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,7 +17,11 @@ from bitswath.packing import unpack, unpack_folded
 
 
 class FakeBackend:
-    """Computes ``outputs(codes)`` when asked to collect. `log`: what was called, in order."""
+    """Computes ``outputs(codes)`` when asked to collect. `log`: what was called, in order.
+
+    `late`: this ticket's answer comes `late_s` after it was asked for first; `broken`: this one's never.
+    While `hold` is not set nothing is answered.
+    """
 
     frames_in_flight = 64
     clock_hz: float | None = None
@@ -26,38 +33,51 @@ class FakeBackend:
         *,
         group: int | None = None,
         late: int | None = None,
+        late_s: float = 0.5,
         broken: int | None = None,
     ) -> None:
         self.network, self.packing = network, Packing(bits, group)
         self.late, self.broken = late, broken
+        self.late_until = 0.0
+        self.late_s = late_s
         self.log: list[str] = []
-        self.timeouts: list[float | None] = []
+        self.waits: list[float | None] = []
         self.waiting: dict[int, NDArray[np.uint8]] = {}
+        self.most_waiting = 0
         self.submitted = 0
         self.closed = False
+        self.hold = threading.Event()
+        self.hold.set()
 
     def submit(self, frames: NDArray[np.uint8]) -> Ticket:
         self.log.append(f"submit {self.submitted}")
         self.waiting[self.submitted] = frames.copy()
+        self.most_waiting = max(self.most_waiting, len(self.waiting))
         self.submitted += 1
         return Ticket(self.submitted - 1, len(frames))
 
     def collect(self, ticket: Ticket, timeout_s: float | None = None) -> NDArray[np.int32]:
-        return self._answer(ticket.number, timeout_s)
-
-    def _answer(self, ticket: int, timeout_s: float | None) -> NDArray[np.int32]:
-        self.log.append(f"collect {ticket}")
-        self.timeouts.append(timeout_s)
-        if ticket == self.late:
-            self.late = None
+        number = ticket.number
+        self.log.append(f"collect {number}")
+        self.waits.append(timeout_s)
+        if not self.hold.wait(timeout_s):
             raise BackendTimeoutError(f"no answer within {timeout_s} s")
+        if number == self.late:
+            self.late_until = self.late_until or time.monotonic() + self.late_s
+            left_s = self.late_until - time.monotonic()
+            time.sleep(max(min(left_s, left_s if timeout_s is None else timeout_s), 0))
+            if timeout_s is not None and left_s > timeout_s:
+                raise BackendTimeoutError(f"no answer within {timeout_s} s")
         if self.closed:
             raise BackendError("closed")
-        if ticket not in self.waiting:
-            raise BackendError(f"ticket {ticket} is not outstanding")
-        frames = self.waiting.pop(ticket)
-        if ticket == self.broken:
+        if number not in self.waiting:
+            raise BackendError(f"ticket {number} is not outstanding")
+        frames = self.waiting.pop(number)
+        if number == self.broken:
             raise BackendError("the device is broken")
+        return self._answer(frames)
+
+    def _answer(self, frames: NDArray[np.uint8]) -> NDArray[np.int32]:
         shape, packing = self.network.input.shape, self.packing
         if packing.group is None:
             codes: NDArray[Any] = unpack(frames, shape, packing.bits).astype(np.int64)
@@ -71,3 +91,30 @@ class FakeBackend:
     def close(self) -> None:
         self.log.append("close")
         self.closed = True
+
+
+class FaultyBackend(FakeBackend):
+    """One that can be reset. `fault(call, number)` is asked at every "submit", "collect" and "reset", of which it is
+    the `number`-th, and raises what is to be raised there."""
+
+    def __init__(self, network: Network, bits: int, fault: Callable[[str, int], None]) -> None:
+        super().__init__(network, bits)
+        self.fault = fault
+        self.calls = {"submit": 0, "collect": 0, "reset": 0}
+
+    def submit(self, frames: NDArray[np.uint8]) -> Ticket:
+        self._count("submit")
+        return super().submit(frames)
+
+    def collect(self, ticket: Ticket, timeout_s: float | None = None) -> NDArray[np.int32]:
+        self._count("collect")
+        return super().collect(ticket, timeout_s)
+
+    def reset(self, timeout_s: float | None = None) -> None:
+        self.log.append("reset")
+        self._count("reset")
+        self.waiting.clear()
+
+    def _count(self, call: str) -> None:
+        self.calls[call] += 1
+        self.fault(call, self.calls[call])
