@@ -7,6 +7,7 @@ or dense if a build of ours was put through FINN's shell.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
@@ -19,6 +20,7 @@ from bitswath.backends.base import Packing
 from bitswath.design import DESIGN, Design, Link
 from bitswath.errors import BackendError, BundleError
 from bitswath.files import sha256_of, write_atomic
+from bitswath.network import Network
 from bitswath.packing import unpack_folded
 from bitswath.schema import Schema, parse_json
 
@@ -127,17 +129,19 @@ class Overlay:
                 f"copy the bit file together with its {OVERLAY}"
             )
 
-    def check_network(self, network: str, values: int) -> None:
-        """Raises `BundleError` unless the bitstream is for this network (SHA-256) with so many output values."""
-        if self.network is not None and self.network != network:
+    def check_fits(self, sha256: str, network: Network, bits: int) -> None:
+        """Raises `BundleError` unless this is made for the network, whose file has that SHA-256, and for codes of
+        `bits` bits. A folder of FINN's names no network: then the sizes must agree."""
+        if self.network is not None and self.network != sha256:
             raise BundleError(
-                f"{self.bitfile}: was made for network {self.network[:16]}..., the bundle's is {network[:16]}...; "
+                f"{self.bitfile}: was made for network {self.network[:16]}..., the bundle's is {sha256[:16]}...; "
                 "build the bitstream again or open the bundle it was made from"
             )
-        if self.output.values != values:
+        given, taken = math.prod(network.input.shape), math.prod(network.output.shape)
+        if (self.input.values, self.output.values) != (given, taken) or self.input.bits < bits:
             raise BundleError(
-                f"{self.bitfile}: gives {self.output.values} values a frame, expected {values}; "
-                "it computes another network, or part of this one"
+                f"{self.bitfile}: takes {self.input.values} values of {self.input.bits} bits and gives "
+                f"{self.output.values}, expected {given} of {bits} and {taken}; it computes another network"
             )
 
 

@@ -72,12 +72,18 @@ class Engine(Protocol):
 class Board(Protocol):
     """A device with the bitstream loaded and checked."""
 
-    idma: Engine
-    odma: Engine
     clock_hz: float | None
 
-    def allocate(self, size: int) -> Buffer:
-        """A buffer of `size` bytes; raises `BackendError` if the device's memory is full."""
+    @property
+    def idma(self) -> Engine:
+        """Memory to accelerator."""
+
+    @property
+    def odma(self) -> Engine:
+        """Accelerator to memory."""
+
+    def allocate(self, engine: Engine, size: int) -> Buffer:
+        """A buffer of `size` bytes that the engine reaches; raises `BackendError` if the device's memory is full."""
 
     def rest(self, pause_s: float) -> None:
         """Wait that long, or for an interrupt of the output engine, then at most 0.05 s."""
@@ -157,11 +163,13 @@ class DmaBackend:
             self._most = max(1, min(frames_per_transfer, _MAX_TRANSFER_BYTES // largest))
             self.frames_in_flight = _PAIRS * self._most
             self._timeout_s = transfer_timeout_s
-            pairs = [_Pair(self._buffer(self._input), self._buffer(self._output)) for _ in range(_PAIRS)]
+            for _ in range(_PAIRS):
+                self._allocate(board.idma, self._input)
+                self._allocate(board.odma, self._output)
         except BaseException:
             self.close()
             raise
-        self._free = deque(pairs)
+        self._free = self._pairs()
         self._queue: deque[_Batch] = deque()
         self._batches: dict[int, _Batch] = {}
         self._frames = self._tickets = self._void = 0
@@ -250,11 +258,13 @@ class DmaBackend:
     ) -> None:
         self.close()
 
-    def _buffer(self, frames: Frames) -> Buffer:
-        buffer = self._board.allocate(self._most * frames.frame_bytes)
+    def _allocate(self, engine: Engine, frames: Frames) -> None:
+        buffer = self._board.allocate(engine, self._most * frames.frame_bytes)
         self._buffers.append(buffer)
         buffer.array[:] = 0
-        return buffer
+
+    def _pairs(self) -> deque[_Pair]:
+        return deque(map(_Pair, self._buffers[0::2], self._buffers[1::2]))
 
     def _outstanding(self, ticket: Ticket) -> _Batch:
         self._check_open()
@@ -369,7 +379,7 @@ class DmaBackend:
             self._queue.clear()
             self._batches.clear()
             self._void, self._frames, self._fault = self._tickets, 0, None
-            self._free = deque(map(_Pair, self._buffers[0::2], self._buffers[1::2]))
+            self._free = self._pairs()
         with self._reported():
             self._board.reload()
             self._moving = False
@@ -427,7 +437,5 @@ def _checked_frames(link: Frames, frames: NDArray[np.uint8]) -> NDArray[np.uint8
     if not isinstance(frames, np.ndarray) or frames.dtype != np.uint8:
         raise InputError(f"expected frames as a uint8 array, got {getattr(frames, 'dtype', type(frames).__name__)}")
     if frames.ndim != 2 or frames.shape[1] != link.payload_bytes:
-        raise InputError(
-            f"expected frames of shape (N, {link.payload_bytes}) at {link.bits} bits, got {frames.shape}"
-        )
+        raise InputError(f"expected frames of shape (N, {link.payload_bytes}) at {link.bits} bits, got {frames.shape}")
     return frames

@@ -57,6 +57,6 @@ class OutputInterrupt:
             self._interrupt = self._pynq.Interrupt(self._pin)
         try:
             await asyncio.wait_for(self._interrupt.wait(), _SLICE_S)
-        except asyncio.TimeoutError:  # noqa: UP041 another class in Python 3.10
+        except asyncio.TimeoutError:
             return False
         return True

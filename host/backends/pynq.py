@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from bitswath.backends.dma import Buffer, DmaBackend
+from bitswath.backends.dma import Buffer, DmaBackend, Engine
 from bitswath.backends.interrupts import OutputInterrupt
 from bitswath.backends.iodma import FINN_BYTES, OUR_BYTES, RegisterEngine
 from bitswath.errors import BackendError, BitswathError, DependencyError, InputError
@@ -85,7 +85,7 @@ class PynqBoard:
         self._interrupt: OutputInterrupt | None = None
         self._start(download)
 
-    def allocate(self, size: int) -> Buffer:
+    def allocate(self, engine: Engine, size: int) -> Buffer:
         """Contiguous memory, cached on Zynq."""
         caching = {} if self._overlay.is_alveo else {"cacheable": 1}
         with _typed(f"no {size} bytes of contiguous memory; lower frames_per_transfer or free other buffers"):

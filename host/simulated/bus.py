@@ -126,7 +126,9 @@ def clock_registers(family: Family) -> list[tuple[int, int, Registers]]:
             (0xFF5E0000, 0x1000, Registers({0x20: pll, 0x30: pll, **clocks})),
         ]
     clocks = {0x170 + 16 * i: 1 << 20 | 10 << 8 for i in range(4)}
-    return [(0xF8000000, 0x1000, Registers({0x100: 26 << 12, 0x104: 21 << 12, 0x108: 20 << 12, 0x120: 2 << 8, **clocks}))]
+    return [
+        (0xF8000000, 0x1000, Registers({0x100: 26 << 12, 0x104: 21 << 12, 0x108: 20 << 12, 0x120: 2 << 8, **clocks}))
+    ]
 
 
 class InterruptController(Registers):

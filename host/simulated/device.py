@@ -232,5 +232,3 @@ def _merged(free: list[tuple[int, int]]) -> list[tuple[int, int]]:
         else:
             result.append((address, size))
     return result
-
-

@@ -40,7 +40,10 @@ def handoff(
     """The file's text. `controller`: address of an interrupt controller for all engines, `wizard_mhz`: output of a
     clocking wizard as FINN+ puts one between clock 0 and the accelerator."""
     wired = controller is not None
-    modules = [_processor(family, engines, controller), *(_engine(engine, i, wired) for i, engine in enumerate(engines))]
+    modules = [
+        _processor(family, engines, controller),
+        *(_engine(engine, i, wired) for i, engine in enumerate(engines)),
+    ]
     if wired:
         modules += [_controller(family, len(engines)), _concat(engines)]
     if wizard_mhz is not None:
