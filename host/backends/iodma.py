@@ -53,9 +53,7 @@ class RegisterEngine:
         """Raises `BackendError` if the engine is at work."""
         control = self._read(CONTROL)
         if not control & IDLE or control & START:
-            raise BackendError(
-                f"{self.name} is at work (control {control:#x}), expected it to be idle; reset the device"
-            )
+            raise BackendError(f"{self.name}: expected it idle, it is at work (control {control:#x}); reset the device")
         if self._interrupts:
             self.clear_interrupt()
         address = int(buffer.address)
