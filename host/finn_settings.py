@@ -31,8 +31,7 @@ def find_settings(folder: Path) -> Overlay | None:
     Raises `BundleError` for a damaged file and for what this driver cannot drive: several inputs or outputs, weights
     loaded at run time, FLOAT or FIXED data.
     """
-    roots = (folder, folder / "deploy", folder.parent)
-    for root in roots[:2]:
+    for root in (folder, folder / "deploy"):
         for place in (root / "driver", root):
             for name, read in (("settings.json", _from_json), ("driver.py", _from_source)):
                 path = place / name
@@ -153,9 +152,9 @@ def _datatype(path: Path, name: str) -> tuple[int, bool]:
     special = {"BINARY": (1, False), "BIPOLAR": (1, True), "TERNARY": (2, True)}
     if kind in special and not width:
         return special[kind]
-    if kind in ("INT", "UINT") and width and 1 <= int(width) <= 32 and (kind, width) != ("INT", "1"):
+    if kind in ("INT", "UINT") and width and 1 <= int(width) <= 4096 and (kind, width) != ("INT", "1"):
         return int(width), kind == "INT"
-    raise BundleError(f"{path}: expected integers of at most 32 bits at both ends, got {name}; {_ADVICE}")
+    raise BundleError(f"{path}: expected integers at both ends, got {name}; {_ADVICE}")
 
 
 def _only(value: Any) -> Any:

@@ -21,7 +21,7 @@ from bitswath.design import DESIGN, Design, Link
 from bitswath.errors import BackendError, BundleError
 from bitswath.files import sha256_of, write_atomic
 from bitswath.network import Network
-from bitswath.packing import unpack_folded
+from bitswath.packing import MAX_FOLDED_BITS, unpack_folded
 from bitswath.schema import Schema, parse_json
 
 __all__ = ["OVERLAY", "EngineEntry", "Frames", "Overlay", "OverlayFile", "load_overlay", "write_overlay_file"]
@@ -164,7 +164,7 @@ def load_overlay(folder: str | Path, build: str | Path | None = None) -> Overlay
             f"{folder}: expected {OVERLAY} (bitswath), driver/settings.json (FINN+) or driver/driver.py (FINN), "
             "found none; give the folder that holds the bit file and its driver"
         )
-    return overlay if design is None else _dense(overlay, design)
+    return _folded(overlay) if design is None else _dense(overlay, design)
 
 
 def write_overlay_file(folder: Path, entry: OverlayFile) -> None:
@@ -204,6 +204,16 @@ def _linked(engine: EngineEntry, link: Link) -> Frames:
         width=link.width,
         address=engine.address,
     )
+
+
+def _folded(overlay: Overlay) -> Overlay:
+    for frames in (overlay.input, overlay.output):
+        if frames.bits > MAX_FOLDED_BITS:
+            raise BundleError(
+                f"{overlay.bitfile}: expected values of at most {MAX_FOLDED_BITS} bits at {frames.engine}, "
+                f"got {frames.bits}; use FINN's own driver for it"
+            )
+    return overlay
 
 
 def _dense(overlay: Overlay, design: Design) -> Overlay:
