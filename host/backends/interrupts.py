@@ -40,12 +40,12 @@ class OutputInterrupt:
             arrived = self._loop.run_until_complete(self._wait())
         except _PYNQ_ERRORS:
             return False
-        self._misses = 0 if arrived or not self._engine.interrupting() else self._misses + 1
-        if self._misses < _MISSES:
-            if arrived:
-                self._engine.clear_interrupt()
-            return True
-        return False
+        if arrived:
+            self._misses = 0
+            self._engine.clear_interrupt()
+        elif self._engine.interrupting():
+            self._misses += 1
+        return self._misses < _MISSES
 
     def close(self) -> None:
         """End the event loop."""

@@ -15,6 +15,7 @@ from bitswath.simulated import System
 from bitswath.simulated.hwh import Family
 from bitswath.simulated.overlay import write_overlay
 from tests.board.builds import BOARD, SHAPE, SMALL, VALUES
+from tests.host.model_system import ModelSystem
 
 if TYPE_CHECKING:
     from bitswath.backends.dma import DmaBackend
@@ -37,6 +38,16 @@ class Plug:
         """The system of a bundle's build, or of a build folder."""
         build = bundle / "hw" / BOARD if (bundle / "hw").is_dir() else bundle
         return self._stack.enter_context(System(build, **{"memory_bytes": 1 << 20, **options}))
+
+    def model(self, bundle: Path, busy_s: float = 0.03) -> ModelSystem:
+        """The small design's in Python, whose transfers take longer than starting them."""
+        overlay = self.overlay(bundle)
+
+        def compute(rows: NDArray[np.uint8]) -> NDArray[np.uint8]:
+            codes = np.stack([rows[:, :30] & 15, rows[:, :30] >> 4], axis=2).reshape(len(rows), VALUES)
+            return np.pad(pack(2 * codes, 5), ((0, 0), (0, 2)))
+
+        return ModelSystem(overlay.input, overlay.output, compute, network=overlay.network, busy_s=busy_s)
 
     def device(self, system: Any, family: Family = "zynqmp", **options: Any) -> SimulatedDevice:
         from bitswath.simulated.device import SimulatedDevice

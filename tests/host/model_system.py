@@ -15,6 +15,7 @@ from bitswath.overlay import Frames
 CONTROL, IER, ISR, LOW, HIGH, COUNT, STATUS, MOVED = 0x00, 0x08, 0x0C, 0x10, 0x14, 0x1C, 0x80, 0x84
 START, DONE, IDLE = 1, 2, 4
 IDMA, ODMA = 0, 1
+NEVER = float("inf")
 
 Rows = NDArray[np.uint8]
 
@@ -36,11 +37,11 @@ class ModelSystem:
         compute: Callable[[Rows], Rows],
         *,
         network: str | None = None,
-        busy: int = 3,
+        busy_s: float = 0.001,
         memory_bytes: int = 1 << 20,
         memory_base: int = 0x1000_0000,
     ) -> None:
-        self.ends, self.compute, self.network, self.busy = (given, taken), compute, network, busy
+        self.ends, self.compute, self.network, self.busy_s = (given, taken), compute, network, busy_s
         self.memory = np.random.default_rng(1).integers(0, 256, memory_bytes, np.uint8)
         self.memory_base = memory_base
         self.log: list[tuple[int, int, int]] = []
@@ -53,17 +54,17 @@ class ModelSystem:
     def reset(self) -> None:
         with self.lock:
             self.registers: list[dict[int, int]] = [{CONTROL: IDLE}, {CONTROL: IDLE}]
-            self.left = [0, 0]
+            self.done_at = [NEVER, NEVER]
             self.late: int | None = None
             self.errors: dict[int, int] = {}
             self.resets += 1
 
     def read(self, engine: int, offset: int) -> int:
         with self.lock:
+            self._advance()
             own = self.registers[engine]
             if offset != CONTROL:
                 return self._identity(engine).get(offset, own.get(offset, 0))
-            self._advance(engine)
             value = own[CONTROL]
             own[CONTROL] &= ~DONE
             return value
@@ -87,7 +88,7 @@ class ModelSystem:
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             with self.lock:
-                self._advance(engine)
+                self._advance()
                 if self.registers[engine].get(ISR, 0):
                     return True
             time.sleep(0.001)
@@ -104,10 +105,11 @@ class ModelSystem:
     def _transfer(self) -> None:
         for engine, status in self.errors.items():
             self.registers[engine][STATUS] = status
-        self.left = [self.busy, 2 * self.busy]
+        now = time.monotonic()
+        self.done_at = [now + self.busy_s / 2, now + self.busy_s]
         if self.errors:
             if IDMA in self.errors:
-                self.left[ODMA] = -1  # words are missing: the output engine waits for ever
+                self.done_at[ODMA] = NEVER  # words are missing: the output engine waits for ever
             return
         sources = [self._frames(engine) for engine in (IDMA, ODMA)]
         sources[ODMA][:] = self.compute(sources[IDMA].copy())
@@ -117,15 +119,13 @@ class ModelSystem:
         address = own.get(LOW, 0) | own.get(HIGH, 0) << 32
         return self.bytes_at(address, own[COUNT] * size).reshape(own[COUNT], size)
 
-    def _advance(self, engine: int) -> None:
-        if self.left[engine] <= 0 or self.late == engine or not self.gate.is_set():
-            return
-        self.left[engine] -= 1
-        if self.left[engine] == 0:
-            own = self.registers[engine]
-            own[CONTROL] = DONE | IDLE
-            if own.get(IER, 0):
-                own[ISR] = 1
+    def _advance(self) -> None:
+        for engine, own in enumerate(self.registers):
+            if self.late != engine and self.gate.is_set() and time.monotonic() >= self.done_at[engine]:
+                self.done_at[engine] = NEVER
+                own[CONTROL] = DONE | IDLE
+                if own.get(IER, 0):
+                    own[ISR] = 1
 
     def _identity(self, engine: int) -> dict[int, int]:
         if self.network is None:

@@ -20,7 +20,7 @@ from bitswath.backends.dma import DmaBackend
 from bitswath.errors import BackendError, BackendTimeoutError, BundleError, InputError
 from bitswath.overlay import Frames, Overlay
 from bitswath.packing import pack, pack_folded
-from tests.host.model_system import CONTROL, COUNT, HIGH, IDMA, LOW, ODMA, CopiedBuffer, ModelBoard, ModelSystem
+from tests.host.model_system import CONTROL, COUNT, HIGH, IDMA, LOW, NEVER, ODMA, CopiedBuffer, ModelBoard, ModelSystem
 
 CODES = 21
 GIVEN = Frames("idma0", bits=4, signed=False, values=CODES, group=None, frame_bytes=16, width=64)
@@ -318,7 +318,7 @@ def test_close_lets_a_transfer_end(system: ModelSystem, board: ModelBoard) -> No
     backend = opened(board)
     system.gate.clear()
     backend.submit(pack(codes_of(4), 4))
-    assert wait_for(lambda: system.left[ODMA])
+    assert wait_for(lambda: system.done_at[ODMA] != NEVER)
     threading.Timer(0.1, system.gate.set).start()
     backend.close()
     assert "reload" not in board.log and board.log.count("free") == 4
