@@ -63,8 +63,13 @@ class RegisterEngine:
         self._write(CONTROL, START)
 
     def finished(self) -> bool:
-        """Raises `BackendError` if the bus answered with an error."""
-        if not self._read(CONTROL) & DONE:
+        """Raises `BackendError` if the bus answered with an error, or the engine lost the transfer."""
+        control = self._read(CONTROL)
+        if not control & DONE:
+            if control & IDLE and not control & START:
+                raise BackendError(
+                    f"{self.name}: stopped in the middle, as after a reset of the fabric; reset the device"
+                )
             return False
         status = self._read(STATUS) if self._ours else 0
         if status:

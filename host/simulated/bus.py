@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bitswath.errors import BackendError
 from bitswath.simulated.hwh import Family
 
 __all__ = ["Bus", "InterruptController", "Registers", "Slave", "Window", "clock_registers"]
@@ -185,8 +187,11 @@ class InterruptController(Registers):
                     return
                 lines = [line for line in range(32) if self._enabled >> line & 1]
             for line in lines:
-                if self._raised(line, _WATCH_S):
-                    self._fire(line)
+                try:
+                    if self._raised(line, _WATCH_S):
+                        self._fire(line)
+                except BackendError:  # it is being reset, or was closed
+                    time.sleep(_WATCH_S)
 
     def _fire(self, line: int) -> None:
         with self._lock:
