@@ -275,7 +275,9 @@ def open(  # the name under which users find it: bs.open
 
     `chunk`: most patches at the device in one piece; `timeout_s`: longest wait for one piece, None for
     ever; `options`: the backend's own. Emulator: `threads`. RTL: `board`, whose build is simulated (needless
-    if there is one build), `stall`, `seed`, `exact`, `threads`, `trace`, as `RtlBackend` takes them.
+    if there is one build), `stall`, `seed`, `exact`, `threads`, `trace`, as `RtlBackend` takes them. Pynq: `board`,
+    or `bitstream`, the folder of one; `device`, `download`, `clock_hz`, `wait`, `frames_per_transfer`,
+    `transfer_timeout_s`, as `PynqBackend` takes them.
     Raises `BundleError`, `BackendError`.
     """
     if chunk is not None and chunk < 1:
@@ -307,7 +309,11 @@ def _rtl(bundle: Bundle, options: dict[str, Any]) -> Backend:
 
 
 def _pynq(bundle: Bundle, options: dict[str, Any]) -> Backend:
-    raise BackendError(f"{bundle.path}: this version has no backend 'pynq', which drives a board; use 'emulator'")
+    known = ("board", "bitstream", "device", "download", "clock_hz", "wait")
+    _check_options("pynq", options, (*known, "frames_per_transfer", "transfer_timeout_s"))
+    from bitswath.backends.boards import open_board
+
+    return open_board(bundle, **options)
 
 
 BACKENDS: dict[str, Callable[[Bundle, dict[str, Any]], Backend]] = {

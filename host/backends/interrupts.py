@@ -1,0 +1,62 @@
+"""Waiting for the output engine's interrupt through pynq, whose interrupts are asyncio events."""
+
+from __future__ import annotations
+
+import asyncio
+from types import ModuleType
+from typing import Any
+
+from bitswath.backends.iodma import RegisterEngine
+
+__all__ = ["OutputInterrupt"]
+
+_SLICE_S = 0.05
+_MISSES = 2
+_PYNQ_ERRORS = (RuntimeError, OSError, ValueError, TypeError, AttributeError, LookupError)
+
+
+class OutputInterrupt:
+    """The interrupt on `pin` (its full path). It is used by one thread, whose event loop it makes."""
+
+    def __init__(self, pynq: ModuleType, pin: str) -> None:
+        self._pynq, self._pin = pynq, pin
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._interrupt: Any = None
+        self._engine: RegisterEngine | None = None
+        self._misses = 0
+
+    def attach(self, engine: RegisterEngine) -> None:
+        """After a bitstream was loaded: pynq's interrupts from before are void."""
+        engine.enable_interrupt()
+        self._engine, self._interrupt = engine, None
+
+    def wait(self) -> bool:
+        """At most 0.05 s; False if pynq cannot wait for it, or the engine raises its line and nothing arrives."""
+        if self._engine is None:
+            return False
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+        try:
+            arrived = self._loop.run_until_complete(self._wait())
+        except _PYNQ_ERRORS:
+            return False
+        if arrived:
+            self._misses = 0
+            self._engine.clear_interrupt()
+        elif self._engine.interrupting():
+            self._misses += 1
+        return self._misses < _MISSES
+
+    def close(self) -> None:
+        """End the event loop."""
+        if self._loop is not None:
+            self._loop.close()
+
+    async def _wait(self) -> bool:
+        if self._interrupt is None:
+            self._interrupt = self._pynq.Interrupt(self._pin)
+        try:
+            await asyncio.wait_for(self._interrupt.wait(), _SLICE_S)
+        except asyncio.TimeoutError:
+            return False
+        return True

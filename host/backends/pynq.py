@@ -1,0 +1,275 @@
+"""The `pynq` backend: a bitstream on a Zynq-7000 or Zynq UltraScale+, driven through pynq 3.0 to 4.0.
+
+pynq loads the bitstream, reaches the registers and hands out contiguous memory. What it leaves open is done here:
+checks, a clock that is read back, time-outs, and Zynq-7000 handoff files that pynq 4.0.0 stumbles over. Cards that
+pynq 3.0 drives work too; with pynq 4 they are driven through XRT (backends/xrt.py).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+import warnings
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any, Literal
+
+import numpy as np
+
+from bitswath.backends.dma import Buffer, DmaBackend, Engine
+from bitswath.backends.interrupts import OutputInterrupt
+from bitswath.backends.iodma import FINN_BYTES, OUR_BYTES, RegisterEngine
+from bitswath.errors import BackendError, BitswathError, DependencyError, InputError
+from bitswath.handoff import Handoff, read_handoff
+from bitswath.overlay import Frames, Overlay
+
+__all__ = ["PynqBackend", "PynqBoard"]
+
+_CLOCK_TOLERANCE = 0.01
+_PYNQ_ERRORS = (RuntimeError, OSError, ValueError, TypeError, AttributeError, LookupError, MemoryError, ImportError)
+_clocks_lock = threading.Lock()
+"""pynq.Clocks is one for the whole process."""
+
+Wait = Literal["auto", "poll", "interrupt"]
+
+
+class PynqBackend(DmaBackend):
+    """An overlay on a board behind the `Backend` interface.
+
+    `device`: a pynq Device, by default pynq's active one. `download`: load the bitstream, or take the one that is
+    loaded. `clock_hz`: by default what the bitstream was routed for, and never more. `wait`: "poll", "interrupt", or
+    "auto" for an interrupt where the overlay has one. The others as for `DmaBackend`.
+    Raises `DependencyError` without pynq, `BackendError`, `BundleError`, `InputError`.
+    """
+
+    def __init__(
+        self,
+        overlay: Overlay,
+        *,
+        device: Any = None,
+        download: bool = True,
+        clock_hz: float | None = None,
+        wait: Wait = "auto",
+        output_shape: tuple[int, ...] | None = None,
+        frames_per_transfer: int = 64,
+        transfer_timeout_s: float = 60.0,
+    ) -> None:
+        super().__init__(
+            PynqBoard(overlay, device=device, download=download, clock_hz=clock_hz, wait=wait),
+            overlay,
+            output_shape=output_shape,
+            frames_per_transfer=frames_per_transfer,
+            transfer_timeout_s=transfer_timeout_s,
+        )
+
+
+class PynqBoard:
+    """A pynq Device with the overlay's bitstream in it. See `dma.Board`."""
+
+    def __init__(
+        self, overlay: Overlay, *, device: Any, download: bool, clock_hz: float | None, wait: Wait = "auto"
+    ) -> None:
+        if wait not in ("auto", "poll", "interrupt"):
+            raise InputError(f"expected wait to be auto, poll or interrupt, got {wait!r}")
+        self._pynq = _pynq()
+        self._overlay, self._wait = overlay, wait
+        self._wanted_hz = _wanted_clock(overlay, clock_hz)
+        overlay.check_bitfile()
+        self._handoff = Handoff() if overlay.is_alveo else read_handoff(overlay.bitfile.with_suffix(".hwh"))
+        with _typed(f"{overlay.bitfile}: pynq cannot load it"):
+            self._device = self._pynq.Device.active_device if device is None else device
+            # downloaded below: pynq 4.0.0 would fail here on the clocks of a Zynq-7000
+            self._loaded = self._pynq.Overlay(str(overlay.bitfile.absolute()), download=False, device=self._device)
+        self._complete_clocks()
+        self._interrupt: OutputInterrupt | None = None
+        self._start(download)
+
+    def allocate(self, engine: Engine, size: int) -> Buffer:
+        """Contiguous memory, cached on Zynq."""
+        caching = {} if self._overlay.is_alveo else {"cacheable": 1}
+        with _typed(f"no {size} bytes of contiguous memory; lower frames_per_transfer or free other buffers"):
+            return _PynqBuffer(self._pynq.allocate(size, dtype=np.uint8, target=self._device, **caching))
+
+    def rest(self, pause_s: float) -> None:
+        """See `dma.Board`."""
+        if self._interrupt is None:
+            time.sleep(pause_s)
+        elif not self._interrupt.wait():
+            warnings.warn("the interrupt of the output engine does not arrive, polling instead", stacklevel=2)
+            self._interrupt = None
+
+    def reload(self) -> None:
+        """See `dma.Board`."""
+        self._start(download=True)
+
+    def close(self) -> None:
+        """Let go of the overlay; its bitstream stays loaded."""
+        if self._interrupt is not None:
+            self._interrupt.close()
+
+    def _start(self, download: bool) -> None:
+        with _clocks_lock, _typed(f"{self._overlay.bitfile}: cannot be loaded"):
+            _aim_clocks(self._pynq, self._device)
+            if download:
+                self._loaded.download()
+            self.clock_hz = self._set_clock()
+        ours = self._overlay.shell == "bitswath"
+        self.idma = self._engine(self._overlay.input, "in", ours)
+        self.odma = self._engine(self._overlay.output, "out", ours)
+        if ours:
+            self.idma.check_identity(self._overlay.input, self._overlay.network)
+            self.odma.check_identity(self._overlay.output, self._overlay.network)
+        self._connect_interrupt()
+
+    def _connect_interrupt(self) -> None:
+        if self._wait == "poll":
+            return
+        pins = self._loaded.ip_dict[self._overlay.output.engine].get("interrupts", {})
+        pin = next(iter(pins.values()), None)
+        if pin is None or self._pynq.Device.active_device is not self._device:  # pynq finds pins on that one only
+            if self._wait == "interrupt":
+                raise BackendError(
+                    f"{self._overlay.output.engine} has no interrupt on pynq's active device; use wait='poll'"
+                )
+            return
+        if self._interrupt is None:
+            self._interrupt = OutputInterrupt(self._pynq, pin["fullpath"])
+        self._interrupt.attach(self.odma)
+
+    def _engine(self, frames: Frames, direction: Literal["in", "out"], ours: bool) -> RegisterEngine:
+        known = self._loaded.ip_dict
+        entry = known.get(frames.engine)
+        if entry is None:
+            raise BackendError(
+                f"{self._overlay.bitfile}: expected an engine {frames.engine!r}, it has {', '.join(sorted(known))}; "
+                "bit file and settings are not of one build"
+            )
+        self._check_registers(frames, entry, OUR_BYTES if ours else FINN_BYTES)
+        _check_width(frames, entry.get("parameters") or {}, ours)
+        with _typed(f"{frames.engine}: its registers cannot be reached"):
+            if "index" in entry:  # a compute unit of a card: pynq opens it with its driver
+                mmio = getattr(self._loaded, frames.engine).mmio
+            else:
+                mmio = self._pynq.MMIO(entry["phys_addr"], entry["addr_range"], device=self._device)
+
+        def read(offset: int) -> int:
+            with _typed(f"{frames.engine}: cannot be read"):
+                return int(mmio.read(offset))
+
+        def write(offset: int, value: int) -> None:
+            with _typed(f"{frames.engine}: cannot be written"):
+                mmio.write(offset, int(value))  # pynq takes no numpy integers
+
+        return RegisterEngine(frames.engine, direction, read, write, ours=ours)
+
+    def _check_registers(self, frames: Frames, entry: dict[str, Any], size: int) -> None:
+        if entry.get("addr_range", 0) < size:
+            raise BackendError(
+                f"{frames.engine}: expected {size} bytes of registers, the overlay has {entry.get('addr_range')}"
+            )
+        if frames.address is not None and entry.get("phys_addr") != frames.address:
+            raise BackendError(
+                f"{frames.engine}: expected its registers at {frames.address:#x}, the .hwh file has "
+                f"{entry.get('phys_addr', 0):#x}; copy the whole folder again"
+            )
+
+    def _complete_clocks(self) -> None:
+        """pynq 4.0.0 reads no frequency from a Zynq-7000's handoff file, and then cannot download."""
+        for index, clock in getattr(self._loaded, "clock_dict", {}).items():
+            if clock.get("enable") and clock.get("frequency", 0) is None:
+                clock["frequency"] = self._handoff.clocks_hz.get(index, 100e6) / 1e6
+
+    def _set_clock(self) -> float | None:
+        """Set clock 0 and read it back. Raises `BackendError` that names both."""
+        if self._overlay.is_alveo:
+            return self._wanted_hz
+        clocks, wizard = self._pynq.Clocks, self._handoff.wizard
+        wanted_hz = self._wanted_hz if wizard is None else wizard.input_hz
+        if wanted_hz is not None:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # what it would warn of is an error below
+                clocks.fclk0_mhz = wanted_hz / 1e6
+        found_hz = float(clocks.fclk0_mhz) * 1e6
+        if wanted_hz is not None and abs(found_hz - wanted_hz) > _CLOCK_TOLERANCE * wanted_hz:
+            raise BackendError(
+                f"expected clock 0 at {wanted_hz / 1e6:g} MHz, the board runs it at {found_hz / 1e6:g} MHz; "
+                "ask for a clock it can make with clock_hz="
+            )
+        return found_hz if wizard is None else found_hz * wizard.output_hz / wizard.input_hz
+
+
+class _PynqBuffer:
+    """A PynqBuffer as `dma.Buffer`."""
+
+    def __init__(self, buffer: Any) -> None:
+        self._buffer = buffer
+        self.array = buffer.view(np.ndarray)
+        self.address = int(buffer.device_address)
+
+    def flush(self) -> None:
+        with _typed("memory cannot be flushed"):
+            self._buffer.flush()
+
+    def invalidate(self) -> None:
+        with _typed("memory cannot be invalidated"):
+            self._buffer.invalidate()
+
+    def free(self) -> None:
+        self.array = np.zeros(0, np.uint8)
+        with _typed("memory cannot be freed"):
+            self._buffer.freebuffer()
+
+
+def _check_width(frames: Frames, parameters: dict[str, Any], ours: bool) -> None:
+    """The width of the engine's memory port, where the .hwh file has it, against the frames."""
+    given = parameters.get("C_M_AXI_GMEM_DATA_WIDTH")
+    if given is None:
+        return
+    width = int(given)
+    if ours and frames.width != width:
+        raise BackendError(f"{frames.engine}: expected {frames.width} bits, the .hwh file has {width}; copy it again")
+    if frames.frame_bytes * 8 % width:
+        raise BackendError(
+            f"{frames.engine}: moves words of {width} bits, a frame of {frames.frame_bytes} bytes is no whole number; "
+            "settings and bit file are not of one build"
+        )
+
+
+def _wanted_clock(overlay: Overlay, clock_hz: float | None) -> float | None:
+    if clock_hz is None:
+        return overlay.clock_hz
+    if not clock_hz > 0:
+        raise InputError(f"expected clock_hz above 0, got {clock_hz}")
+    if overlay.clock_hz is not None and clock_hz > overlay.clock_hz * (1 + _CLOCK_TOLERANCE):
+        raise InputError(f"expected clock_hz of at most {overlay.clock_hz:g}, the routed one, got {clock_hz:g}")
+    return clock_hz
+
+
+def _pynq() -> ModuleType:
+    try:
+        import pynq
+    except ImportError as error:
+        raise DependencyError(f"driving a board needs pynq ({error}); pip install 'bitswath[board]'") from error
+    module: ModuleType = pynq
+    return module
+
+
+def _aim_clocks(pynq: ModuleType, device: Any) -> None:
+    """pynq 4 keeps the clock registers of the device it met first, for the whole process."""
+    clocks = pynq.Clocks
+    if hasattr(clocks, "set_device"):
+        clocks.set_device(device)
+        if "_real_instance" in vars(clocks):
+            del clocks._real_instance
+
+
+@contextlib.contextmanager
+def _typed(what: str) -> Iterator[None]:
+    """What pynq raises, as a `BackendError`."""
+    try:
+        yield
+    except BitswathError:
+        raise
+    except _PYNQ_ERRORS as error:
+        raise BackendError(f"{what} ({type(error).__name__}: {error})") from error

@@ -1,0 +1,223 @@
+"""The `pynq` backend on Alveo cards: through pyxrt, the Python API of the vendor's runtime (XRT), without pynq.
+
+XRT starts a compute unit with a buffer and a number of frames and says when it is done; its registers are not seen
+from here, so that a card's identity is that of the xclbin file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from bitswath.backends.dma import Buffer, DmaBackend, Engine
+from bitswath.errors import BackendError, BitswathError, DependencyError
+from bitswath.overlay import Overlay
+
+__all__ = ["XrtBackend", "XrtBoard"]
+
+_XRT_ERRORS = (RuntimeError, OSError, ValueError, TypeError, IndexError, MemoryError)
+_FAILED = ("ERROR", "ABORT", "TIMEOUT", "NORESPONSE", "SKERROR", "SKCRASHED")
+
+
+class XrtBackend(DmaBackend):
+    """An overlay with an xclbin file on a card behind the `Backend` interface.
+
+    `device`: the card's number, or its PCIe address as text. The others as for `DmaBackend`.
+    Raises `DependencyError` without pyxrt, `BackendError`, `InputError`.
+    """
+
+    def __init__(
+        self,
+        overlay: Overlay,
+        *,
+        device: int | str = 0,
+        output_shape: tuple[int, ...] | None = None,
+        frames_per_transfer: int = 256,
+        transfer_timeout_s: float = 60.0,
+    ) -> None:
+        super().__init__(
+            XrtBoard(overlay, device),
+            overlay,
+            output_shape=output_shape,
+            frames_per_transfer=frames_per_transfer,
+            transfer_timeout_s=transfer_timeout_s,
+        )
+
+
+class XrtBoard:
+    """A card with the overlay's xclbin in it. See `dma.Board`."""
+
+    def __init__(self, overlay: Overlay, device: int | str) -> None:
+        self._xrt = _pyxrt()
+        overlay.check_bitfile()
+        self._overlay, self._index = overlay, device
+        self._buffers: list[_XrtBuffer] = []
+        self.clock_hz = overlay.clock_hz
+        self._device: Any = None
+        self.idma, self.odma = self._open()
+
+    def allocate(self, engine: Engine, size: int) -> Buffer:
+        """In the memory bank that the engine is connected to."""
+        if not isinstance(engine, _XrtEngine):
+            raise BackendError(f"{engine.name} is not an engine of this card")
+        buffer = _XrtBuffer(self._xrt, size)
+        buffer.place(self._device, engine)
+        self._buffers.append(buffer)
+        return buffer
+
+    def rest(self, pause_s: float) -> None:
+        """Polls: pyxrt's own wait would hold up every thread of Python."""
+        time.sleep(pause_s)
+
+    def reload(self) -> None:
+        """Let go of the card and open it again. XRT keeps an xclbin that is loaded, so a compute unit that hangs
+        keeps hanging: then what follows fails, and `xbutil reset` on the card is needed."""
+        for buffer in self._buffers:
+            buffer.drop()
+        self._drop()
+        self.idma, self.odma = self._open()
+        for buffer in self._buffers:
+            buffer.place(self._device, buffer.engine_of(self.idma, self.odma))
+
+    def close(self) -> None:
+        """Let go of the card; the xclbin stays loaded."""
+        self._drop()
+
+    def _drop(self) -> None:
+        for engine in (self.idma, self.odma):
+            engine.drop()
+        self._device = None
+
+    def _open(self) -> tuple[_XrtEngine, _XrtEngine]:
+        path = str(self._overlay.bitfile.absolute())
+        with _typed(f"{path}: cannot be loaded into card {self._index}"):
+            self._device = self._xrt.device(self._index)
+            content = self._xrt.xclbin(path)
+            uuid = self._device.load_xclbin(content)
+            kernels = [kernel.get_name() for kernel in content.get_kernels()]
+        first, second = self._overlay.input.engine, self._overlay.output.engine
+        return (
+            _XrtEngine(first, self._xrt, self._kernel(uuid, kernels, first)),
+            _XrtEngine(second, self._xrt, self._kernel(uuid, kernels, second)),
+        )
+
+    def _kernel(self, uuid: Any, kernels: list[str], name: str) -> Any:
+        """The compute unit of that name, of whatever kernel it is one."""
+        for kernel in kernels:
+            for wanted in (f"{kernel}:{{{name}}}", *([name] if kernel == name else [])):
+                with contextlib.suppress(*_XRT_ERRORS):
+                    return self._xrt.kernel(self._device, uuid, wanted)
+        raise BackendError(
+            f"{self._overlay.bitfile}: expected a compute unit {name!r}, its kernels {', '.join(kernels)} have none; "
+            "xclbin and settings are not of one build"
+        )
+
+
+class _XrtEngine:
+    """A compute unit as `dma.Engine`."""
+
+    def __init__(self, name: str, xrt: ModuleType, kernel: Any) -> None:
+        self.name = name
+        self.kernel: Any = kernel
+        self._states, self._run = xrt.ert_cmd_state, None
+        self._started: Any = None
+
+    def start(self, buffer: Buffer, frames: int) -> None:
+        """Raises `BackendError` if XRT does not take it."""
+        if not isinstance(buffer, _XrtBuffer):
+            raise BackendError(f"{self.name}: expected a buffer of this card")
+        with _typed(f"{self.name}: cannot be started"):
+            self._started = self.kernel(buffer.object, int(frames))
+
+    def finished(self) -> bool:
+        """Raises `BackendError` if XRT says that it failed."""
+        with _typed(f"{self.name}: its state cannot be read"):
+            state = self._started.state()
+        if state == self._states.ERT_CMD_STATE_COMPLETED:
+            return True
+        for name in _FAILED:
+            if state == getattr(self._states, f"ERT_CMD_STATE_{name}", None):
+                raise BackendError(
+                    f"{self.name}: XRT ended it with {name}; reset the device, or 'xbutil reset' the card"
+                )
+        return False
+
+    def progress(self) -> str:
+        """For error messages."""
+        with contextlib.suppress(*_XRT_ERRORS):
+            return f"{self.name}: {str(self._started.state()).rpartition('.')[2]}"
+        return f"{self.name}: does not answer"
+
+    def drop(self) -> None:
+        """Let go of the card."""
+        self.kernel = self._started = None
+
+
+class _XrtBuffer:
+    """A buffer object as `dma.Buffer`; it can be placed again after the card was opened again."""
+
+    def __init__(self, xrt: ModuleType, size: int) -> None:
+        self._xrt, self._size, self._engine = xrt, size, ""
+        self.object: Any = None
+        self.array = np.zeros(0, np.uint8)
+        self.address = 0
+
+    def place(self, device: Any, engine: _XrtEngine) -> None:
+        """Allocate it in the engine's bank."""
+        self._engine = engine.name
+        with _typed(f"no {self._size} bytes of card memory; lower frames_per_transfer"):
+            self.object = self._xrt.bo(device, self._size, self._xrt.bo.flags.normal, engine.kernel.group_id(0))
+            self.address = int(self.object.address())
+            self.array = np.frombuffer(self.object.map(), np.uint8)[: self._size]
+        self.array[:] = 0
+
+    def engine_of(self, *engines: _XrtEngine) -> _XrtEngine:
+        """The one that it was placed for."""
+        return next(engine for engine in engines if engine.name == self._engine)
+
+    def flush(self) -> None:
+        """To the card."""
+        self._sync(self._xrt.xclBOSyncDirection.XCL_BO_SYNC_BO_TO_DEVICE)
+
+    def invalidate(self) -> None:
+        """From the card."""
+        self._sync(self._xrt.xclBOSyncDirection.XCL_BO_SYNC_BO_FROM_DEVICE)
+
+    def drop(self) -> None:
+        """Give the memory back, to be placed again."""
+        self.array, self.object = np.zeros(0, np.uint8), None
+
+    def free(self) -> None:
+        """Give the memory back."""
+        self.drop()
+
+    def _sync(self, direction: Any) -> None:
+        with _typed("memory cannot be synchronized with the card"):
+            self.object.sync(direction, self._size, 0)
+
+
+def _pyxrt() -> ModuleType:
+    try:
+        import pyxrt
+    except ImportError as error:
+        raise DependencyError(
+            f"driving a card needs pyxrt, which comes with XRT ({error}); source its setup.sh, or use pynq 3.0"
+        ) from error
+    module: ModuleType = pyxrt
+    return module
+
+
+@contextlib.contextmanager
+def _typed(what: str) -> Iterator[None]:
+    """What XRT raises, as a `BackendError`."""
+    try:
+        yield
+    except BitswathError:
+        raise
+    except _XRT_ERRORS as error:
+        raise BackendError(f"{what} ({error})") from error

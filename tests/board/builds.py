@@ -1,0 +1,65 @@
+"""Makes what the board tests run on, in the development environment: a small bundle with two builds and, by
+`bitswath build`, the EuroSAT accelerator.   python -m tests.board.builds FOLDER
+
+pynq needs an older numpy than the hardware tools do, so that the tests themselves run elsewhere.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from bitswath.bundle import NETWORK, load_bundle, save_bundle
+from bitswath.codecs import UniformCodec
+from bitswath.network import INPUT, Add, Head, Network, TensorSpec
+
+SMALL, STUCK, EUROSAT = "small.bsw", "stuck", "eurosat.bsw"
+SHAPE = (4, 5, 3)
+VALUES = 60
+BOARD = "Pynq-Z2"
+ZOO = Path(__file__).resolve().parents[2] / "models" / "zoo" / "eurosat-u4-w4a4.bsw"
+
+
+def doubling() -> Network:
+    """What the residual design computes: twice each code."""
+    return Network(TensorSpec(SHAPE, 0, 15), (Add("sum", (INPUT, INPUT), (1, 1)),), Head(np.ones(1), np.zeros(1)))
+
+
+def small(folder: Path) -> None:
+    """A bundle with the residual design as its build, and a build beside it that stops in the third frame."""
+    from tests.designs import residual
+
+    bundle = save_bundle(
+        folder / SMALL,
+        network=doubling(),
+        codec=UniformCodec(4),
+        patch_shape=SHAPE,
+        classes=[f"class {i}" for i in range(VALUES)],
+    )
+    network = bundle.manifest.files[NETWORK].sha256
+    residual(bundle.path / "hw" / BOARD, network=network)
+    residual(folder / STUCK, network=network, stop=70)
+    load_bundle(bundle.path)
+
+
+def eurosat(folder: Path) -> None:
+    """The zoo's bundle, built for a Pynq-Z2; builds are kept in the cache."""
+    shutil.copytree(ZOO, folder / EUROSAT)
+    subprocess.run(
+        [sys.executable, "-m", "bitswath", "build", str(folder / EUROSAT), "--board", BOARD], check=True, timeout=3600
+    )
+
+
+def main() -> None:
+    folder = Path(sys.argv[1])
+    for make, name in ((small, SMALL), (eurosat, EUROSAT)):
+        print(f"making {folder / name}", flush=True)
+        make(folder)
+
+
+if __name__ == "__main__":
+    main()
