@@ -7,13 +7,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from bitswath.bundle import Bundle
+from bitswath.design import Design
 from bitswath.errors import BuildError
+from bitswath.files import sha256_of
 from bitswath.hw.boards import Board
-from bitswath.hw.compile import generation_job
+from bitswath.hw.compile import generation_job, load_design
 from bitswath.hw.process import run_worker
 from bitswath.hw.units import Folding
+from bitswath.overlay import EngineEntry, OverlayFile, write_overlay_file
 
-__all__ = ["make_bitstream", "missing_tools"]
+__all__ = ["describe_overlay", "make_bitstream", "missing_tools"]
 
 _TOOLS = {"zynq": ("vivado", "vitis_hls"), "alveo": ("vivado", "vitis_hls", "v++")}
 _TIMEOUT_S = 24 * 3600.0
@@ -61,4 +64,28 @@ def make_bitstream(
         "out_of_context": out_of_context,
     }
     run_worker(job, folder, on_step, timeout_s, what="bitstream")
+    if not out_of_context:
+        describe_overlay(result, load_design(build))
     return result
+
+
+def describe_overlay(result: Path, design: Design) -> None:
+    """Bring FINN's bit file and handoff file up into `result` and write what the driver must know beside them.
+
+    Raises `BuildError` if there is not one bit file.
+    """
+    for path in (result / "bitfile").glob("*"):
+        path.replace(result / path.name)
+    bitfiles = [path for path in result.iterdir() if path.suffix in (".bit", ".xclbin")]
+    if len(bitfiles) != 1:
+        raise BuildError(f"{result}: expected one bit file of FINN's shell, found {len(bitfiles)}; see its log")
+    entry = OverlayFile(
+        bitfile=bitfiles[0].name,
+        sha256=sha256_of(bitfiles[0]),
+        network=design.network,
+        shell="finn",
+        idma=EngineEntry(name="idma0"),
+        odma=EngineEntry(name="odma0"),
+        clock_hz=design.clock_hz,
+    )
+    write_overlay_file(result, entry)

@@ -34,9 +34,12 @@ _numbers = itertools.count()
 class SystemLike(Protocol):
     """What a device needs of a `System`."""
 
-    design: Design | None
     memory: NDArray[np.uint8]
     memory_base: int
+
+    @property
+    def design(self) -> Design | None:
+        """What it computes; None for a model without one."""
 
     def read(self, engine: int, offset: int) -> int:
         """An engine's register."""

@@ -16,12 +16,13 @@ from bitswath.bundle import Bundle, save_bundle
 from bitswath.codecs import UniformCodec
 from bitswath.errors import BuildError
 from bitswath.hw import build as building
-from bitswath.hw.bitstream import make_bitstream
+from bitswath.hw.bitstream import describe_overlay, make_bitstream
 from bitswath.hw.boards import find_board
-from bitswath.hw.compile import compile_design, save_design
+from bitswath.hw.compile import compile_design, load_design, save_design
 from bitswath.hw.folding import find_folding
 from bitswath.hw.plan import plan
 from bitswath.network import INPUT, Conv, Dense, MaxPool, Network, TensorSpec, Threshold
+from bitswath.overlay import load_overlay
 from tests.designs import CACHE
 
 SHAPE = (8, 8, 3)
@@ -175,3 +176,24 @@ def test_the_vendor_is_given_every_stage_queue_and_weight_stream(
     for stage in design.stages:
         assert stage.module in text, stage.name
     shutil.rmtree(tmp_path / "bitstream")
+
+
+def test_a_bitstream_says_what_it_is(built: tuple[Bundle, str, Report], tmp_path: Path) -> None:
+    """What FINN leaves in `deploy/`, laid out by hand, is read back by the driver's side."""
+    bundle, _, _ = built
+    build = bundle.path / "hw" / BOARD
+    result = tmp_path / "bitstream"
+    (result / "bitfile").mkdir(parents=True)
+    (result / "bitfile" / "finn-accel.bit").write_bytes(b"a bit file")
+    (result / "bitfile" / "finn-accel.hwh").write_text("<EDKSYSTEM/>")
+    design = load_design(build)
+    describe_overlay(result, design)
+    overlay = load_overlay(result, build)
+    overlay.check_bitfile()
+    assert (overlay.input.engine, overlay.output.engine, overlay.shell) == ("idma0", "odma0", "finn")
+    assert overlay.network == bundle.manifest.files["network.safetensors"].sha256
+    assert overlay.clock_hz == design.clock_hz
+    assert overlay.bitfile.with_suffix(".hwh").exists()
+    with pytest.raises(BuildError, match="expected one bit file"):
+        overlay.bitfile.unlink()
+        describe_overlay(result, design)
