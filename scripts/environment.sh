@@ -1,9 +1,9 @@
-# Sourced by demo and test: makes a virtual environment once, and again when what it installs has changed.
+# Sourced by demo, test and test-board: makes a virtual environment once, and again when what it installs has changed.
 
 python_of() {  # python_of VERSION...: the first of these Pythons that runs, its version checked
     local version candidate
     for version in "$@"; do
-        for candidate in "python$version" python3 python; do
+        for candidate in "python$version" python3 python "${PYENV_ROOT:-$HOME/.pyenv}/versions/$version."*/bin/python; do
             if [ "$("$candidate" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)" = "$version" ]; then
                 command -v "$candidate"
                 return
@@ -14,17 +14,24 @@ python_of() {  # python_of VERSION...: the first of these Pythons that runs, its
     return 1
 }
 
-environment() {  # environment FOLDER REQUIREMENT PYTHON-VERSION...: an editable install of this checkout
-    local folder=$1 requirement=$2 python wanted
+# environment FOLDER REQUIREMENT PYTHON-VERSION... [-- PIP-ARGUMENT...]: an editable install of this checkout, and
+# whatever else pip is to install with it
+environment() {
+    local folder=$1 requirement=$2 python wanted versions=()
     shift 2
-    wanted=$(cat pyproject.toml setup.py host/native/* scripts/environment.sh | cksum; echo "$requirement")
+    while [ "$#" -gt 0 ] && [ "$1" != -- ]; do
+        versions+=("$1")
+        shift
+    done
+    shift "$(($# > 0))"
+    wanted=$(cat pyproject.toml setup.py host/native/* scripts/environment.sh | cksum; echo "$requirement" "$@")
     if [ -x "$folder/bin/python" ] && [ "$(cat "$folder/.installed" 2>/dev/null)" = "$wanted" ]; then
         return
     fi
-    python=$(python_of "$@")
+    python=$(python_of "${versions[@]}")
     echo "Installing $requirement into $folder ..." >&2
     [ -x "$folder/bin/python" ] || "$python" -m venv "$folder"
-    "$folder/bin/python" -m pip install --quiet --disable-pip-version-check -e "$requirement" 2>&1 |
-        { grep -v '^WARNING: Location' || true; } >&2
+    "$folder/bin/python" -m pip install --quiet --disable-pip-version-check "$@" -e "$requirement" 2>&1 |
+        { grep -v -e '^WARNING: Location' -e '^ *DEPRECATION:' || true; } >&2
     printf '%s\n' "$wanted" > "$folder/.installed"
 }
