@@ -17,7 +17,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from bitswath.backends.dma import Buffer, DmaBackend, Engine
+from bitswath.backends.board import Buffer, Engine
+from bitswath.backends.dma import DmaBackend
 from bitswath.backends.interrupts import OutputInterrupt
 from bitswath.backends.iodma import FINN_BYTES, OUR_BYTES, RegisterEngine
 from bitswath.errors import BackendError, BitswathError, DependencyError, InputError
@@ -65,7 +66,7 @@ class PynqBackend(DmaBackend):
 
 
 class PynqBoard:
-    """A pynq Device with the overlay's bitstream in it. See `dma.Board`."""
+    """A pynq Device with the overlay's bitstream in it. See `board.Board`."""
 
     def __init__(
         self, overlay: Overlay, *, device: Any, download: bool, clock_hz: float | None, wait: Wait = "auto"
@@ -92,7 +93,7 @@ class PynqBoard:
             return _PynqBuffer(self._pynq.allocate(size, dtype=np.uint8, target=self._device, **caching))
 
     def rest(self, pause_s: float) -> None:
-        """See `dma.Board`."""
+        """See `board.Board`."""
         if self._interrupt is None:
             time.sleep(pause_s)
         elif not self._interrupt.wait():
@@ -100,7 +101,7 @@ class PynqBoard:
             self._interrupt = None
 
     def reload(self) -> None:
-        """See `dma.Board`."""
+        """See `board.Board`."""
         self._start(download=True)
 
     def close(self) -> None:
@@ -200,7 +201,7 @@ class PynqBoard:
 
 
 class _PynqBuffer:
-    """A PynqBuffer as `dma.Buffer`."""
+    """A PynqBuffer as `board.Buffer`."""
 
     def __init__(self, buffer: Any) -> None:
         self._buffer = buffer
