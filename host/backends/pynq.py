@@ -11,7 +11,7 @@ import contextlib
 import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any, Literal
 
@@ -29,6 +29,7 @@ __all__ = ["PynqBackend", "PynqBoard"]
 
 _CLOCK_TOLERANCE = 0.01
 _PYNQ_ERRORS = (RuntimeError, OSError, ValueError, TypeError, AttributeError, LookupError, MemoryError, ImportError)
+_INTC_BYTES, _INTC_ENABLE = 0x20, 0x10
 _clocks_lock = threading.Lock()
 """pynq.Clocks is one for the whole process."""
 
@@ -135,8 +136,16 @@ class PynqBoard:
                 )
             return
         if self._interrupt is None:
-            self._interrupt = OutputInterrupt(self._pynq, pin["fullpath"])
+            self._interrupt = OutputInterrupt(self._pynq, pin["fullpath"], self._arming(pin))
         self._interrupt.attach(self.odma)
+
+    def _arming(self, pin: dict[str, Any]) -> Callable[[], None]:
+        """Enables the pin's line at the AXI interrupt controller it is on, if it is on one."""
+        controller = self._loaded.ip_dict.get(pin.get("controller", ""))
+        if controller is None:
+            return lambda: None
+        mmio = self._pynq.MMIO(controller["phys_addr"], _INTC_BYTES, device=self._device)
+        return lambda: mmio.write(_INTC_ENABLE, 1 << int(pin["index"]))
 
     def _engine(self, frames: Frames, direction: Literal["in", "out"], ours: bool) -> RegisterEngine:
         known = self._loaded.ip_dict
