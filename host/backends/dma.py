@@ -259,12 +259,14 @@ class DmaBackend:
                 following = self._wait(running, following)
             except _AbandonedError:
                 return running
-        if following is not None:
-            self._moving = True
-            self._board.odma.start(following.pair.taken, following.rows)
-            self._board.idma.start(following.pair.given, following.rows)
-        if running is not None:
-            self._deliver(running)
+        try:
+            if following is not None:
+                self._moving = True
+                self._board.odma.start(following.pair.taken, following.rows)
+                self._board.idma.start(following.pair.given, following.rows)
+        finally:
+            if running is not None:
+                self._deliver(running)
         return following
 
     def _prepare(self) -> _Transfer | None:
