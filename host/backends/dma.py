@@ -14,20 +14,22 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bitswath.backends.base import Ticket
+from bitswath.backends.board import Board, Buffer, Engine
 from bitswath.errors import BackendError, BackendTimeoutError, BitswathError, BundleError, InputError
 from bitswath.overlay import Frames, Overlay
 
-__all__ = ["Board", "Buffer", "DmaBackend", "Engine"]
+__all__ = ["DmaBackend"]
 
 _PAIRS = 2
 _FIRST_PAUSE_S = 20e-6
 _LAST_PAUSE_S = 2e-3
+_LONGEST_PAUSE_S = 0.05
 _GRACE_S = 2.0
 """How long `close` lets a transfer end by itself before the bitstream is loaded again to stop it."""
 _MAX_TRANSFER_BYTES = 64 << 20
@@ -35,64 +37,6 @@ _JOIN_S = 30.0
 
 Values = NDArray[np.signedinteger]
 _Self = TypeVar("_Self", bound="DmaBackend")
-
-
-class Buffer(Protocol):
-    """Memory that both sides reach. `array`: the host's view, uint8 (bytes,), which may be a cached copy; `address`:
-    the device's."""
-
-    array: NDArray[np.uint8]
-    address: int
-
-    def flush(self) -> None:
-        """Have the device see what the host wrote."""
-
-    def invalidate(self) -> None:
-        """Have the host see what the device wrote."""
-
-    def free(self) -> None:
-        """Give the memory back."""
-
-
-class Engine(Protocol):
-    """A DMA engine. What it raises is a `BackendError`."""
-
-    name: str
-
-    def start(self, buffer: Buffer, frames: int) -> None:
-        """Move `frames` frames from or to the start of the buffer."""
-
-    def finished(self) -> bool:
-        """Whether the transfer is over; raises `BackendError` with the bus' response if it failed."""
-
-    def progress(self) -> str:
-        """For error messages."""
-
-
-class Board(Protocol):
-    """A device with the bitstream loaded and checked."""
-
-    clock_hz: float | None
-
-    @property
-    def idma(self) -> Engine:
-        """Memory to accelerator."""
-
-    @property
-    def odma(self) -> Engine:
-        """Accelerator to memory."""
-
-    def allocate(self, engine: Engine, size: int) -> Buffer:
-        """A buffer of `size` bytes that the engine reaches; raises `BackendError` if the device's memory is full."""
-
-    def rest(self, pause_s: float) -> None:
-        """Wait that long, or for an interrupt of the output engine, then at most 0.05 s."""
-
-    def reload(self) -> None:
-        """Load the bitstream again and check it as at first. Nothing moves afterwards."""
-
-    def close(self) -> None:
-        """Let go of the device."""
 
 
 @dataclass
@@ -173,6 +117,7 @@ class DmaBackend:
         self._queue: deque[_Batch] = deque()
         self._batches: dict[int, _Batch] = {}
         self._frames = self._tickets = self._void = 0
+        self._last_rows, self._last_s = 0, 0.0
         self._fault: BackendError | None = None
         self._reset: _Reset | None = None
         self._worker = threading.Thread(target=self._work, name="bitswath-dma", daemon=True)
@@ -314,12 +259,14 @@ class DmaBackend:
                 following = self._wait(running, following)
             except _AbandonedError:
                 return running
-        if following is not None:
-            self._moving = True
-            self._board.odma.start(following.pair.taken, following.rows)
-            self._board.idma.start(following.pair.given, following.rows)
-        if running is not None:
-            self._deliver(running)
+        try:
+            if following is not None:
+                self._moving = True
+                self._board.odma.start(following.pair.taken, following.rows)
+                self._board.idma.start(following.pair.given, following.rows)
+        finally:
+            if running is not None:
+                self._deliver(running)
         return following
 
     def _prepare(self) -> _Transfer | None:
@@ -340,27 +287,28 @@ class DmaBackend:
 
     def _wait(self, running: _Transfer, following: _Transfer | None) -> _Transfer | None:
         """Until both engines are done; prepares what comes meanwhile."""
-        board, pause_s = self._board, _FIRST_PAUSE_S
-        deadline = time.monotonic() + self._timeout_s
-        filled = False
+        board, filled = self._board, False
+        started = time.monotonic()
+        expected_s = self._last_s if self._last_rows == running.rows else 0.0
         while True:
             filled = filled or board.idma.finished()
             if filled and board.odma.finished():
                 self._moving = False
+                self._last_rows, self._last_s = running.rows, time.monotonic() - started
                 return following
             with self._lock:
                 if self._closed or self._reset is not None:
                     if following is not None:
                         self._free.append(following.pair)
                     raise _AbandonedError
-            if time.monotonic() > deadline:
+            elapsed_s = time.monotonic() - started
+            if elapsed_s > self._timeout_s:
                 raise BackendTimeoutError(
                     f"{running.rows} frames were not done within {self._timeout_s:g} s "
                     f"({board.idma.progress()}; {board.odma.progress()}); reset the device"
                 )
             following = following or self._prepare()
-            board.rest(pause_s)
-            pause_s = min(1.5 * pause_s, _LAST_PAUSE_S)
+            board.rest(_pause(elapsed_s, expected_s))
 
     def _deliver(self, transfer: _Transfer) -> None:
         buffer, size = transfer.pair.taken, self._output.frame_bytes
@@ -413,6 +361,13 @@ class DmaBackend:
             with self._lock:
                 self._fault = known
                 self._lock.notify_all()
+
+
+def _pause(elapsed_s: float, expected_s: float) -> float:
+    """Until the next look: half of what is left of a transfer as long as the last one, ever longer beyond that."""
+    if elapsed_s < expected_s:
+        return min(max((expected_s - elapsed_s) / 2, _FIRST_PAUSE_S), _LONGEST_PAUSE_S)
+    return min(max((elapsed_s - expected_s) / 4, _FIRST_PAUSE_S), _LAST_PAUSE_S)
 
 
 def _unexpected(error: Exception) -> BackendError:

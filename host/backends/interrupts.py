@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -11,15 +12,19 @@ from bitswath.backends.iodma import RegisterEngine
 __all__ = ["OutputInterrupt"]
 
 _SLICE_S = 0.05
-_MISSES = 2
+_MISSES = 3
 _PYNQ_ERRORS = (RuntimeError, OSError, ValueError, TypeError, AttributeError, LookupError)
 
 
 class OutputInterrupt:
-    """The interrupt on `pin` (its full path). It is used by one thread, whose event loop it makes."""
+    """The interrupt on `pin` (its full path). It is used by one thread, whose event loop it makes.
 
-    def __init__(self, pynq: ModuleType, pin: str) -> None:
-        self._pynq, self._pin = pynq, pin
+    `rearm`: enable its line at the interrupt controller. A wait that was under way when the bitstream was loaded again
+    leaves pynq with an old controller object, which takes the next interrupt and disables the line.
+    """
+
+    def __init__(self, pynq: ModuleType, pin: str, rearm: Callable[[], None]) -> None:
+        self._pynq, self._pin, self._rearm = pynq, pin, rearm
         self._loop: asyncio.AbstractEventLoop | None = None
         self._interrupt: Any = None
         self._engine: RegisterEngine | None = None
@@ -45,6 +50,7 @@ class OutputInterrupt:
             self._engine.clear_interrupt()
         elif self._engine.interrupting():
             self._misses += 1
+            self._rearm()
         return self._misses < _MISSES
 
     def close(self) -> None:

@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import Callable
 from typing import Literal
 
-from bitswath.backends.dma import Buffer
+from bitswath.backends.board import Buffer
 from bitswath.errors import BackendError, BitswathError
 from bitswath.overlay import Frames
 

@@ -11,13 +11,14 @@ import contextlib
 import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any, Literal
 
 import numpy as np
 
-from bitswath.backends.dma import Buffer, DmaBackend, Engine
+from bitswath.backends.board import Buffer, Engine
+from bitswath.backends.dma import DmaBackend
 from bitswath.backends.interrupts import OutputInterrupt
 from bitswath.backends.iodma import FINN_BYTES, OUR_BYTES, RegisterEngine
 from bitswath.errors import BackendError, BitswathError, DependencyError, InputError
@@ -28,6 +29,7 @@ __all__ = ["PynqBackend", "PynqBoard"]
 
 _CLOCK_TOLERANCE = 0.01
 _PYNQ_ERRORS = (RuntimeError, OSError, ValueError, TypeError, AttributeError, LookupError, MemoryError, ImportError)
+_INTC_BYTES, _INTC_ENABLE = 0x20, 0x10
 _clocks_lock = threading.Lock()
 """pynq.Clocks is one for the whole process."""
 
@@ -65,7 +67,7 @@ class PynqBackend(DmaBackend):
 
 
 class PynqBoard:
-    """A pynq Device with the overlay's bitstream in it. See `dma.Board`."""
+    """A pynq Device with the overlay's bitstream in it. See `board.Board`."""
 
     def __init__(
         self, overlay: Overlay, *, device: Any, download: bool, clock_hz: float | None, wait: Wait = "auto"
@@ -92,7 +94,7 @@ class PynqBoard:
             return _PynqBuffer(self._pynq.allocate(size, dtype=np.uint8, target=self._device, **caching))
 
     def rest(self, pause_s: float) -> None:
-        """See `dma.Board`."""
+        """See `board.Board`."""
         if self._interrupt is None:
             time.sleep(pause_s)
         elif not self._interrupt.wait():
@@ -100,7 +102,7 @@ class PynqBoard:
             self._interrupt = None
 
     def reload(self) -> None:
-        """See `dma.Board`."""
+        """See `board.Board`."""
         self._start(download=True)
 
     def close(self) -> None:
@@ -134,8 +136,16 @@ class PynqBoard:
                 )
             return
         if self._interrupt is None:
-            self._interrupt = OutputInterrupt(self._pynq, pin["fullpath"])
+            self._interrupt = OutputInterrupt(self._pynq, pin["fullpath"], self._arming(pin))
         self._interrupt.attach(self.odma)
+
+    def _arming(self, pin: dict[str, Any]) -> Callable[[], None]:
+        """Enables the pin's line at the AXI interrupt controller it is on, if it is on one."""
+        controller = self._loaded.ip_dict.get(pin.get("controller", ""))
+        if controller is None:
+            return lambda: None
+        mmio = self._pynq.MMIO(controller["phys_addr"], _INTC_BYTES, device=self._device)
+        return lambda: mmio.write(_INTC_ENABLE, 1 << int(pin["index"]))
 
     def _engine(self, frames: Frames, direction: Literal["in", "out"], ours: bool) -> RegisterEngine:
         known = self._loaded.ip_dict
@@ -200,7 +210,7 @@ class PynqBoard:
 
 
 class _PynqBuffer:
-    """A PynqBuffer as `dma.Buffer`."""
+    """A PynqBuffer as `board.Buffer`."""
 
     def __init__(self, buffer: Any) -> None:
         self._buffer = buffer

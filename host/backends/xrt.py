@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from bitswath.backends.dma import Buffer, DmaBackend, Engine
+from bitswath.backends.board import Buffer, Engine
+from bitswath.backends.dma import DmaBackend
 from bitswath.errors import BackendError, BitswathError, DependencyError
 from bitswath.overlay import Overlay
 
@@ -50,7 +51,7 @@ class XrtBackend(DmaBackend):
 
 
 class XrtBoard:
-    """A card with the overlay's xclbin in it. See `dma.Board`."""
+    """A card with the overlay's xclbin in it. See `board.Board`."""
 
     def __init__(self, overlay: Overlay, device: int | str) -> None:
         self._xrt = _pyxrt()
@@ -119,7 +120,7 @@ class XrtBoard:
 
 
 class _XrtEngine:
-    """A compute unit as `dma.Engine`."""
+    """A compute unit as `board.Engine`."""
 
     def __init__(self, name: str, xrt: ModuleType, kernel: Any) -> None:
         self.name = name
@@ -159,7 +160,7 @@ class _XrtEngine:
 
 
 class _XrtBuffer:
-    """A buffer object as `dma.Buffer`; it can be placed again after the card was opened again."""
+    """A buffer object as `board.Buffer`; it can be placed again after the card was opened again."""
 
     def __init__(self, xrt: ModuleType, size: int) -> None:
         self._xrt, self._size, self._engine = xrt, size, ""

@@ -52,7 +52,7 @@ def opened(plug: Plug, system: System, small: Path, **options: Any) -> PynqBacke
 
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("wait", ["poll", "interrupt"])
-@pytest.mark.filterwarnings("ignore:the interrupt of the output engine")
+@pytest.mark.filterwarnings("error:the interrupt of the output engine")
 def test_a_fault_is_named_in_time_and_gone_after_a_reset(
     plug: Plug, system: System, small: Path, name: str, wait: Any
 ) -> None:

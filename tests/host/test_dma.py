@@ -237,6 +237,23 @@ def test_answers_from_before_a_fault_are_still_there(system: ModelSystem, backen
     assert np.array_equal(backend.collect(before), answers(codes_of(4)))
 
 
+def test_answers_are_not_lost_if_the_next_transfer_cannot_be_started(system: ModelSystem, backend: DmaBackend) -> None:
+    system.gate.clear()
+    first, second = (backend.submit(pack(codes_of(4, seed), 4)) for seed in range(2))
+    assert wait_for(lambda: system.done_at[ODMA] != NEVER)
+    start = backend._board.odma.start
+
+    def broken(*_: Any) -> None:
+        raise BackendError("odma0: cannot be written")
+
+    backend._board.odma.start = broken  # type: ignore[method-assign]
+    system.gate.set()
+    with pytest.raises(BackendError, match="cannot be written"):
+        backend.collect(second)
+    assert np.array_equal(backend.collect(first), answers(codes_of(4, 0)))
+    backend._board.odma.start = start  # type: ignore[method-assign]
+
+
 def test_an_engine_at_work_is_not_started(system: ModelSystem, backend: DmaBackend) -> None:
     system.registers[ODMA][CONTROL] = 1
     with pytest.raises(BackendError, match="odma0: expected it idle"):
