@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Backend", "Packing", "Resettable", "Ticket"]
+__all__ = ["Backend", "Packing", "Resettable", "Stepped", "Ticket"]
 
 
 @dataclass(frozen=True)
@@ -75,3 +75,11 @@ class Resettable(Protocol):
 
         Tickets from before are void. Raises `BackendError` if the device does not come back.
         """
+
+
+@runtime_checkable
+class Stepped(Protocol):
+    """A backend that can tell what it does with frames step by step."""
+
+    def steps(self, frames: NDArray[np.uint8]) -> dict[str, float]:
+        """Run packed frames, with nothing else under way, and give the seconds of each step, by its name."""

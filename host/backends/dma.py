@@ -61,6 +61,7 @@ class _Transfer:
     pair: _Pair
     batch: _Batch
     rows: int
+    fill_s: float
 
 
 @dataclass
@@ -117,6 +118,7 @@ class DmaBackend:
         self._queue: deque[_Batch] = deque()
         self._batches: dict[int, _Batch] = {}
         self._frames = self._tickets = self._void = 0
+        self._spent = np.zeros(3)
         self._last_rows, self._last_s = 0, 0.0
         self._fault: BackendError | None = None
         self._reset: _Reset | None = None
@@ -164,6 +166,15 @@ class DmaBackend:
                     raise BackendTimeoutError(f"no answer to {ticket.frames} frames within {timeout_s:g} s")
         answers = batch.answers or [self._output.read(np.zeros((0, self._output.frame_bytes), np.uint8))]
         return np.concatenate(answers).reshape(len(batch.frames), *self._shape)
+
+    def steps(self, frames: NDArray[np.uint8]) -> dict[str, float]:
+        """See `Stepped.steps`. Frames of several transfers overlap them; then the sum is more than passes."""
+        with self._lock:
+            before = self._spent.copy()
+        self.collect(self.submit(frames))
+        with self._lock:
+            spent = self._spent - before
+        return dict(zip(("fill", "transfer, compute", "unpack"), spent.tolist()))
 
     def reset(self, timeout_s: float | None = None) -> None:
         """Load the bitstream again. See `Resettable.reset`; by default it may take as long as a transfer."""
@@ -279,11 +290,11 @@ class DmaBackend:
             batch.taken += len(rows)
             if batch.taken == len(batch.frames):
                 self._queue.popleft()
-        size = self._input.frame_bytes
+        started, size = time.perf_counter(), self._input.frame_bytes
         target = pair.given.array[: len(rows) * size].reshape(len(rows), size)
         target[:, : rows.shape[1]] = rows
         pair.given.flush()
-        return _Transfer(pair, batch, len(rows))
+        return _Transfer(pair, batch, len(rows), time.perf_counter() - started)
 
     def _wait(self, running: _Transfer, following: _Transfer | None) -> _Transfer | None:
         """Until both engines are done; prepares what comes meanwhile."""
@@ -312,9 +323,12 @@ class DmaBackend:
 
     def _deliver(self, transfer: _Transfer) -> None:
         buffer, size = transfer.pair.taken, self._output.frame_bytes
+        started = time.perf_counter()
         buffer.invalidate()
         answers = self._output.read(buffer.array[: transfer.rows * size].reshape(transfer.rows, size))
+        unpack_s = time.perf_counter() - started
         with self._lock:
+            self._spent += np.array([transfer.fill_s, self._last_s, unpack_s])
             transfer.batch.answers.append(answers)
             transfer.batch.back += transfer.rows
             self._frames -= transfer.rows

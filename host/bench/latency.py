@@ -20,13 +20,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bitswath.backends.base import Stepped
 from bitswath.backends.rtl import RtlBackend
 from bitswath.bench.subject import Inputs, Subject
 from bitswath.errors import InputError
 from bitswath.imagefile import decode_image
 from bitswath.packing import pack, pack_folded
 
-__all__ = ["Latency", "Percentiles", "SingleStream", "measure_latency", "percentiles", "single_stream"]
+__all__ = [
+    "ALONE",
+    "STEPS",
+    "Latency",
+    "Percentiles",
+    "SingleStream",
+    "measure_latency",
+    "percentiles",
+    "single_stream",
+]
 
 IMAGE, PATCH, DEVICE = "image file to label", "patch to label", "device"
 STEPS = {
@@ -36,9 +46,20 @@ STEPS = {
     "wait": "the backend's collect: transfer, compute and unpacking, of which the host sees the end alone",
     "label": "integers to logits and class",
 }
-"""What each step is; steps that a backend does not let one see apart stand together."""
+"""What each step of a query is; steps that one call does stand together."""
+
+ALONE = {
+    "encode": "patch to codes, run on its own",
+    "pack": "codes to a frame, run on its own",
+    "fill": "frame into the device's memory, caches flushed",
+    "transfer, compute": "from starting the DMA engines until both are done",
+    "compute": "the network's steps, on one thread",
+    "unpack": "of the input's codes (emulator) or of the results (board)",
+}
+"""What is run on its own, or what the backend itself tells apart."""
 
 _RUNS, _LEAST_QUERIES = 5, 10
+_ALONE_QUERIES = 100
 
 
 @dataclass(frozen=True)
@@ -65,12 +86,14 @@ class SingleStream:
 @dataclass(frozen=True)
 class Latency:
     """`percentiles` and `single_stream` by what is timed; `steps`: medians, seconds, that follow each other in a query;
-    `device_cycles`: clock cycles of a frame from its first word in to its last word out, where the backend counts
-    them, and `device_s` that at the design's clock; `absent`: what was not measured, and why."""
+    `alone`: medians of steps as `ALONE` says; `device_cycles`: clock cycles of a frame from its first word in to its
+    last word out, where the backend counts them, and `device_s` that at the design's clock; `absent`: what was not
+    measured, and why."""
 
     percentiles: dict[str, Percentiles]
     steps: dict[str, float]
     single_stream: dict[str, SingleStream]
+    alone: dict[str, float]
     device_cycles: int | None = None
     device_s: float | None = None
     absent: dict[str, str] = field(default_factory=dict)
@@ -122,6 +145,7 @@ def measure_latency(
         percentiles={name: percentiles(taken[name]) for name in (IMAGE, PATCH, DEVICE) if name in taken},
         steps={name: statistics.median(steps[name]) for name in STEPS if name in steps},
         single_stream=_streams(subject, inputs, frames, least_s),
+        alone=_alone(subject, inputs.patches, min(queries, _ALONE_QUERIES)),
         device_cycles=cycles,
         device_s=cycles / subject.bare.clock_hz if cycles and subject.bare.clock_hz else None,
         absent={} if inputs.files else {IMAGE: f"{inputs.source} have no files to decode; give images"},
@@ -177,6 +201,22 @@ def _query(subject: Subject, inputs: Inputs, index: int) -> dict[str, float]:
     }
 
 
+def _alone(subject: Subject, patches: NDArray[Any], queries: int) -> dict[str, float]:
+    """Medians, seconds, of the steps in `ALONE` that can be run or seen here."""
+    codec, bare = subject.bundle.codec, subject.bare
+    spent: dict[str, list[float]] = {}
+    for query in range(queries):
+        index = query % len(patches)
+        started = time.perf_counter()
+        codes = codec.encode(patches[index : index + 1])
+        encoded = time.perf_counter()
+        frame = _packed(subject, codes)
+        _add(spent, {"encode": encoded - started, "pack": time.perf_counter() - encoded})
+        if isinstance(bare, Stepped):
+            _add(spent, bare.steps(frame))
+    return {name: statistics.median(spent[name]) for name in ALONE if name in spent}
+
+
 def _device_s(subject: Subject, frame: NDArray[np.uint8]) -> float:
     """Seconds from handing a packed frame to the backend until its integers are there."""
     started = time.perf_counter()
@@ -185,9 +225,12 @@ def _device_s(subject: Subject, frame: NDArray[np.uint8]) -> float:
 
 
 def _frames(subject: Subject, patches: NDArray[Any]) -> NDArray[np.uint8]:
-    """Packed as the backend takes them."""
-    codec, packing = subject.bundle.codec, subject.bare.packing
-    codes = codec.encode(patches)
+    return _packed(subject, subject.bundle.codec.encode(patches))
+
+
+def _packed(subject: Subject, codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """As the backend takes them."""
+    packing = subject.bare.packing
     if packing.group is None:
         return pack(codes, packing.bits)
     return pack_folded(codes, packing.bits, packing.signed, packing.group)

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
-from bitswath.bench.latency import STEPS
+from bitswath.bench.latency import ALONE, STEPS
 
 __all__ = ["joules", "seconds", "sentences", "tables"]
 
@@ -83,6 +83,8 @@ def _steps(found: Facts) -> Table:
     table = Table("step", "median", "what it is", title="Where the time goes")
     for name, value in found["steps"].items():
         table.add_row(name, seconds(value), STEPS[name])
+    for name, value in found["alone"].items():
+        table.add_row(name, seconds(value), ALONE[name])
     return table
 
 

@@ -271,6 +271,12 @@ def test_reset_in_the_middle_of_a_transfer(system: ModelSystem, board: ModelBoar
     assert np.array_equal(run(backend, codes_of(8)), answers(codes_of(8)))
 
 
+def test_steps_of_a_batch_are_told(backend: DmaBackend) -> None:
+    spent = backend.steps(np.zeros((3, backend.overlay.input.payload_bytes), np.uint8))
+    assert list(spent) == ["fill", "transfer, compute", "unpack"]
+    assert all(0 < seconds < 30 for seconds in spent.values())
+
+
 def test_a_reset_wakes_whoever_waits(system: ModelSystem, backend: DmaBackend) -> None:
     system.gate.clear()
     ticket = backend.submit(pack(codes_of(8), 4))

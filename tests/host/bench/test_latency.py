@@ -43,6 +43,7 @@ def test_each_step_takes_at_least_what_the_device_takes(bundle: Bundle, images: 
     assert all(row.queries == 8 for row in found.percentiles.values()) and not found.absent
     single = 2 * 5 * 10  # two single streams of five runs of the least number of queries
     assert sum(line.startswith("submit") for line in log) == 2 * (2 + 8) + single
+    assert list(found.alone) == ["encode", "pack"]
 
 
 def test_the_steps_of_a_query_add_up_to_its_latency(bundle: Bundle, images: Path) -> None:
@@ -71,6 +72,7 @@ def test_the_emulator_is_measured_by_the_same_code(bundle: Bundle, images: Path)
     with opened(bundle, "emulator") as subject:
         found = measure_latency(subject, load_inputs(bundle, 4, images), queries=20, warmup=2, least_s=0.0)
     assert list(found.steps) == list(STEPS) and found.device_cycles is None and found.device_s is None
+    assert list(found.alone) == ["encode", "pack", "compute", "unpack"] and min(found.alone.values()) > 0
     told = json.loads(json.dumps(found.to_dict()))
     assert told["percentiles"][PATCH]["queries"] == 20 and set(told["step_notes"]) == set(STEPS)
 
