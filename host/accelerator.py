@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import platform
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bitswath.backends.base import Backend
-from bitswath.bundle import NETWORK, Bundle, load_bundle
+from bitswath.bundle import HARDWARE, NETWORK, Bundle, load_bundle
 from bitswath.counters import Counters, Tally
 from bitswath.errors import BackendError, InputError
 from bitswath.lane import Lane, Prepare, Values, run
@@ -28,6 +30,12 @@ _CHUNK_BYTES = 32 << 20
 _MAX_CHUNK = 1024
 _CHUNK_MACS = 1 << 36
 _DEFAULT_TIMEOUT_S = 120.0
+_PYNQ_OPTIONS = (
+    *("board", "bitstream", "device", "download", "clock_hz", "wait"),
+    *("frames_per_transfer", "transfer_timeout_s"),
+)
+_DRIVERS = {".bit": ("pynq", ("armv7l", "aarch64")), ".xclbin": ("pyxrt", ("x86_64", "ppc64le", "aarch64"))}
+"""By the bit file's ending, the module that drives it, and on which machines."""
 
 _Self = TypeVar("_Self", bound="Accelerator")
 _Array = NDArray[Any]
@@ -66,8 +74,8 @@ class Accelerator:
         patch_bytes = int(np.prod(entry.patch_shape)) * np.dtype(entry.patch_dtype).itemsize
         self.bundle = bundle
         macs = max(bundle.manifest.network.macs, 1)
-        room = min(_CHUNK_BYTES // patch_bytes, _CHUNK_MACS // macs, backend.frames_in_flight // 2)
-        self.chunk = chunk or max(1, min(_MAX_CHUNK, room))
+        held = max(1, backend.frames_in_flight // 2)
+        self.chunk = max(1, min(chunk or min(_MAX_CHUNK, _CHUNK_BYTES // patch_bytes, _CHUNK_MACS // macs), held))
         self.timeout_s = timeout_s
         self._backend: Backend | None = backend
         self._streams: weakref.WeakSet[Stream[Result]] = weakref.WeakSet()
@@ -88,7 +96,7 @@ class Accelerator:
 
         Raises `InputError` if they do not fit the bundle's input, `CodecError`, `BackendError`.
         """
-        return self._result(self._run(self._patches(patches), self._encode))
+        return self._result(self._run(self._patches(patches), self.encode))
 
     def stream(
         self,
@@ -106,7 +114,7 @@ class Accelerator:
         `progress(counters)` may show after each batch. Closing the stream, or an error in it, leaves the
         accelerators ready for the next call. Raises `InputError` if `also` are of another bundle's network.
         """
-        return self._streamed(batches, self._patches, Accelerator._encode, also, total, progress)
+        return self._streamed(batches, self._patches, Accelerator.encode, also, total, progress)
 
     def stream_frames(
         self,
@@ -129,8 +137,22 @@ class Accelerator:
         Equal to what the bundle's QONNX model gives for the same codes. Raises `InputError` for
         another shape or dtype, `PackingError` for codes wider than the input.
         """
-        values = self._run(self._codes(codes), self._pack)
+        values = self._run(self._codes(codes), self.pack)
         return self.bundle.network.head.dequantize(values)
+
+    def encode(self, patches: _Array) -> NDArray[np.uint8]:
+        """Raw patches (N, H, W, C) to frames uint8 (N, ...) as the backend takes them. Raises `CodecError`."""
+        codec, packing = self.bundle.codec, self.backend.packing
+        if packing.group is None and packing.bits == codec.bits:
+            return codec.encode_packed(patches)
+        return self.pack(codec.encode(patches))
+
+    def pack(self, codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Codes uint8 (N, H, W, C') to frames as the backend takes them: dense or folded. Raises `PackingError`."""
+        packing = self.backend.packing
+        if packing.group is None:
+            return pack(codes, packing.bits)
+        return pack_folded(codes, packing.bits, packing.signed, packing.group)
 
     def close(self) -> None:
         """End its streams and release the backend; the accelerator cannot be used afterwards."""
@@ -192,23 +214,11 @@ class Accelerator:
     def _closed_error(self) -> BackendError:
         return BackendError(f"accelerator {self.bundle.name!r} is closed; open the bundle again")
 
-    def _encode(self, patches: _Array) -> NDArray[np.uint8]:
-        codec, packing = self.bundle.codec, self.backend.packing
-        if packing.group is None and packing.bits == codec.bits:
-            return codec.encode_packed(patches)
-        return self._pack(codec.encode(patches))
-
-    def _pack(self, codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        packing = self.backend.packing
-        if packing.group is None:
-            return pack(codes, packing.bits)
-        return pack_folded(codes, packing.bits, packing.signed, packing.group)
-
     def _repack(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Dense frames as the backend takes them."""
         if self.backend.packing.group is None:
             return frames
-        return self._pack(unpack(frames, self.bundle.manifest.input.code_shape, self.bundle.codec.bits))
+        return self.pack(unpack(frames, self.bundle.manifest.input.code_shape, self.bundle.codec.bits))
 
     def _patches(self, patches: ArrayLike) -> _Array:
         entry = self.bundle.manifest.input
@@ -271,7 +281,8 @@ def open(  # the name under which users find it: bs.open
     timeout_s: float | None = _DEFAULT_TIMEOUT_S,
     **options: Any,
 ) -> Accelerator:
-    """A bundle, or the folder of one, on a backend: "emulator", "rtl", or "auto" for the best there is.
+    """A bundle, or the folder of one, on a backend: "emulator", "rtl", "pynq" for a board or card, or "auto": a
+    board's where this is one and the bundle has its bitstream, else the emulator.
 
     `chunk`: most patches at the device in one piece; `timeout_s`: longest wait for one piece, None for
     ever; `options`: the backend's own. Emulator: `threads`. RTL: `board`, whose build is simulated (needless
@@ -284,11 +295,23 @@ def open(  # the name under which users find it: bs.open
         raise InputError(f"expected a chunk of at least 1 patch, got {chunk}")
     if timeout_s is not None and not timeout_s > 0:
         raise InputError(f"expected timeout_s above 0 or None, got {timeout_s}")
-    make = BACKENDS.get("emulator" if backend == "auto" else backend)
-    if make is None:
+    if backend not in ("auto", *BACKENDS):
         raise BackendError(f"expected a backend of auto, {', '.join(BACKENDS)}, got {backend!r}")
     bundle = path if isinstance(path, Bundle) else load_bundle(path)
+    make = BACKENDS[_best(bundle, options) if backend == "auto" else backend]
     return Accelerator(bundle, make(bundle, dict(options)), chunk=chunk, timeout_s=timeout_s)
+
+
+def _best(bundle: Bundle, options: dict[str, Any]) -> str:
+    """The board's backend on a board (with pynq) or beside a card (with pyxrt) that the bundle has a bitstream for."""
+    if not set(options) <= set(_PYNQ_OPTIONS):
+        return "emulator"
+    bits = {path.suffix for path in (bundle.path / HARDWARE).glob("*/bitstream/*") if path.suffix in _DRIVERS}
+    for suffix in bits:
+        module, machines = _DRIVERS[suffix]
+        if platform.machine() in machines and importlib.util.find_spec(module) is not None:
+            return "pynq"
+    return "emulator"
 
 
 def _emulator(bundle: Bundle, options: dict[str, Any]) -> Backend:

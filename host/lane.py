@@ -50,7 +50,7 @@ def split(batch: Items, size: int, first: int = 0) -> Iterator[Chunk]:
 
 @dataclass(eq=False)
 class _Flight:
-    """A chunk's frames at the device; without a ticket where there are none."""
+    """A chunk's frames at the device; without a ticket where there are none, or they could not be sent."""
 
     chunk: Chunk
     frames: NDArray[np.uint8]
@@ -152,13 +152,14 @@ class Lane:
             self._reset(self._backend)
             for each in self._flights:
                 each.ticket = None
+            for each in self._flights:
                 self._submit(each)
                 self._tally.add(retries=len(each.frames))
             return step(flight)
 
     def _reset(self, backend: Resettable) -> None:
         self._tally.add(resets=1)
-        backend.reset(self._timeout_s)
+        backend.reset()
 
     def _submit(self, flight: _Flight) -> None:
         if flight.ticket is None and len(flight.frames):
@@ -167,6 +168,7 @@ class Lane:
 
     def _collect(self, flight: _Flight) -> Values:
         wanted = (len(flight.frames), *self._shape)
+        self._submit(flight)  # again, where it failed after a reset
         if flight.ticket is None:
             return np.zeros(wanted, np.int32)
         values = self._wait_for(flight.ticket)

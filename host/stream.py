@@ -12,8 +12,17 @@ import contextlib
 import threading
 import time
 import weakref
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Generator,
+    Iterable,
+    Iterator,
+    Sequence,
+)
+from dataclasses import dataclass, replace
 from functools import partial
 from types import TracebackType
 from typing import Any, Generic, TypeVar
@@ -22,7 +31,7 @@ import numpy as np
 
 from bitswath.counters import Counters, Tally
 from bitswath.errors import BackendError, BitswathError, InputError, StreamCancelledError
-from bitswath.lane import IN_FLIGHT, Items, Lane, Values, split
+from bitswath.lane import IN_FLIGHT, Chunk, Items, Lane, Values, split
 from bitswath.pipe import EndError, Pipe
 
 __all__ = ["Source", "Stream"]
@@ -37,7 +46,8 @@ Source = Iterable[Any] | AsyncIterable[Any]
 class Stream(Generic[_Result]):
     """An iterator, or asynchronous iterator, over one result for each batch of `batches`, in order.
 
-    Nothing is drawn before the first result is asked for. `check` makes an array of what the source gives; `chunk`:
+    Nothing is drawn before the first result is asked for; what a generator gives is copied, so that it may fill the
+    same array again. `check` makes an array of what the source gives; `chunk`:
     most items at a device in one piece; `finish` makes a batch's integers (n, *output shape) the result; `observe` is
     called with the counters after each.
     An error of the source, of a batch or of a device comes after the results of all batches before it; of a device,
@@ -57,7 +67,7 @@ class Stream(Generic[_Result]):
         observe: Callable[[Counters], None] = lambda counters: None,
     ) -> None:
         self._lanes, self._batches = tuple(lanes), batches
-        self._cut = _Cut(check, chunk)
+        self._cut = _Cut(check, chunk, copies=not isinstance(batches, Sequence))
         self._finish, self._tally, self._observe = finish, tally, observe
         self._pipe = Pipe(window=(IN_FLIGHT + 1) * len(self._lanes) + 1)
         self._held: list[Values] = []
@@ -192,10 +202,15 @@ class Stream(Generic[_Result]):
 
 @dataclass(frozen=True)
 class _Cut:
-    """How batches become chunks."""
+    """How batches become chunks. `copies`: whether the source may fill its arrays anew."""
 
     check: Callable[[Any], Items]
     size: int
+    copies: bool
+
+    def __call__(self, batch: Any, first: int) -> Iterator[Chunk]:
+        for chunk in split(self.check(batch), self.size, first):
+            yield replace(chunk, items=chunk.items.copy()) if self.copies else chunk
 
 
 def _feed(pipe: Pipe, batches: Generator[Any, None, None], cut: _Cut, tally: Tally) -> None:
@@ -204,7 +219,7 @@ def _feed(pipe: Pipe, batches: Generator[Any, None, None], cut: _Cut, tally: Tal
     try:
         with contextlib.closing(batches):
             for batch in _timed(batches, tally):
-                for chunk in split(cut.check(batch), cut.size, number):
+                for chunk in cut(batch, number):
                     if not pipe.offer(chunk):
                         return
                     number += 1
@@ -263,12 +278,20 @@ def _awaited(batches: AsyncIterator[Any], loop: asyncio.AbstractEventLoop) -> Ge
     async def draw() -> Any:
         return await batches.__anext__()
 
-    while True:
-        try:
-            batch = asyncio.run_coroutine_threadsafe(draw(), loop).result()
-        except StopAsyncIteration:
-            return
-        yield batch
+    async def close() -> None:
+        if isinstance(batches, AsyncGenerator):
+            await batches.aclose()
+
+    try:
+        while True:
+            try:
+                batch = asyncio.run_coroutine_threadsafe(draw(), loop).result()
+            except StopAsyncIteration:
+                return
+            yield batch
+    finally:
+        if not loop.is_closed():
+            asyncio.run_coroutine_threadsafe(close(), loop)
 
 
 def _shut(pipe: Pipe, lanes: Sequence[Lane], feeder: threading.Thread, servers: Sequence[threading.Thread]) -> None:

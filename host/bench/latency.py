@@ -25,7 +25,6 @@ from bitswath.backends.rtl import RtlBackend
 from bitswath.bench.subject import Inputs, Subject
 from bitswath.errors import InputError
 from bitswath.imagefile import decode_image
-from bitswath.packing import pack, pack_folded
 
 __all__ = [
     "ALONE",
@@ -126,7 +125,7 @@ def measure_latency(
     """
     if queries < 1 or warmup < 0 or not least_s >= 0:
         raise InputError(f"expected queries >= 1, warmup >= 0, least_s >= 0, got {queries}, {warmup}, {least_s}")
-    frames = _frames(subject, inputs.patches)
+    frames = subject.accelerator.encode(inputs.patches)
     taken: dict[str, list[float]] = {}
     steps: dict[str, list[float]] = {}
     turns = cycle(range(len(frames)))
@@ -210,7 +209,7 @@ def _alone(subject: Subject, patches: NDArray[Any], queries: int) -> dict[str, f
         started = time.perf_counter()
         codes = codec.encode(patches[index : index + 1])
         encoded = time.perf_counter()
-        frame = _packed(subject, codes)
+        frame = subject.accelerator.pack(codes)
         _add(spent, {"encode": encoded - started, "pack": time.perf_counter() - encoded})
         if isinstance(bare, Stepped):
             _add(spent, bare.steps(frame))
@@ -222,18 +221,6 @@ def _device_s(subject: Subject, frame: NDArray[np.uint8]) -> float:
     started = time.perf_counter()
     subject.bare.collect(subject.bare.submit(frame))
     return time.perf_counter() - started
-
-
-def _frames(subject: Subject, patches: NDArray[Any]) -> NDArray[np.uint8]:
-    return _packed(subject, subject.bundle.codec.encode(patches))
-
-
-def _packed(subject: Subject, codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """As the backend takes them."""
-    packing = subject.bare.packing
-    if packing.group is None:
-        return pack(codes, packing.bits)
-    return pack_folded(codes, packing.bits, packing.signed, packing.group)
 
 
 def _cycles(subject: Subject) -> int | None:

@@ -117,7 +117,7 @@ def measure_throughput(
     if rounds < 1 or not batches or min(batches) < 1:
         raise InputError(f"expected 1 or more rounds and batches of 1 or more, got {rounds} and {list(batches)}")
     pool = _pool(accelerator, seed)
-    frames = accelerator.bundle.codec.encode_packed(pool)
+    frames = accelerator.encode(pool)
     count = batch_for(partial(_kernel, accelerator, frames), round_s, _MOST_PATCHES)
     sizes = sorted({min(batch, count, len(pool)) for batch in batches})
     streamed = {f"batch {size}": timed(partial(_stream, accelerator, pool, count, size), count) for size in sizes}
@@ -213,7 +213,7 @@ def _kernel(accelerator: Accelerator, frames: NDArray[np.uint8], count: int) -> 
 def _stream(
     accelerator: Accelerator, pool: NDArray[Any], count: int, size: int, also: Sequence[Accelerator] = ()
 ) -> Counters:
-    with accelerator.stream(_batches(pool, count, size), also=also) as results:
+    with accelerator.stream(list(_batches(pool, count, size)), also=also) as results:
         for _ in results:
             pass
         return results.counters

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bitswath.accelerator import Accelerator, open
+from bitswath.accelerator import BACKENDS, Accelerator, open
 from bitswath.bundle import Bundle, save_bundle
 from bitswath.codecs import PaletteCodec, UniformCodec
 from bitswath.counters import Counters
@@ -320,6 +320,38 @@ class TestOpening:
         with pytest.raises(BackendError, match=r"expected a build of the bundle, it has none; run 'bitswath build"):
             open(bundle(tmp_path), "pynq")
 
+    @pytest.mark.parametrize(
+        ("file", "machine", "module", "options", "chosen"),
+        [
+            ("x.bit", "armv7l", "pynq", {}, "board"),
+            ("x.bit", "x86_64", "pynq", {}, "emulator"),
+            ("x.xclbin", "x86_64", "pyxrt", {}, "board"),
+            ("x.xclbin", "x86_64", "pynq", {}, "emulator"),
+            ("x.bit", "aarch64", "pynq", {"board": "b"}, "board"),
+            ("x.bit", "aarch64", "pynq", {"threads": 1}, "emulator"),
+            (None, "aarch64", "pynq", {}, "emulator"),
+        ],
+    )
+    def test_auto_is_the_board_where_there_is_one(
+        self,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        file: str | None,
+        machine: str,
+        module: str,
+        options: dict[str, Any],
+        chosen: str,
+    ) -> None:
+        made = bundle(tmp_path)
+        if file:
+            (made.path / "hw" / "b" / "bitstream").mkdir(parents=True)
+            (made.path / "hw" / "b" / "bitstream" / file).touch()
+        monkeypatch.setattr("platform.machine", lambda: machine)
+        monkeypatch.setattr("importlib.util.find_spec", lambda name: name == module or None)
+        monkeypatch.setitem(BACKENDS, "pynq", lambda made, options: FakeBackend(made.network, 4))
+        with open(made, **options) as opened:
+            assert ("FakeBackend" in repr(opened)) == (chosen == "board")
+
     def test_an_unknown_backend_or_option_is_named(self, tmp_path: Path) -> None:
         with pytest.raises(BackendError, match="auto, emulator, rtl, pynq, got 'gpu'"):
             open(bundle(tmp_path), "gpu")
@@ -338,6 +370,7 @@ class TestOpening:
     def test_chunks_stay_below_memory_and_the_backends_room(self, tmp_path: Path) -> None:
         small = bundle(tmp_path)
         assert Accelerator(small, FakeBackend(small.network, 4), timeout_s=None).chunk == 32
+        assert Accelerator(small, FakeBackend(small.network, 4), chunk=1000, timeout_s=None).chunk == 32
         pool = SumPool("pool", (INPUT,), (2048, 2048), (1, 1))
         network = Network(TensorSpec((2048, 2048, 3), 0, 15), (pool,))
         large = bundle(tmp_path, network, patch_shape=(2048, 2048, 3))

@@ -109,6 +109,18 @@ def test_a_second_fault_of_a_chunk_is_raised() -> None:
     assert not device.waiting
 
 
+def test_a_chunk_that_could_not_be_sent_again_is_sent_when_it_is_asked_for() -> None:
+    """A is under way, sending B fails, and so does sending A again after the reset: A's answer is not made up."""
+    device = faulty(("submit", 2), ("submit", 3))
+    lane, (first, second) = lane_of(device), split(codes(6), 3)
+    lane.put(first)
+    with pytest.raises(BackendError, match="submit 3"):
+        lane.put(second)
+    assert lane.oldest == first.number
+    np.testing.assert_array_equal(lane.take()[1], expected(codes(6)[:3]))
+    assert lane.idle
+
+
 def test_a_device_that_does_not_come_back_is_an_error() -> None:
     device = faulty(("collect", 1), ("reset", 1))
     with pytest.raises(BackendError, match="reset 1"):
@@ -150,6 +162,22 @@ def test_a_device_that_hangs_is_reset_when_it_is_left() -> None:
     assert time.monotonic() - started < 30
     assert device.calls["reset"] == 1
     assert lane.idle
+
+
+def test_a_reset_has_the_backends_own_limit() -> None:
+    limits: list[float | None] = []
+
+    class Slow(FaultyBackend):
+        def reset(self, timeout_s: float | None = None) -> None:
+            limits.append(timeout_s)
+            super().reset(timeout_s)
+
+    def fault(call: str, number: int) -> None:
+        if (call, number) == ("collect", 1):
+            raise BackendError("once")
+
+    run(lane_of(Slow(NETWORK, 4, fault), timeout_s=0.2), codes(1), 3)
+    assert limits == [None]
 
 
 def test_bytes_on_the_link_are_counted() -> None:

@@ -114,6 +114,18 @@ def test_the_source_goes_on_while_the_device_works_but_not_far() -> None:
     assert not device.waiting
 
 
+def test_a_generator_may_fill_one_array_again_and_again() -> None:
+    batches, device = codes([3] * 40), backend()
+
+    def refilled() -> Iterator[Codes]:
+        held = np.empty_like(batches[0])
+        for batch in batches:
+            held[:] = batch
+            yield held
+
+    assert_equal(run(device, refilled()), batches)
+
+
 def test_a_slow_source_does_not_keep_back_what_is_done() -> None:
     arrived = threading.Event()
 
@@ -335,6 +347,25 @@ class TestInAnEventLoop:
         with pytest.raises(ValueError, match="no more light"):
             asyncio.run(collect())
         assert not threads()
+
+    def test_an_asynchronous_generator_is_closed_where_the_stream_ends_early(self) -> None:
+        closed: list[bool] = []
+
+        async def batches() -> AsyncIterator[Codes]:
+            try:
+                while True:
+                    yield codes([1])[0]
+            finally:
+                closed.append(True)
+
+        async def take_one() -> None:
+            async with run(backend(), batches()) as answers:
+                async for _ in answers:
+                    break
+            while not closed:
+                await asyncio.sleep(0.01)
+
+        asyncio.run(asyncio.wait_for(take_one(), 20))
 
     def test_a_task_that_is_cancelled_leaves_the_device_free(self) -> None:
         device = backend()

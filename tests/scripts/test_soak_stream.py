@@ -14,7 +14,7 @@ from bitswath.lane import Values
 def test_frames_survive_faults() -> None:
     facts = soak(frames=200_000, devices=2, share=0.05, seed=1)
     assert facts["frames"] == 200_000
-    assert facts["faults"] == facts["resets"] > 3
+    assert facts["faults"] >= facts["resets"] > 3
     assert facts["threads_left"] == 0
 
 
@@ -31,7 +31,7 @@ def test_a_frame_too_few_or_out_of_order_is_noticed(monkeypatch: pytest.MonkeyPa
 
 def test_the_network_gives_back_the_number_of_a_frame() -> None:
     device = FaultyEmulator(numbering(), 0.0, 0)
-    (batch,) = soak_stream._batches(1, 0)
+    (batch,) = soak_stream._batches(0, 1, 0)
     assert batch.shape == (1, 1, 1, soak_stream.DIGITS)
     codes = np.array([[7, 11, 0, 0, 0, 0, 1]], np.uint8).reshape(1, 1, 1, 7)
     values = device.collect(device.submit(soak_stream.pack(codes, 4)))

@@ -46,6 +46,12 @@ def test_the_host_s_work_leaves_the_device_out(tmp_path: Path, monkeypatch: pyte
     assert found.host_work_us * 1e-6 < 0.1 / found.kernel_per_s
 
 
+def test_folded_frames_are_measured_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bitswath.bench.subject.BACKENDS", slow_device.install(group=3))
+    with opened(slow_device.bundle(tmp_path), "slow") as subject:
+        assert measure_throughput(subject.accelerator, batches=(1,), rounds=1, round_s=0.01).kernel_per_s > 0
+
+
 def test_two_devices_are_measured_over_one(bundle: Bundle) -> None:
     with bs.open(bundle, threads=1) as one, bs.open(bundle, threads=1) as two:
         found = measure_scaling(one, two, rounds=3, round_s=0.02)
