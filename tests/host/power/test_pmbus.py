@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -70,20 +69,6 @@ def test_a_sensor_that_reads_nonsense_is_an_error(monkeypatch: pytest.MonkeyPatc
     assert meter.read() == (5.0,)
     with pytest.raises(PowerError, match=r"12V|every rail"):
         broken.read()
-
-
-def test_the_classes_of_the_installed_pynq_fit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    pmbus = pytest.importorskip("pynq.pmbus")
-    (tmp_path / "power").write_text("12500\n")
-    supply, core = pmbus.Rail("12V"), pmbus.Rail("INT")
-    supply.power = pmbus.SysFSSensor(str(tmp_path / "power"), "W", "12V_power", 1e-3)
-    core.voltage = core.current = supply.power
-    monkeypatch.setattr(pmbus, "get_rails", lambda config_file=None: {"12V": supply, "INT": core})
-    (meter,) = find()
-    assert meter.rails == ("12V", "INT") and meter.read() == (12.5, 12.5**2) and meter.everything == ("12V",)
-    (tmp_path / "power").unlink()
-    with pytest.raises(PowerError, match="rail '12V' cannot be read"):
-        meter.read()
 
 
 def test_without_pynq_the_reason_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
