@@ -35,6 +35,7 @@ def _widths(context: click.Context, option: click.Parameter, value: str | None) 
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.option("--backend", default="emulator", show_default=True, help="emulator, rtl or pynq.")
 @click.option("--board", help="Which board's build, for a backend of hardware; needless if there is one.")
+@click.option("--bitstream", type=click.Path(path_type=Path), help="A bitstream's folder, such as one that FINN made.")
 @click.option("--threads", type=click.IntRange(1), help="Of the emulator or the simulator; else their own default.")
 @click.option("--what", default=",".join(MEASURES), show_default=True, help="What to measure, by commas.")
 @click.option("--images", type=click.Path(path_type=Path), help="Real patches: an image, a folder, a zip. Else random.")
@@ -61,6 +62,7 @@ def command(
     images: Path | None,
     split: str | None,
     patches: int,
+    bitstream: Path | None,
     threads: int | None,
     json_path: Path | None,
     plot: Path | None,
@@ -70,7 +72,8 @@ def command(
     _check_outputs(json_path, plot)
     loaded = load_bundle(bundle)
     inputs = load_inputs(loaded, patches, images, split)
-    options = {name: value for name, value in (("board", board), ("threads", threads)) if value is not None}
+    given = {"board": board, "bitstream": bitstream, "threads": threads}
+    options = {name: value for name, value in given.items() if value is not None}
     names = [name.strip() for name in what.split(",")]
     with opened(loaded, backend, **options) as subject:
         facts = measure_all(names, subject, inputs, Settings(**settings))

@@ -30,6 +30,7 @@ __all__ = ["command"]
 @click.option("--skip-bad", is_flag=True, help="Go on after images that cannot be used, and list them.")
 @click.option("--backend", default="auto", show_default=True, help="emulator, rtl, pynq or auto.")
 @click.option("--board", help="Which board's build, for a backend of hardware; needless if there is one.")
+@click.option("--bitstream", type=click.Path(path_type=Path), help="A bitstream's folder, such as one that FINN made.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path, dir_okay=False), help="Write the figures as JSON.")
 @click.option("--predictions", type=click.Path(path_type=Path, dir_okay=False), help="Write a CSV of every patch.")
 @click.option("--confusion", type=click.Path(path_type=Path, dir_okay=False), help="Write the matrix as PNG, SVG, PDF.")
@@ -41,6 +42,7 @@ def command(
     skip_bad: bool,
     backend: str,
     board: str | None,
+    bitstream: Path | None,
     json_path: Path | None,
     predictions: Path | None,
     confusion: Path | None,
@@ -53,7 +55,8 @@ def command(
     if record and split and record != split:
         raise InputError(f"--record: expected {split!r}, the split that is measured, got {record!r}")
     loaded = load_bundle(bundle)
-    options: dict[str, Any] = {} if board is None else {"board": board}
+    given: dict[str, Any] = {"board": board, "bitstream": bitstream}
+    options = {name: value for name, value in given.items() if value is not None}
     with open_accelerator(loaded, backend, **options) as accelerator, stream_progress() as progress:
         done = classify_path(accelerator, images, split=split, skip_bad=skip_bad, progress=progress)
     report = done.report(loaded)
