@@ -27,6 +27,9 @@ POLL_S = 0.5
 BUSY_S = 3.0
 """How long to leave a cell alone that another process works on."""
 
+LARGEST_BATCH = 40
+"""Cells that one process works on before another begins."""
+
 Report = Callable[[Event], None]
 
 
@@ -98,7 +101,7 @@ class _Run:
     def run(self) -> None:
         self.store.add(self.cells)
         self.ends = {row.digest: "done" for row in self.store.rows() if row.state == "done"}
-        self.waiting = _grouped([cell for cell in self.cells if cell.digest not in self.ends])
+        self.waiting = _grouped([cell for cell in self.cells if cell.digest not in self.ends], self.engine.jobs)
         running: dict[Future[dict[str, str]], list[Cell]] = {}
         while self.waiting or running:
             while len(running) < self.engine.jobs and (group := self._ready()):
@@ -148,10 +151,9 @@ def _origin(cell: Cell) -> str | None:
     return cell.start.cell if isinstance(cell, TrainingCell) and cell.start else None
 
 
-def _grouped(cells: list[Cell]) -> list[list[Cell]]:
-    """Cells without training together by what they are of, networks one by one."""
-    groups: dict[str, list[Cell]] = {}
-    for cell in cells:
-        key = cell.digest if isinstance(cell, TrainingCell) else cell.imagery.canonical()
-        groups.setdefault(key, []).append(cell)
-    return list(groups.values())
+def _grouped(cells: list[Cell], jobs: int) -> list[list[Cell]]:
+    """Networks one by one, what needs no training in batches, since a process takes a second to start."""
+    measured = [cell for cell in cells if not isinstance(cell, TrainingCell)]
+    size = max(1, min(LARGEST_BATCH, -(-len(measured) // (2 * jobs))))
+    batches = [measured[start : start + size] for start in range(0, len(measured), size)]
+    return batches + [[cell] for cell in cells if isinstance(cell, TrainingCell)]
