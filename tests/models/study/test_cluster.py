@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -52,16 +53,16 @@ def test_an_interrupt_ends_the_processes_of_the_cluster(tmp_path: Path, cluster:
 
     class Broken(ClusterEngine):
         def submit(self, task: Any, report: Any) -> Any:
-            future = super().submit(task, report)
-            if self.submitted:
-                raise KeyboardInterrupt
-            self.submitted = True
-            return future
-
-        submitted = False
+            super().submit(task, report)
+            deadline = time.monotonic() + 60
+            while not any(row.attempts for row in store.rows()):
+                assert time.monotonic() < deadline, "nothing begun after a minute"
+                time.sleep(0.05)
+            raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         run_study(cells, store, Broken(cluster.scheduler_address), Settings())
+    assert any(row.state == "waiting" for row in store.rows())
     for cell in cells:
         with store.claimed(cell.digest) as free:
             assert free
