@@ -31,7 +31,7 @@ class ClusterEngine:
         except (OSError, ValueError) as error:  # a time-out is an OSError
             reason = " ".join(str(error).split())
             raise StudyError(f"{address}: no Dask scheduler answers ({reason}); start 'dask scheduler'") from error
-        workers = len(self._client.scheduler_info(n_workers=-1)["workers"])
+        workers = len(self._client.nthreads())
         if not workers:
             self._client.close()
             raise StudyError(f"{address}: the scheduler has no workers; start 'dask worker {address}'")

@@ -134,6 +134,7 @@ class FidelityConfig(_Section):
     epochs: int | None = Field(default=None, ge=1)
     float_epochs: int | None = Field(default=None, ge=0)
     early_stop: int | None = Field(default=None, ge=1)
+    batch: int | None = Field(default=None, ge=1)
     limit: int | None = Field(default=None, ge=1)
     multiplier: float | None = Field(default=None, gt=0, le=4)
 

@@ -102,5 +102,6 @@ def _scaled(architecture: ArchitectureConfig, multiplier: float | None) -> Archi
 
 
 def _schedule(config: StudyConfig, fidelity: Fidelity, seed: int) -> ScheduleConfig:
-    chosen = config.fidelity(fidelity).model_dump(include={"epochs", "float_epochs", "early_stop"}, exclude_none=True)
+    fields = {"epochs", "float_epochs", "early_stop", "batch"}
+    chosen = config.fidelity(fidelity).model_dump(include=fields, exclude_none=True)
     return config.schedule.model_copy(update={**chosen, "seed": seed})

@@ -44,7 +44,7 @@ create table if not exists cells (
     ran_on text,
     check ((state = 'done') = (measures is not null)),
     check ((state = 'failed') = (error is not null))
-) strict
+)
 """
 
 

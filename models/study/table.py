@@ -37,7 +37,7 @@ COLUMNS = (
     "digest", "kind", "label", "state", "data", "source", "codec", "codec_kind", "bits", "dither", "codebook", "leaks",
     "container", "network", "weights", "activations", "seed", "fidelity", *_MEASURED,
     *(f"{split}_{what}" for split in ("val", "test") for what in ("accuracy", "low", "high", "correct", "patches")),
-    *(f"palette_rule_{what}" for what in ("accuracy", "low", "high")), "palette_rule_unquantized",
+    *(f"palette_rule_{what}" for what in ("accuracy", "low", "high", "shared", "unquantized")),
     *_HARDWARE, "attempts", "seconds", "finished", "version", "processor", "error",
 )  # fmt: skip
 """Of a flat row, in their order; None where a cell has no such thing."""
@@ -138,9 +138,10 @@ def _accuracies(measures: Facts) -> Facts:
             values |= {"correct": found["correct"], "patches": found["patches"]}
             flat |= {f"{split}_{name}": value for name, value in values.items()}
     if rule := measures.get("palette_rule"):
-        low, high = rule["quantized"]["interval"]
-        flat |= {"palette_rule_accuracy": rule["quantized"]["accuracy"], "palette_rule_low": low}
-        flat |= {"palette_rule_high": high, "palette_rule_unquantized": rule["unquantized"]["accuracy"]}
+        low, high = rule["per_class"]["interval"]
+        flat |= {"palette_rule_accuracy": rule["per_class"]["accuracy"], "palette_rule_low": low}
+        flat |= {"palette_rule_high": high}
+        flat |= {f"palette_rule_{name}": rule[name]["accuracy"] for name in ("shared", "unquantized")}
     return flat
 
 

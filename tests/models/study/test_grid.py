@@ -78,12 +78,12 @@ def test_palettes_by_class_are_off_by_default_and_leak() -> None:
 
 
 def test_fidelity_sets_epochs_patches_and_channels() -> None:
-    config = study(
-        schedule={"epochs": 60}, quick={"epochs": 3, "limit": 100, "multiplier": 0.5}, data={"name": "synthetic"}
-    )
+    quicker = {"epochs": 3, "limit": 100, "batch": 8, "multiplier": 0.5}
+    config = study(schedule={"epochs": 60}, quick=quicker)
     (quick,), (full,) = networks(config, "quick"), networks(config)
     assert (quick.schedule.epochs, quick.imagery.data.limit, quick.architecture.multiplier) == (3, 100, 0.5)
     assert (full.schedule.epochs, full.imagery.data.limit, full.architecture.multiplier) == (60, None, 1.0)
+    assert (quick.schedule.batch, full.schedule.batch) == (8, 128)
     assert [cell.digest for cell in expand(config, "quick")[:-1]] == [cell.digest for cell in expand(config)[:-1]]
 
 

@@ -74,15 +74,17 @@ def test_a_class_without_patches_gets_the_colours_of_all() -> None:
 
 
 def test_a_study_shows_the_leak_beside_the_honest_palette(tmp_path: Path) -> None:
-    shelf, found = Shelf(tmp_path), {}
-    for codebook in ("shared", "per_class"):
-        imagery = Imagery(data=DataConfig(name="synthetic", limit=300, size=24), codec="palette:2", codebook=codebook)
-        found[codebook] = measure_imagery(ImageryCell(imagery=imagery, patches=200), shelf)
-    honest, leaking = (found[name]["palette_rule"] for name in ("shared", "per_class"))
-    assert leaking["quantized"]["interval"][0] > honest["quantized"]["interval"][1]
-    assert leaking["unquantized"] == honest["unquantized"]
-    assert found["per_class"]["code_bits_per_pixel"] == 24
-    assert found["shared"]["code_bits_per_pixel"] == 2
+    shelf = Shelf(tmp_path)
+    honest = Imagery(data=DataConfig(name="synthetic", limit=300, size=24), codec="palette:2")
+    leaking = honest.model_copy(update={"codebook": "per_class"})
+    found = measure_imagery(ImageryCell(imagery=leaking, patches=200), shelf)
+    rule = found["palette_rule"]
+    assert rule["per_class"]["interval"][0] > rule["shared"]["interval"][1]
+    assert rule["per_class"]["accuracy"] > rule["unquantized"]["accuracy"]
+    assert found["code_bits_per_pixel"] == 24
+    other = measure_imagery(ImageryCell(imagery=honest, patches=200), shelf)
+    assert "palette_rule" not in other
+    assert other["code_bits_per_pixel"] == 2
 
 
 def test_nothing_to_compare_is_refused() -> None:
