@@ -153,7 +153,7 @@ def _origin(cell: Cell) -> str | None:
 
 def _grouped(cells: list[Cell], jobs: int) -> list[list[Cell]]:
     """Networks one by one, what needs no training in batches, since a process takes a second to start."""
-    measured = [cell for cell in cells if not isinstance(cell, TrainingCell)]
+    measured: list[Cell] = [cell for cell in cells if not isinstance(cell, TrainingCell)]
     size = max(1, min(LARGEST_BATCH, -(-len(measured) // (2 * jobs))))
     batches = [measured[start : start + size] for start in range(0, len(measured), size)]
     return batches + [[cell] for cell in cells if isinstance(cell, TrainingCell)]
