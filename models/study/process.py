@@ -101,7 +101,7 @@ class _Worker:
     def _follow(self, process: subprocess.Popen[str]) -> str | None:
         """Pass messages on until the process ends; why it has to be ended before that, or None."""
         lines = _lines(process, json.dumps(asdict(self.task)))
-        heard = self.begun_s = time.monotonic()
+        heard = time.monotonic()
         while not self.stopped() and len(self.ends) < len(self.task.digests):
             try:
                 line = lines.get(timeout=_TICK_S)
@@ -116,7 +116,7 @@ class _Worker:
                 self._take(json.loads(line))
             if now - heard > self.task.silence_s:
                 return f"nothing heard for {self.task.silence_s:g} s"
-            if self.task.longest_s is not None and now - self.begun_s > self.task.longest_s:
+            if self.current and self.task.longest_s is not None and now - self.begun_s > self.task.longest_s:
                 return f"took longer than {self.task.longest_s:g} s"
         return None
 

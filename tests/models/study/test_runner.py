@@ -100,7 +100,7 @@ def test_a_cell_that_fails_is_written_down_and_leaves_the_rest_alone(tmp_path: P
 BEHAVIOURS = {
     "killed": "killed by SIGKILL",
     "raises": "ZeroDivisionError: nobody foresaw this",
-    "silent": "nothing heard for 1 s",
+    "silent": "nothing heard for 6 s",
     "endless": "took longer than 2 s",
 }
 
@@ -115,7 +115,7 @@ def test_a_worker_that_goes_wrong_takes_one_cell_with_it(
     store.add(cells)
     (store.folder / "behaviour").write_text(behaviour)
     digests = tuple(cell.digest for cell in cells[:3])
-    silence, longest = (1.0, None) if behaviour == "silent" else (30.0, 2.0)
+    silence, longest = (6.0, None) if behaviour == "silent" else (60.0, 2.0)
     ends = run_task(Task(str(store.folder), digests, silence_s=silence, longest_s=longest))
     assert list(ends.values()) == ["failed", "done", "done"]
     first = store.row(digests[0])
