@@ -22,6 +22,7 @@ _COMMANDS = {
     "build": ("bitswath.hw.commands.build", "Turn a bundle into a proved accelerator for a board."),
     "boards": ("bitswath.hw.commands.boards", "List the boards an accelerator can be built for."),
     "bench": ("bitswath.commands.bench", "Measure latency, throughput and energy of a bundle on a backend."),
+    "study": ("bitswath.models.commands.study", "Measure and train a grid of codecs, containers and networks."),
     "verify": ("bitswath.models.commands.verify", "Prove that all forms of a bundle compute the same integers."),
 }
 _EXTRAS = {"bitswath.models": "train", "bitswath.hw": "hw"}

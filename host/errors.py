@@ -26,6 +26,7 @@ __all__ = [
     "PackingError",
     "PowerError",
     "StreamCancelledError",
+    "StudyError",
     "TrainingError",
     "VerificationError",
 ]
@@ -77,6 +78,10 @@ class ConfigError(BitswathError, ValueError):
 
 class TrainingError(BitswathError, ArithmeticError):
     """Training cannot go on, for instance because its loss is no number any more."""
+
+
+class StudyError(BitswathError, RuntimeError):
+    """A study's results cannot be kept, or a cell cannot be worked on; the message says which."""
 
 
 class BundleError(BitswathError, ValueError):

@@ -24,6 +24,8 @@ __all__ = [
     "WidthsConfig",
     "load_config",
     "parse_config",
+    "read_config",
+    "wrong_keys",
 ]
 
 Channels = Annotated[int, Field(ge=1, le=4096)]
@@ -136,26 +138,40 @@ def load_config(path: str | Path) -> TrainConfig:
 
     Raises `ConfigError` naming the file and every wrong key.
     """
+    return parse_config(read_config(path), str(path))
+
+
+def parse_config(raw: Any, origin: str) -> TrainConfig:
+    """Validate a parsed configuration; `origin` names it in the error."""
+    _require_table(raw, origin)
+    try:
+        return TrainConfig.model_validate(raw)
+    except ValidationError as error:
+        raise ConfigError(f"{origin}: {wrong_keys(error)}") from error
+
+
+def read_config(path: str | Path) -> dict[str, Any]:
+    """The table in a YAML or TOML file, not validated. Raises `ConfigError` naming the file."""
     path = Path(path)
     try:
         text = path.read_text()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read ({error})") from error
-    return parse_config(_parse(text, path), str(path))
+    return _require_table(_parse(text, path), str(path))
 
 
-def parse_config(raw: Any, origin: str) -> TrainConfig:
-    """Validate a parsed configuration; `origin` names it in the error."""
+def wrong_keys(error: ValidationError) -> str:
+    """Every wrong key with what it was, on one line."""
+    return "; ".join(
+        f"{'.'.join(map(str, item['loc'])) or 'config'}: {item['msg']} (got {item['input']!r})"
+        for item in error.errors()
+    )
+
+
+def _require_table(raw: Any, origin: str) -> dict[str, Any]:
     if not isinstance(raw, dict):
         raise ConfigError(f"{origin}: expected a table of sections, got {type(raw).__name__}")
-    try:
-        return TrainConfig.model_validate(raw)
-    except ValidationError as error:
-        wrong = "; ".join(
-            f"{'.'.join(map(str, item['loc'])) or 'config'}: {item['msg']} (got {item['input']!r})"
-            for item in error.errors()
-        )
-        raise ConfigError(f"{origin}: {wrong}") from error
+    return raw
 
 
 def _parse(text: str, path: Path) -> Any:

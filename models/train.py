@@ -54,6 +54,7 @@ class Teacher:
 class TrainingRun:
     """Trains `config` on raw patches in `folder`; `encode` is the codec's.
 
+    `start`: a network of the same layers, float or quantized, whose weights the first phase starts from.
     `report(phase, epoch, metrics)` is called after every epoch, `progress(phase, done, total)` after
     every step.
     """
@@ -64,6 +65,7 @@ class TrainingRun:
     encode: Encode
     folder: Path
     teacher: Teacher | None = None
+    start: keras.Model | None = None
     report: Callable[[str, int, dict[str, float]], None] = lambda phase, epoch, metrics: None
     progress: Callable[[str, int, int], None] = lambda phase, done, total: None
     _started: float = field(default_factory=time.monotonic, repr=False)
@@ -132,11 +134,9 @@ class TrainingRun:
         epochs = schedule.float_epochs if phase == "float" else schedule.epochs
         steps = -(-len(train.labels) // schedule.batch)
         model = self.build(phase, training=True)
-        if phase == "quantized" and schedule.float_epochs:
-            warm = float_variables(self.load_best("float"))
-            for name, variables in float_variables(model).items():
-                for variable, value in zip(variables, warm[name]):
-                    variable.assign(value)
+        second = phase == "quantized" and schedule.float_epochs
+        if (warm := self.load_best("float") if second else self.start) is not None:
+            _copy_weights(warm, model)
         optimizer = keras.optimizers.legacy.Adam(_cosine(schedule.learning_rate, epochs, schedule.warmup_epochs, steps))
         epoch, best, best_epoch = (tf.Variable(start, dtype=kind) for start, kind in _COUNTERS)
         checkpoint = tf.train.Checkpoint(
@@ -272,6 +272,17 @@ def float_variables(model: keras.Model) -> dict[str, list[tf.Variable]]:
         kernels = [kernel for kernel, *_ in getattr(layer, "_weight_vars", [])]
         found[plain.name] = kernels + plain.weights
     return {name: variables for name, variables in found.items() if variables}
+
+
+def _copy_weights(source: keras.Model, target: keras.Model) -> None:
+    """Raises `ConfigError` unless the layers have the same names and shapes."""
+    ready, wanted = float_variables(source), float_variables(target)
+    for name, variables in wanted.items():
+        shapes, expected = ([tuple(v.shape) for v in found] for found in (ready.get(name, []), variables))
+        if shapes != expected:
+            raise ConfigError(f"weights to start from: layer {name} has {shapes or 'nothing'}, expected {expected}")
+        for variable, value in zip(variables, ready[name]):
+            variable.assign(value)
 
 
 def phase_weights(folder: Path, phase: str) -> Path:

@@ -11,9 +11,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from bitswath.codecs import fit_codec, parse_codec
 from bitswath.models.config import load_config
 from bitswath.models.datasets import load_configured
-from bitswath.models.settle import settle
-from bitswath.models.train import Samples, Teacher, TrainingRun, evaluate
-from bitswath.models.trained import ModelInfo, input_spec, load_teacher, save_trained
+from bitswath.models.fit import describe, train_model
+from bitswath.models.train import Samples, evaluate
 
 __all__ = ["command"]
 
@@ -36,33 +35,14 @@ def command(config: Path, output: Path, data: Path | None, download: bool) -> No
     train, val = (load_configured(settings.data, split, data=data, download=download) for split in ("train", "val"))
     console = Console()
     codec = fit_codec(spec, train.patches)
-    height, width, bands = train.patches.shape[1:]
-    info = ModelInfo(
-        config=settings,
-        codec=codec.to_dict(),
-        patch_shape=(height, width, bands),
-        classes=train.classes,
-        dataset=train.name,
-        dataset_digest=train.digest,
-    )
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         show = _Show(progress)
-        run = TrainingRun(
-            settings,
-            input_spec(codec, info.patch_shape),
-            len(info.classes),
-            codec.encode,
-            output,
-            teacher=_teacher(info),
-            report=show.report,
-            progress=show.step,
-        )
-        model = run.fit(Samples(train.patches, train.labels), Samples(val.patches, val.labels))
-    for layer in settle(model):
+        info = describe(settings, codec, train)
+        trained, settled = train_model(info, codec, train, val, output, report=show.report, progress=show.step)
+    for layer in settled:
         console.print(f"{layer.layer}: boundaries at least {layer.margin:.3f} of a step from any accumulator value")
-    save_trained(output, info, model)
-    accuracy = evaluate(model, codec.encode, Samples(val.patches, val.labels))
+    accuracy = evaluate(trained.model, codec.encode, Samples(val.patches, val.labels))
     console.print(f"{output}: {100 * accuracy:.2f} % on {len(val)} validation patches", highlight=False)
 
 
@@ -84,11 +64,3 @@ class _Show:
             f" {metrics['elapsed_s']:.0f} s",
             highlight=False,
         )
-
-
-def _teacher(info: ModelInfo) -> Teacher | None:
-    """The teacher of another run, where the configuration names one."""
-    distill = info.config.distill
-    if distill is None or distill.teacher == "float":
-        return None
-    return load_teacher(distill.teacher, info)

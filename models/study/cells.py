@@ -1,0 +1,137 @@
+"""The cells of a study: plain data that says all that decides a result.
+
+Three kinds. An `ImageryCell` is what a codec does to patches, a `ContainerCell` what a file format makes of its
+codes; both need no training. A `TrainingCell` is a network trained on them. A cell's digest is its identity: the
+SHA-256 of its canonical JSON, in which what has its default value does not appear, so that new options leave old
+digests.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from bitswath.errors import ConfigError
+from bitswath.models.config import (
+    ArchitectureConfig,
+    AugmentConfig,
+    DataConfig,
+    DistillConfig,
+    ScheduleConfig,
+    WidthsConfig,
+)
+from bitswath.models.study.config import Codebook, Fidelity
+
+__all__ = ["ORIGINAL", "Cell", "ContainerCell", "Imagery", "ImageryCell", "Start", "TrainingCell", "cell_from_json"]
+
+ORIGINAL = "original"
+DIGEST_VERSION = 1
+
+
+class _Plain(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    uncounted: ClassVar[dict[str, Any]] = {}
+    """Fields that do not decide a result."""
+
+    def canonical(self) -> str:
+        """JSON with sorted keys, without spaces, without defaults."""
+        fields = self.model_dump(mode="json", exclude_defaults=True, exclude=self.uncounted)
+        kind = getattr(self, "kind", type(self).__name__.lower())
+        named = {**fields, "kind": kind, "digest_version": DIGEST_VERSION}
+        return json.dumps(named, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+    @property
+    def digest(self) -> str:
+        """Hexadecimal SHA-256 of `canonical`."""
+        return hashlib.sha256(self.canonical().encode()).hexdigest()
+
+
+class Imagery(_Plain):
+    """What happens to patches before a network sees them.
+
+    `source`: "original", or the JPEG that they went through first. `codebook`: "per_class" recolours each patch with
+    the palette of its own class and split, which gives its label away, and feeds the colours as 8-bit samples.
+    """
+
+    data: DataConfig
+    codec: str
+    source: str = ORIGINAL
+    codebook: Codebook = "shared"
+
+    @property
+    def leaks(self) -> bool:
+        return self.codebook == "per_class"
+
+    @property
+    def label(self) -> str:
+        return self.codec + f" of {self.source}" * (self.source != ORIGINAL) + " PER CLASS (LEAKS)" * self.leaks
+
+
+class Start(_Plain):
+    """Weights to start from: those of the cell with this digest, or of a folder whose weights have this SHA-256."""
+
+    cell: str | None = None
+    folder: str | None = None
+    sha256: str | None = None
+
+
+class _Measured(_Plain):
+    imagery: Imagery
+    patches: int = 500
+    """So many of the validation split are measured."""
+
+
+class ImageryCell(_Measured):
+    kind: Literal["imagery"] = "imagery"
+
+    @property
+    def label(self) -> str:
+        return self.imagery.label
+
+
+class ContainerCell(_Measured):
+    kind: Literal["container"] = "container"
+    container: str
+
+    @property
+    def label(self) -> str:
+        return f"{self.imagery.label} in {self.container}"
+
+
+class TrainingCell(_Plain):
+    """`network`: what the study calls the architecture, for people. The test split is for `fidelity` "full" only."""
+
+    kind: Literal["training"] = "training"
+    imagery: Imagery
+    network: str = ""
+    architecture: ArchitectureConfig = ArchitectureConfig()
+    widths: WidthsConfig = WidthsConfig()
+    augment: AugmentConfig = AugmentConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
+    distill: DistillConfig | None = None
+    start: Start | None = None
+    fidelity: Fidelity = "full"
+
+    uncounted: ClassVar[dict[str, Any]] = {"network": True, "start": {"folder": True}}
+
+    @property
+    def label(self) -> str:
+        bits = f"w{self.widths.weights}a{self.widths.activations}"
+        return f"{self.imagery.label}, {self.network or self.architecture.kind} {bits}, seed {self.schedule.seed}"
+
+
+Cell: TypeAlias = ImageryCell | ContainerCell | TrainingCell
+
+_CELL: TypeAdapter[Cell] = TypeAdapter(Annotated[Cell, Field(discriminator="kind")])
+
+
+def cell_from_json(text: str) -> Cell:
+    """The cell of ``cell.model_dump_json()``. Raises `ConfigError` for anything else."""
+    try:
+        return _CELL.validate_json(text)
+    except ValidationError as error:
+        raise ConfigError(f"not a cell of a study: {str(error).splitlines()[0]}; got {text:.60}") from error

@@ -1,0 +1,160 @@
+"""The results as rows: one flat row a cell, for JSON, CSV and the terminal.
+
+Hardware columns are read from the bundles at that moment (``hw/<board>/report.json`` of each), so that a build made
+later shows up. There is no energy without a meter: `energy_j` is None until something measures it.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from bitswath.build_report import REPORT, read_report
+from bitswath.bundle import HARDWARE
+from bitswath.codecs import parse_codec
+from bitswath.errors import BundleError
+from bitswath.files import write_atomic
+from bitswath.models.study.cells import ContainerCell, TrainingCell
+from bitswath.models.study.store import Row, Store
+
+__all__ = ["COLUMNS", "export", "flat_row", "hardware"]
+
+Facts = dict[str, Any]
+
+_MEASURED = (
+    "measured_patches", "link_bytes", "code_bits_per_pixel", "source_bytes", "holds", "bytes_per_patch",
+    "file_bits_per_pixel", "psnr_db", "ssim", "encode_patches_per_s", "decode_patches_per_s", "write_patches_per_s",
+    "read_patches_per_s", "macs", "emulator_patches_per_s", "emulator_threads", "epochs", "best_epoch", "bundle", "run",
+    "dataset_digest",
+)  # fmt: skip
+_HARDWARE = ("board", "hw_patches_per_s", "clock_hz", "lut", "bram36", "dsp", "energy_j")
+
+COLUMNS = (
+    "digest", "kind", "label", "state", "data", "source", "codec", "codec_kind", "bits", "dither", "codebook", "leaks",
+    "container", "network", "weights", "activations", "seed", "fidelity", *_MEASURED,
+    *(f"{split}_{what}" for split in ("val", "test") for what in ("accuracy", "low", "high", "correct", "patches")),
+    *(f"palette_rule_{what}" for what in ("accuracy", "low", "high", "shared", "unquantized")),
+    *_HARDWARE, "attempts", "seconds", "finished", "version", "processor", "error",
+)  # fmt: skip
+"""Of a flat row, in their order; None where a cell has no such thing."""
+
+
+def flat_row(row: Row, folder: Path) -> Facts:
+    """A cell, what was measured of it, and the fastest of the builds of its bundle, under the names of `COLUMNS`."""
+    cell, measures = row.cell, row.measures or {}
+    spec = parse_codec(cell.imagery.codec)
+    ran_on = row.ran_on or {}
+    flat: Facts = dict.fromkeys(COLUMNS) | {
+        "digest": row.digest,
+        "kind": cell.kind,
+        "label": cell.label,
+        "state": row.state,
+        "data": cell.imagery.data.name,
+        "source": cell.imagery.source,
+        "codec": cell.imagery.codec,
+        "codec_kind": spec.kind,
+        "bits": spec.bits,
+        "dither": spec.dither is not None,
+        "codebook": cell.imagery.codebook,
+        "leaks": cell.imagery.leaks,
+        "attempts": row.attempts,
+        "seconds": row.seconds,
+        "finished": row.finished,
+        "version": ran_on.get("versions", {}).get("bitswath"),
+        "processor": ran_on.get("processor"),
+        "error": row.error,
+        **{name: measures.get(name) for name in _MEASURED},
+    }
+    if isinstance(cell, ContainerCell):
+        flat["container"] = cell.container
+    if isinstance(cell, TrainingCell):
+        flat |= _network(cell)
+    return flat | _accuracies(measures) | _fastest(folder, measures)
+
+
+def hardware(bundle: Path) -> list[Facts]:
+    """What builds of a bundle found out, a row a board. Raises `BundleError` for a damaged report."""
+    found = []
+    for path in sorted((bundle / HARDWARE).glob(f"*/{REPORT}")):
+        report = read_report(path.parent)
+        found.append(
+            {
+                "board": report.board,
+                "hw_patches_per_s": report.frames_per_s,
+                "clock_hz": report.clock_hz,
+                "lut": report.resources.lut,
+                "bram36": report.resources.bram36,
+                "dsp": report.resources.dsp,
+                "energy_j": None,
+            }
+        )
+    return found
+
+
+def export(store: Store, digests: Iterable[str] | None = None) -> tuple[Path, Path]:
+    """Write ``study.json`` (flat rows, each with its cell, measures and all builds) and ``study.csv`` (flat rows)."""
+    rows = store.rows(digests)
+    flat = [flat_row(row, store.folder) for row in rows]
+    whole = [
+        {
+            **facts,
+            "cell": row.cell.model_dump(mode="json"),
+            "measures": row.measures,
+            "ran_on": row.ran_on,
+            "hardware": _builds(store.folder, row.measures or {}),
+        }
+        for facts, row in zip(flat, rows)
+    ]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(flat)
+    paths = store.folder / "study.json", store.folder / "study.csv"
+    write_atomic(paths[0], (json.dumps({"rows": whole}, indent=1, allow_nan=False) + "\n").encode())
+    write_atomic(paths[1], text.getvalue().encode())
+    return paths
+
+
+def _network(cell: TrainingCell) -> Facts:
+    return {
+        "network": cell.network or cell.architecture.kind,
+        "weights": cell.widths.weights,
+        "activations": cell.widths.activations,
+        "seed": cell.schedule.seed,
+        "fidelity": cell.fidelity,
+    }
+
+
+def _accuracies(measures: Facts) -> Facts:
+    flat: Facts = {}
+    for split in ("val", "test"):
+        if found := measures.get(split):
+            low, high = found["interval"]
+            values = {"accuracy": found["accuracy"], "low": low, "high": high}
+            values |= {"correct": found["correct"], "patches": found["patches"]}
+            flat |= {f"{split}_{name}": value for name, value in values.items()}
+    if rule := measures.get("palette_rule"):
+        low, high = rule["per_class"]["interval"]
+        flat |= {"palette_rule_accuracy": rule["per_class"]["accuracy"], "palette_rule_low": low}
+        flat |= {"palette_rule_high": high}
+        flat |= {f"palette_rule_{name}": rule[name]["accuracy"] for name in ("shared", "unquantized")}
+    return flat
+
+
+def _builds(folder: Path, measures: Facts) -> list[Facts]:
+    """The builds of a cell's bundle; one with a damaged report is left out of the table with its reason."""
+    if "bundle" not in measures:
+        return []
+    try:
+        return hardware(folder / measures["bundle"])
+    except BundleError as error:
+        return [{"error": str(error)}]
+
+
+def _fastest(folder: Path, measures: Facts) -> Facts:
+    builds = [build for build in _builds(folder, measures) if "error" not in build]
+    return max(builds, key=lambda build: float(build["hw_patches_per_s"]), default={})

@@ -1,0 +1,116 @@
+"""Rows say what was measured, hardware comes from a build's report, and energy is nothing without a meter."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bitswath.build_report import REPORT, Counts, LinkReport, Report
+from bitswath.errors import BundleError
+from bitswath.models.config import DataConfig, WidthsConfig
+from bitswath.models.study.cells import Imagery, ImageryCell, TrainingCell
+from bitswath.models.study.show import Show, cost
+from bitswath.models.study.store import Store
+from bitswath.models.study.table import COLUMNS, export, hardware
+
+IMAGERY = Imagery(data=DataConfig(name="synthetic"), codec="companded:2:ordered")
+NETWORK = TrainingCell(imagery=IMAGERY, network="vgg", widths=WidthsConfig(weights=2, activations=3))
+MEASURES: dict[str, Any] = {
+    "bundle": "bundles/x.bsw",
+    "link_bytes": 1536,
+    "macs": 1000,
+    "emulator_patches_per_s": 5.5,
+    "val": {"accuracy": 0.9, "interval": [0.8, 0.95], "correct": 90, "patches": 100},
+}
+
+
+def built(bundle: Path, board: str, frames_per_s: float) -> None:
+    link = LinkReport(width=8, frame_bytes=10)
+    report = Report(
+        name="x", board=board, part="xc7z020", clock_hz=1e8, frames_per_s=frames_per_s, initiation_interval=10.0,
+        latency_cycles=20, checked_frames=2, limiting=None, input=link, output=link,
+        resources=Counts(lut=1234, bram36=5.5, dsp=7), resources_from="whole design", parts=Counts(),
+        available=Counts(lut=53200), stages=(), queues=(),
+    )  # fmt: skip
+    folder = bundle / "hw" / board
+    folder.mkdir(parents=True)
+    (folder / REPORT).write_text(report.model_dump_json())
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    made = Store(tmp_path)
+    made.add([ImageryCell(imagery=IMAGERY), NETWORK])
+    made.finish(ImageryCell(imagery=IMAGERY).digest, {"psnr_db": None, "ssim": 1.0}, 0.5)
+    made.finish(NETWORK.digest, MEASURES, 60.0)
+    return made
+
+
+def rows(store: Store) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(export(store)[0].read_text())["rows"]
+    return found
+
+
+def test_rows_say_what_the_cell_is_and_what_was_measured(store: Store) -> None:
+    measured, trained = rows(store)
+    assert (measured["kind"], measured["codec_kind"], measured["bits"], measured["dither"]) == (
+        "imagery", "companded", 2, True,
+    )  # fmt: skip
+    assert (measured["ssim"], measured["psnr_db"], measured["leaks"]) == (1.0, None, False)
+    assert (trained["weights"], trained["activations"], trained["link_bytes"]) == (2, 3, 1536)
+    assert (trained["val_accuracy"], trained["val_low"], trained["val_patches"]) == (0.9, 0.8, 100)
+    assert trained["test_accuracy"] is None
+    assert trained["cell"] == NETWORK.model_dump(mode="json")
+
+
+def test_csv_has_a_row_a_cell_under_the_same_names(store: Store) -> None:
+    with export(store)[1].open(newline="") as file:
+        found = list(csv.DictReader(file))
+    assert list(found[0]) == list(COLUMNS)
+    for text, row in zip(found, rows(store)):
+        assert {name: "" if row[name] is None else str(row[name]) for name in COLUMNS} == text
+
+
+def test_a_build_shows_up_when_it_is_made(store: Store, tmp_path: Path) -> None:
+    assert rows(store)[1]["lut"] is None
+    built(tmp_path / "bundles/x.bsw", "Pynq-Z2", 1000.0)
+    built(tmp_path / "bundles/x.bsw", "ZCU104", 4000.0)
+    row = rows(store)[1]
+    assert (row["board"], row["hw_patches_per_s"], row["lut"], row["bram36"], row["dsp"]) == (
+        "ZCU104", 4000.0, 1234, 5.5, 7,
+    )  # fmt: skip
+    assert [build["board"] for build in row["hardware"]] == ["Pynq-Z2", "ZCU104"]
+    assert row["energy_j"] is None
+
+
+def test_a_damaged_report_is_said_and_does_not_end_the_table(store: Store, tmp_path: Path) -> None:
+    built(tmp_path / "bundles/x.bsw", "Pynq-Z2", 1000.0)
+    (tmp_path / "bundles/x.bsw/hw/Pynq-Z2" / REPORT).write_text("{}")
+    with pytest.raises(BundleError):
+        hardware(tmp_path / "bundles/x.bsw")
+    row = rows(store)[1]
+    assert row["lut"] is None
+    assert "error" in row["hardware"][0]
+
+
+def test_the_time_left_goes_by_the_work_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    from rich.console import Console
+
+    now = [0.0]
+    monkeypatch.setattr("bitswath.models.study.show.time.monotonic", lambda: now[0])
+    short = NETWORK.model_copy(update={"schedule": NETWORK.schedule.model_copy(update={"epochs": 1})})
+    with Show([short, NETWORK], Console(quiet=True)) as show:
+        assert show.left_s is None
+        now[0] = 10.0
+        show({"digest": short.digest, "event": "done"})
+        show({"digest": NETWORK.digest, "event": "progress", "share": 0.5})
+        now[0] = 20.0
+        done = cost(short) + cost(NETWORK) / 2
+        assert show.left_s == pytest.approx(20.0 * (cost(NETWORK) / 2) / done)
+        show({"digest": NETWORK.digest, "event": "failed", "note": "x"})
+        assert show.left_s == 0.0
+        assert show.counts == {"done": 1, "failed": 1}
