@@ -218,6 +218,7 @@ class DmaBackend:
         buffer = self._board.allocate(engine, self._most * frames.frame_bytes)
         self._buffers.append(buffer)
         buffer.array[:] = 0
+        buffer.flush()  # a cache may write these bytes back later, over what the device wrote
 
     def _pairs(self) -> deque[_Pair]:
         return deque(map(_Pair, self._buffers[0::2], self._buffers[1::2]))

@@ -114,6 +114,16 @@ def test_caches_matter_here(system: ModelSystem, forgotten: str) -> None:
         assert not np.array_equal(run(backend, codes), answers(codes))
 
 
+def test_nothing_of_the_host_is_left_to_be_written_back_over_answers(system: ModelSystem, board: ModelBoard) -> None:
+    """Caches may do that with what was written and not flushed, at any time until it is invalidated."""
+    with opened(board) as backend:
+        for buffer in backend._buffers:
+            before = system.bytes_at(buffer.address, buffer.array.nbytes)
+            before[:] = 9
+            buffer.invalidate()
+            assert (before == 9).all() and (buffer.array == 9).all()
+
+
 def test_the_output_engine_is_started_first_with_whole_addresses(system: ModelSystem) -> None:
     system.memory_base = 0x8_0000_0000
     with opened(ModelBoard(system)) as backend:
@@ -135,6 +145,7 @@ def test_the_next_input_is_filled_while_the_device_runs(
     system: ModelSystem, board: ModelBoard, backend: DmaBackend
 ) -> None:
     system.gate.clear()
+    board.log.clear()
     tickets = [backend.submit(pack(codes_of(4, seed), 4)) for seed in range(2)]
     deadline = time.monotonic() + 5
     while board.log.count("flush") < 2 and time.monotonic() < deadline:
@@ -319,7 +330,7 @@ def test_a_full_memory_frees_what_was_allocated(system: ModelSystem) -> None:
     board = ModelBoard(system, room=200)
     with pytest.raises(BackendError, match="contiguous memory"):
         opened(board)
-    assert board.log == ["allocate"] * 3 + ["free"] * 3 + ["close"]
+    assert board.log == ["allocate", "flush"] * 3 + ["free"] * 3 + ["close"]
 
 
 def test_close_frees_everything_once(board: ModelBoard) -> None:
