@@ -5,8 +5,12 @@ The engines' registers and the memory are modelled in Python; host and device ha
 
 from __future__ import annotations
 
+import gc
+import subprocess
+import sys
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -288,6 +292,20 @@ def test_steps_of_a_batch_are_told(backend: DmaBackend) -> None:
     assert all(0 < seconds < 30 for seconds in spent.values())
 
 
+def test_a_reset_may_take_longer_than_a_transfer(board: ModelBoard) -> None:
+    reload = board.reload
+
+    def slow() -> None:
+        time.sleep(0.5)
+        reload()
+
+    board.reload = slow  # type: ignore[method-assign]
+    with opened(board, transfer_timeout_s=0.2) as backend:
+        for limit_s in (None, 0.1):
+            backend.reset(limit_s)
+            assert np.array_equal(run(backend, codes_of(3)), answers(codes_of(3)))
+
+
 def test_a_reset_wakes_whoever_waits(system: ModelSystem, backend: DmaBackend) -> None:
     system.gate.clear()
     ticket = backend.submit(pack(codes_of(8), 4))
@@ -375,8 +393,32 @@ def test_memory_is_kept_where_the_device_cannot_be_stopped(system: ModelSystem, 
     with pytest.raises(BackendTimeoutError):
         run(backend, codes_of(4))
     board.broken = BackendError("gone")
+    buffers = [weakref.ref(buffer) for buffer in backend._buffers]
     backend.close()
     assert "free" not in board.log and board.log[-1] == "close"
+    del backend
+    gc.collect()
+    assert len(buffers) == 4 and all(buffer() is not None for buffer in buffers)
+
+
+ENDING = """
+import sys, threading, time
+from tests.host import test_dma
+system = test_dma.ModelSystem(test_dma.GIVEN, test_dma.TAKEN, test_dma.compute)
+board = test_dma.ModelBoard(system)
+board.log = type("Log", (list,), {"append": lambda self, line: print(line, flush=True)})()
+backend = test_dma.opened(board, transfer_timeout_s=60.0)
+system.late = test_dma.ODMA
+backend.submit(test_dma.pack(test_dma.codes_of(4), 4))
+while not backend._moving:
+    time.sleep(0.001)
+"""
+
+
+@pytest.mark.parametrize("ending", ["", "raise ZeroDivisionError", "sys.exit(3)"])
+def test_a_program_that_ends_stops_the_device(ending: str) -> None:
+    run = subprocess.run([sys.executable, "-c", ENDING + ending], capture_output=True, text=True, timeout=60)
+    assert run.stdout.split()[-6:] == ["reload", "free", "free", "free", "free", "close"], run.stderr
 
 
 def test_folded_frames_go_in_and_out() -> None:
