@@ -106,9 +106,7 @@ class PynqBoard:
         self._start(download=True)
 
     def close(self) -> None:
-        """Let go of the overlay; its bitstream stays loaded."""
-        if self._interrupt is not None:
-            self._interrupt.close()
+        """Nothing to let go of: the bitstream stays loaded."""
 
     def _start(self, download: bool) -> None:
         with _clocks_lock, _typed(f"{self._overlay.bitfile}: cannot be loaded"):

@@ -76,6 +76,17 @@ def test_interrupts_are_waited_for(plug: Plug, small: Path, monkeypatch: pytest.
             backend.reset()
 
 
+@pytest.mark.filterwarnings("error:the interrupt of the output engine")
+def test_interrupts_arrive_whenever_it_is_opened(plug: Plug, small: Path) -> None:
+    """pynq binds an interrupt's file to the event loop that waits for it first."""
+    overlay, device = plug.overlay(small), plug.device(plug.model(small))
+    for seed in range(3):
+        with PynqBackend(overlay, device=device, wait="interrupt") as backend:
+            for _ in range(4):
+                assert np.array_equal(run(backend, codes_of(64, seed)), doubled(codes_of(64, seed)))
+            assert backend._board._interrupt is not None  # type: ignore[attr-defined]
+
+
 def test_interrupts_that_do_not_arrive_lead_to_polling(plug: Plug, small: Path) -> None:
     device = plug.device(plug.model(small))
     device.controller.close()
