@@ -12,6 +12,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
@@ -114,6 +115,7 @@ class PynqBoard:
             self.clock_hz = self._set_clock()
             if download:
                 self._plan_clocks()
+                _check_directory(self._pynq, self._device)
                 self._loaded.download()
                 self.clock_hz = self._set_clock()
         ours = self._overlay.shell == "bitswath"
@@ -234,6 +236,20 @@ def _check_width(frames: Frames, parameters: dict[str, Any], ours: bool) -> None
             f"{frames.engine}: moves words of {width} bits, a frame of {frames.frame_bytes} bytes is no whole number; "
             "settings and bit file are not of one build"
         )
+
+
+def _check_directory(pynq: ModuleType, device: Any) -> None:
+    """pynq 4 puts a file into the current directory while it loads a bitstream, when half of that is done."""
+    if not hasattr(device, "_xrt_download") or int(pynq.__version__.partition(".")[0]) < 4:
+        return
+    try:
+        with Path("loaded.xclbin").open("ab"):
+            pass
+    except OSError as error:
+        raise BackendError(
+            f"pynq {pynq.__version__} writes loaded.xclbin into the current directory, which it cannot here "
+            f"({error.strerror}); change to a directory that can be written"
+        ) from error
 
 
 def _pynq() -> ModuleType:

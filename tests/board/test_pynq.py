@@ -319,6 +319,30 @@ def test_unknown_waits_are_refused(plug: Plug, system: System, small: Path) -> N
         PynqBackend(plug.overlay(small), device=plug.device(system), wait="spin")  # type: ignore[arg-type]
 
 
+def test_pynq_4_needs_a_current_directory_that_can_be_written(
+    plug: Plug, system: System, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It writes loaded.xclbin there, in the middle of loading a bitstream."""
+    import pynq
+    from pynq.pl_server.xrt_device import XrtDevice
+
+    if pynq.__version__ < "4":
+        pytest.skip("pynq 3 writes nothing")
+    device, overlay = plug.device(system), plug.overlay(small)
+    download = device.download
+    device.handle = type("Handle", (), {"load_xclbin": lambda self, path: None})()
+    device._xrt_download = lambda data: XrtDevice._xrt_download(device, data)
+    device.download = lambda bitstream, parser=None: (download(bitstream, parser), device._xrt_download(b""))
+    monkeypatch.chdir(tmp_path)
+    with PynqBackend(overlay, device=device) as backend:
+        assert np.array_equal(run(backend, codes_of(1)), doubled(codes_of(1)))
+        (tmp_path / "loaded.xclbin").unlink()
+        (tmp_path / "loaded.xclbin").mkdir()  # not even root can write it
+        with pytest.raises(BackendError, match=r"writes loaded\.xclbin into the current directory, which it cannot"):
+            backend.reset()
+        assert len(device.downloads) == 1
+
+
 def test_a_bitstream_may_be_copied_elsewhere(plug: Plug, system: System, small: Path, tmp_path: Path) -> None:
     copied = shutil.copytree(plug.folder(small), tmp_path / "an other place")
     with PynqBackend(load_overlay(copied), device=plug.device(system)) as backend:
