@@ -5,6 +5,7 @@ pynq itself takes the divisors nearest to a frequency, which may be faster, and 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
@@ -12,7 +13,7 @@ from bitswath.errors import BackendError, InputError
 from bitswath.handoff import Wizard
 from bitswath.overlay import Overlay
 
-__all__ = ["aim_clocks", "set_clock", "wanted_clock"]
+__all__ = ["Clock", "aim_clocks", "set_clock", "wanted_clock"]
 
 _TOLERANCE = 0.01
 _ROUNDING = 1e-4
@@ -45,9 +46,17 @@ def aim_clocks(pynq: ModuleType, device: Any) -> None:
             del clocks._real_instance
 
 
-def set_clock(pynq: ModuleType, wanted_hz: float | None, *, exact: bool, wizard: Wizard | None = None) -> float:
-    """Set clock 0 for an accelerator that is to run at `wanted_hz` (None: at whatever it is); returns the
-    accelerator's clock, from what is read back.
+@dataclass(frozen=True)
+class Clock:
+    """`accelerator_hz`: as made of clock 0, `zero_hz`: that, as read back; `divisors`: of clock 0, if they were set."""
+
+    accelerator_hz: float
+    zero_hz: float
+    divisors: tuple[int, int] | None
+
+
+def set_clock(pynq: ModuleType, wanted_hz: float | None, *, exact: bool, wizard: Wizard | None = None) -> Clock:
+    """Set clock 0 for an accelerator that is to run at `wanted_hz` (None: at whatever it is), and read it back.
 
     Clock 0 becomes the fastest that is not above `wanted_hz`, or above the input of a clocking `wizard` behind it,
     which makes one frequency only. `exact`: what comes of it must be `wanted_hz` within 1 %; else it may be slower.
@@ -56,22 +65,23 @@ def set_clock(pynq: ModuleType, wanted_hz: float | None, *, exact: bool, wizard:
     if wizard is not None:
         _check("the accelerator", wanted_hz, wizard.output_hz, exact)  # before the clock is there
     limit_hz = wanted_hz if wizard is None else wizard.input_hz
-    made_hz = None if limit_hz is None else _divide(pynq.Clocks, limit_hz)
-    found_hz = float(pynq.Clocks.get_pl_clk(0)) * 1e6
+    made_hz, divisors = (None, None) if limit_hz is None else _divide(pynq.Clocks, limit_hz)
+    found_hz = float(pynq.Clocks.fclk0_mhz) * 1e6
     _check("clock 0", limit_hz, found_hz, exact or wizard is not None)
     if made_hz is not None and abs(found_hz - made_hz) > _TOLERANCE * made_hz:
         raise _unmet("clock 0", made_hz, found_hz)
-    return found_hz if wizard is None else found_hz * wizard.output_hz / wizard.input_hz
+    factor = 1.0 if wizard is None else wizard.output_hz / wizard.input_hz
+    return Clock(found_hz * factor, found_hz, divisors)
 
 
-def _divide(clocks: Any, limit_hz: float) -> float:
+def _divide(clocks: Any, limit_hz: float) -> tuple[float, tuple[int, int]]:
     """Set divisors for the fastest clock that is not above the limit; what it should be then."""
     # slow first: the two divisors are written one after the other, and the source is read from what they leave
     clocks.set_pl_clk(0, _LARGEST, _LARGEST)
-    source_hz = float(clocks.get_pl_clk(0)) * 1e6 * _LARGEST**2
+    source_hz = float(clocks.fclk0_mhz) * 1e6 * _LARGEST**2
     product = min((one for one in _DIVISORS if source_hz <= one * limit_hz * (1 + _ROUNDING)), default=_LARGEST**2)
     clocks.set_pl_clk(0, *_DIVISORS[product])
-    return source_hz / product
+    return source_hz / product, _DIVISORS[product]
 
 
 def _check(what: str, wanted_hz: float | None, found_hz: float, exact: bool) -> None:

@@ -19,7 +19,7 @@ from typing import Any, Literal
 import numpy as np
 
 from bitswath.backends.board import Buffer, Engine
-from bitswath.backends.clocks import aim_clocks, set_clock, wanted_clock
+from bitswath.backends.clocks import Clock, aim_clocks, set_clock, wanted_clock
 from bitswath.backends.dma import DmaBackend
 from bitswath.backends.interrupts import OutputInterrupt
 from bitswath.backends.iodma import FINN_BYTES, OUR_BYTES, RegisterEngine
@@ -112,12 +112,11 @@ class PynqBoard:
     def _start(self, download: bool) -> None:
         with _clocks_lock, _typed(f"{self._overlay.bitfile}: cannot be loaded"):
             aim_clocks(self._pynq, self._device)
-            self.clock_hz = self._set_clock()
+            clock = self._set_clock()
             if download:
-                self._plan_clocks()
-                _check_directory(self._pynq, self._device)
-                self._loaded.download()
-                self.clock_hz = self._set_clock()
+                self._download(clock)
+                clock = self._set_clock()
+        self.clock_hz = None if clock is None else clock.accelerator_hz
         ours = self._overlay.shell == "bitswath"
         self.idma = self._engine(self._overlay.input, "in", ours)
         self.odma = self._engine(self._overlay.output, "out", ours)
@@ -186,16 +185,20 @@ class PynqBoard:
                 f"{entry.get('phys_addr', 0):#x}; copy the whole folder again"
             )
 
-    def _plan_clocks(self) -> None:
-        """What pynq sets while it downloads: clock 0 as it is now. pynq 4.0.0 reads no frequency from a Zynq-7000's
-        handoff file, and then cannot download."""
-        for index, clock in getattr(self._loaded, "clock_dict", {}).items():
-            if index == 0 and "enable" in clock:
-                clock.update(enable=1, frequency=float(self._pynq.Clocks.get_pl_clk(0)))
-            elif clock.get("enable") and clock.get("frequency", 0) is None:
-                clock["frequency"] = self._handoff.clocks_hz.get(index, 100e6) / 1e6
+    def _download(self, clock: Clock | None) -> None:
+        """pynq sets clocks before: clock 0 is to stay as it is. pynq 4 goes by the frequency, which 4.0.0 does not
+        read from a Zynq-7000's handoff file and then fails; pynq 3 goes by the divisors."""
+        for index, entry in getattr(self._loaded, "clock_dict", {}).items():
+            if index == 0 and clock is not None and clock.divisors is not None:
+                first, second = clock.divisors
+                entry.update(enable=1, frequency=clock.zero_hz / 1e6, divisor0=first, divisor1=second)
+            elif entry.get("enable") and entry.get("frequency", 0) is None:
+                entry["frequency"] = self._handoff.clocks_hz.get(index, 100e6) / 1e6
+        _check_directory(self._pynq, self._device)
+        self._loaded.download()
 
-    def _set_clock(self) -> float | None:
+    def _set_clock(self) -> Clock | None:
+        """None on cards."""
         if self._overlay.is_alveo:
             return None
         return set_clock(self._pynq, self._wanted_hz, exact=self._named, wizard=self._handoff.wizard)

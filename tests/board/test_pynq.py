@@ -104,6 +104,15 @@ def test_an_overlay_without_interrupts_is_polled(plug: Plug, system: System, sma
         assert np.array_equal(run(backend, codes_of(2)), doubled(codes_of(2)))
 
 
+def test_a_clock_that_no_file_names_is_that_of_the_handoff_file(plug: Plug, system: System, small: Path) -> None:
+    import pynq
+
+    overlay, device = replace(plug.overlay(small), clock_hz=None), plug.device(system)
+    pynq.Clocks.fclk0_mhz = 50
+    with PynqBackend(overlay, device=device) as backend:
+        assert backend.clock_hz == pytest.approx(100e6, rel=1e-3)
+
+
 def test_a_loaded_bitstream_can_be_taken_as_it_is(plug: Plug, system: System, small: Path) -> None:
     device = plug.device(system)
     with PynqBackend(plug.overlay(small), device=device, download=False) as backend:
@@ -168,7 +177,7 @@ class Fastest:
         def noted(address: int, value: int) -> None:
             write(address, value)
             if address in (0xF800_0170, 0xFF5E_00C0):
-                self.hz = max(self.hz, pynq.Clocks.get_pl_clk(0) * 1e6)
+                self.hz = max(self.hz, pynq.Clocks.fclk0_mhz * 1e6)
 
         device.bus.write = noted
 
@@ -190,6 +199,8 @@ def test_clocks_are_never_faster_than_routed(
         assert np.array_equal(run(backend, codes_of(5)), doubled(codes_of(5)))
         backend.reset()
         assert backend.clock_hz == pytest.approx(made_hz, rel=1e-4)
+        entry = backend._board._loaded.clock_dict[0]  # type: ignore[attr-defined]
+        assert entry["divisor0"] * entry["divisor1"] == round((1e9 if family == "zynq" else 1.5e9) / made_hz), "pynq 3"
     with pytest.raises(BackendError, match=f"expected clock 0 at {routed_hz / 1e6:g} MHz, the board runs it at "):
         PynqBackend(overlay, device=device, clock_hz=routed_hz)
     assert 0 < fastest.hz < routed_hz * 1.0001
