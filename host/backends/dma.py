@@ -7,9 +7,12 @@ backends/xrt.py) say how buffers are had, how an engine is started, and how the 
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import os
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -34,6 +37,12 @@ _GRACE_S = 2.0
 """How long `close` lets a transfer end by itself before the bitstream is loaded again to stop it."""
 _MAX_TRANSFER_BYTES = 64 << 20
 _JOIN_S = 30.0
+_DOWNLOAD_S = 30.0
+"""How long loading the bitstream may take at least."""
+
+_kept: list[Buffer] = []
+"""Memory that a device may still write to, because it could not be stopped: never given to anything else."""
+_opened: weakref.WeakSet[DmaBackend] = weakref.WeakSet()
 
 Values = NDArray[np.signedinteger]
 _Self = TypeVar("_Self", bound="DmaBackend")
@@ -92,6 +101,7 @@ class DmaBackend:
         transfer_timeout_s: float = 60.0,
     ) -> None:
         self._board, self._closed, self._moving = board, False, False
+        self._process = os.getpid()
         self._buffers: list[Buffer] = []
         self._worker: threading.Thread | None = None
         self._lock = threading.Condition()
@@ -124,6 +134,7 @@ class DmaBackend:
         self._reset: _Reset | None = None
         self._worker = threading.Thread(target=self._work, name="bitswath-dma", daemon=True)
         self._worker.start()
+        _opened.add(self)
 
     @property
     def clock_hz(self) -> float | None:
@@ -177,8 +188,11 @@ class DmaBackend:
         return dict(zip(("fill", "transfer, compute", "unpack"), spent.tolist()))
 
     def reset(self, timeout_s: float | None = None) -> None:
-        """Load the bitstream again. See `Resettable.reset`; by default it may take as long as a transfer."""
-        limit_s = self._timeout_s if timeout_s is None else timeout_s
+        """Load the bitstream again. See `Resettable.reset`.
+
+        By default it may take as long as a transfer, and in any case 30 s, however short `timeout_s` is.
+        """
+        limit_s = max(_DOWNLOAD_S, self._timeout_s if timeout_s is None else timeout_s)
         with self._lock:
             self._check_open()
             request = self._reset = self._reset or _Reset()
@@ -191,7 +205,8 @@ class DmaBackend:
     def close(self) -> None:
         """Stop the device and free its memory; what is under way is lost.
 
-        Memory that the device may still write to, because it cannot be stopped, lives as long as this object.
+        Memory that the device may still write to, because it cannot be stopped, is kept until the program ends. What
+        is open then is closed by itself.
         """
         with self._lock:
             self._closed = True
@@ -201,7 +216,10 @@ class DmaBackend:
             worker.join(_JOIN_S)
         with self._lock:
             stopped = not self._moving and (worker is None or not worker.is_alive())
-            buffers, self._buffers = (self._buffers, []) if stopped else ([], self._buffers)
+            buffers, self._buffers = self._buffers, []
+        if not stopped:
+            _kept.extend(buffers)
+            buffers = []
         for buffer in buffers:
             buffer.free()
         self._board.close()
@@ -218,6 +236,7 @@ class DmaBackend:
         buffer = self._board.allocate(engine, self._most * frames.frame_bytes)
         self._buffers.append(buffer)
         buffer.array[:] = 0
+        buffer.flush()  # a cache may write these bytes back later, over what the device wrote
 
     def _pairs(self) -> deque[_Pair]:
         return deque(map(_Pair, self._buffers[0::2], self._buffers[1::2]))
@@ -375,6 +394,15 @@ class DmaBackend:
             with self._lock:
                 self._fault = known
                 self._lock.notify_all()
+
+
+@atexit.register
+def _close_all() -> None:
+    """A device goes on writing after the program's end, into memory that is others' by then."""
+    for backend in list(_opened):
+        if backend._process == os.getpid():  # a fork has its parent's in sight
+            with contextlib.suppress(BackendError):
+                backend.close()
 
 
 def _pause(elapsed_s: float, expected_s: float) -> float:

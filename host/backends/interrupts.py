@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import os
+import threading
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -17,7 +20,7 @@ _PYNQ_ERRORS = (RuntimeError, OSError, ValueError, TypeError, AttributeError, Lo
 
 
 class OutputInterrupt:
-    """The interrupt on `pin` (its full path). It is used by one thread, whose event loop it makes.
+    """The interrupt on `pin` (its full path). It is used by one thread.
 
     `rearm`: enable its line at the interrupt controller. A wait that was under way when the bitstream was loaded again
     leaves pynq with an old controller object, which takes the next interrupt and disables the line.
@@ -25,7 +28,6 @@ class OutputInterrupt:
 
     def __init__(self, pynq: ModuleType, pin: str, rearm: Callable[[], None]) -> None:
         self._pynq, self._pin, self._rearm = pynq, pin, rearm
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._interrupt: Any = None
         self._engine: RegisterEngine | None = None
         self._misses = 0
@@ -39,10 +41,8 @@ class OutputInterrupt:
         """At most 0.05 s; False if pynq cannot wait for it, or the engine raises its line and nothing arrives."""
         if self._engine is None:
             return False
-        if self._loop is None:
-            self._loop = asyncio.new_event_loop()
         try:
-            arrived = self._loop.run_until_complete(self._wait())
+            arrived = asyncio.run_coroutine_threadsafe(self._wait(), _event_loop(os.getpid())).result()
         except _PYNQ_ERRORS:
             return False
         if arrived:
@@ -53,11 +53,6 @@ class OutputInterrupt:
             self._rearm()
         return self._misses < _MISSES
 
-    def close(self) -> None:
-        """End the event loop."""
-        if self._loop is not None:
-            self._loop.close()
-
     async def _wait(self) -> bool:
         if self._interrupt is None:
             self._interrupt = self._pynq.Interrupt(self._pin)
@@ -66,3 +61,11 @@ class OutputInterrupt:
         except asyncio.TimeoutError:
             return False
         return True
+
+
+@functools.cache
+def _event_loop(process: int) -> asyncio.AbstractEventLoop:
+    """The one of this process, for ever: pynq binds an interrupt's file to the loop that waits for it first."""
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, name="bitswath-interrupts", daemon=True).start()
+    return loop

@@ -12,12 +12,14 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
 import numpy as np
 
 from bitswath.backends.board import Buffer, Engine
+from bitswath.backends.clocks import Clock, aim_clocks, set_clock, wanted_clock
 from bitswath.backends.dma import DmaBackend
 from bitswath.backends.interrupts import OutputInterrupt
 from bitswath.backends.iodma import FINN_BYTES, OUR_BYTES, RegisterEngine
@@ -27,7 +29,6 @@ from bitswath.overlay import Frames, Overlay
 
 __all__ = ["PynqBackend", "PynqBoard"]
 
-_CLOCK_TOLERANCE = 0.01
 _PYNQ_ERRORS = (RuntimeError, OSError, ValueError, TypeError, AttributeError, LookupError, MemoryError, ImportError)
 _INTC_BYTES, _INTC_ENABLE = 0x20, 0x10
 _clocks_lock = threading.Lock()
@@ -40,7 +41,8 @@ class PynqBackend(DmaBackend):
     """An overlay on a board behind the `Backend` interface.
 
     `device`: a pynq Device, by default pynq's active one. `download`: load the bitstream, or take the one that is
-    loaded. `clock_hz`: by default what the bitstream was routed for, and never more. `wait`: "poll", "interrupt", or
+    loaded. `clock_hz`: met within 1 % or refused; by default the fastest that the board makes and that is not above
+    what the bitstream was routed for (the attribute `clock_hz` tells). Not for cards. `wait`: "poll", "interrupt", or
     "auto" for an interrupt where the overlay has one. The others as for `DmaBackend`.
     Raises `DependencyError` without pynq, `BackendError`, `BundleError`, `InputError`.
     """
@@ -76,14 +78,13 @@ class PynqBoard:
             raise InputError(f"expected wait to be auto, poll or interrupt, got {wait!r}")
         self._pynq = _pynq()
         self._overlay, self._wait = overlay, wait
-        self._wanted_hz = _wanted_clock(overlay, clock_hz)
+        self._wanted_hz, self._named = wanted_clock(overlay, clock_hz), clock_hz is not None
         overlay.check_bitfile()
         self._handoff = Handoff() if overlay.is_alveo else read_handoff(overlay.bitfile.with_suffix(".hwh"))
         with _typed(f"{overlay.bitfile}: pynq cannot load it"):
             self._device = self._pynq.Device.active_device if device is None else device
             # downloaded below: pynq 4.0.0 would fail here on the clocks of a Zynq-7000
             self._loaded = self._pynq.Overlay(str(overlay.bitfile.absolute()), download=False, device=self._device)
-        self._complete_clocks()
         self._interrupt: OutputInterrupt | None = None
         self._start(download)
 
@@ -106,16 +107,16 @@ class PynqBoard:
         self._start(download=True)
 
     def close(self) -> None:
-        """Let go of the overlay; its bitstream stays loaded."""
-        if self._interrupt is not None:
-            self._interrupt.close()
+        """Nothing to let go of: the bitstream stays loaded."""
 
     def _start(self, download: bool) -> None:
         with _clocks_lock, _typed(f"{self._overlay.bitfile}: cannot be loaded"):
-            _aim_clocks(self._pynq, self._device)
+            aim_clocks(self._pynq, self._device)
+            clock = self._set_clock()
             if download:
-                self._loaded.download()
-            self.clock_hz = self._set_clock()
+                self._download(clock)
+                clock = self._set_clock()
+        self.clock_hz = None if clock is None else clock.accelerator_hz
         ours = self._overlay.shell == "bitswath"
         self.idma = self._engine(self._overlay.input, "in", ours)
         self.odma = self._engine(self._overlay.output, "out", ours)
@@ -184,29 +185,23 @@ class PynqBoard:
                 f"{entry.get('phys_addr', 0):#x}; copy the whole folder again"
             )
 
-    def _complete_clocks(self) -> None:
-        """pynq 4.0.0 reads no frequency from a Zynq-7000's handoff file, and then cannot download."""
-        for index, clock in getattr(self._loaded, "clock_dict", {}).items():
-            if clock.get("enable") and clock.get("frequency", 0) is None:
-                clock["frequency"] = self._handoff.clocks_hz.get(index, 100e6) / 1e6
+    def _download(self, clock: Clock | None) -> None:
+        """pynq sets clocks before: clock 0 is to stay as it is. pynq 4 goes by the frequency, which 4.0.0 does not
+        read from a Zynq-7000's handoff file and then fails; pynq 3 goes by the divisors."""
+        for index, entry in getattr(self._loaded, "clock_dict", {}).items():
+            if index == 0 and clock is not None and clock.divisors is not None:
+                first, second = clock.divisors
+                entry.update(enable=1, frequency=clock.zero_hz / 1e6, divisor0=first, divisor1=second)
+            elif entry.get("enable") and entry.get("frequency", 0) is None:
+                entry["frequency"] = self._handoff.clocks_hz.get(index, 100e6) / 1e6
+        _check_directory(self._pynq, self._device)
+        self._loaded.download()
 
-    def _set_clock(self) -> float | None:
-        """Set clock 0 and read it back. Raises `BackendError` that names both."""
+    def _set_clock(self) -> Clock | None:
+        """None on cards."""
         if self._overlay.is_alveo:
-            return self._wanted_hz
-        clocks, wizard = self._pynq.Clocks, self._handoff.wizard
-        wanted_hz = self._wanted_hz if wizard is None else wizard.input_hz
-        if wanted_hz is not None:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # what it would warn of is an error below
-                clocks.fclk0_mhz = wanted_hz / 1e6
-        found_hz = float(clocks.fclk0_mhz) * 1e6
-        if wanted_hz is not None and abs(found_hz - wanted_hz) > _CLOCK_TOLERANCE * wanted_hz:
-            raise BackendError(
-                f"expected clock 0 at {wanted_hz / 1e6:g} MHz, the board runs it at {found_hz / 1e6:g} MHz; "
-                "ask for a clock it can make with clock_hz="
-            )
-        return found_hz if wizard is None else found_hz * wizard.output_hz / wizard.input_hz
+            return None
+        return set_clock(self._pynq, self._wanted_hz, exact=self._named, wizard=self._handoff.wizard)
 
 
 class _PynqBuffer:
@@ -246,14 +241,18 @@ def _check_width(frames: Frames, parameters: dict[str, Any], ours: bool) -> None
         )
 
 
-def _wanted_clock(overlay: Overlay, clock_hz: float | None) -> float | None:
-    if clock_hz is None:
-        return overlay.clock_hz
-    if not clock_hz > 0:
-        raise InputError(f"expected clock_hz above 0, got {clock_hz}")
-    if overlay.clock_hz is not None and clock_hz > overlay.clock_hz * (1 + _CLOCK_TOLERANCE):
-        raise InputError(f"expected clock_hz of at most {overlay.clock_hz:g}, the routed one, got {clock_hz:g}")
-    return clock_hz
+def _check_directory(pynq: ModuleType, device: Any) -> None:
+    """pynq 4 puts a file into the current directory while it loads a bitstream, when half of that is done."""
+    if not hasattr(device, "_xrt_download") or int(pynq.__version__.partition(".")[0]) < 4:
+        return
+    try:
+        with Path("loaded.xclbin").open("ab"):
+            pass
+    except OSError as error:
+        raise BackendError(
+            f"pynq {pynq.__version__} writes loaded.xclbin into the current directory, which it cannot here "
+            f"({error.strerror}); change to a directory that can be written"
+        ) from error
 
 
 def _pynq() -> ModuleType:
@@ -263,15 +262,6 @@ def _pynq() -> ModuleType:
         raise DependencyError(f"driving a board needs pynq ({error}); pip install 'bitswath[board]'") from error
     module: ModuleType = pynq
     return module
-
-
-def _aim_clocks(pynq: ModuleType, device: Any) -> None:
-    """pynq 4 keeps the clock registers of the device it met first, for the whole process."""
-    clocks = pynq.Clocks
-    if hasattr(clocks, "set_device"):
-        clocks.set_device(device)
-        if "_real_instance" in vars(clocks):
-            del clocks._real_instance
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ from here, so that a card's identity is that of the xclbin file.
 from __future__ import annotations
 
 import contextlib
+import json
 import time
 from collections.abc import Iterator
 from types import ModuleType
@@ -22,7 +23,13 @@ from bitswath.overlay import Overlay
 __all__ = ["XrtBackend", "XrtBoard"]
 
 _XRT_ERRORS = (RuntimeError, OSError, ValueError, TypeError, IndexError, MemoryError)
+_GRACE_S = 2.0
+"""How long `reload` lets runs end by themselves."""
 _FAILED = ("ERROR", "ABORT", "TIMEOUT", "NORESPONSE", "SKERROR", "SKCRASHED")
+
+_REMEDY = "end the program, run 'xbutil reset' on the card, start again"
+_left_running: set[str] = set()
+"""Cards with runs that did not complete: XRT programs them again only after a reset, for which programs must end."""
 
 
 class XrtBackend(DmaBackend):
@@ -55,12 +62,14 @@ class XrtBoard:
 
     def __init__(self, overlay: Overlay, device: int | str) -> None:
         self._xrt = _pyxrt()
+        if str(device) in _left_running:
+            raise BackendError(f"card {device}: a run of this program did not complete; {_REMEDY}")
         overlay.check_bitfile()
         self._overlay, self._index = overlay, device
         self._buffers: list[_XrtBuffer] = []
-        self.clock_hz = overlay.clock_hz
         self._device: Any = None
         self.idma, self.odma = self._open()
+        self.clock_hz = self._clock()
 
     def allocate(self, engine: Engine, size: int) -> Buffer:
         """In the memory bank that the engine is connected to."""
@@ -76,8 +85,17 @@ class XrtBoard:
         time.sleep(pause_s)
 
     def reload(self) -> None:
-        """Let go of the card and open it again. XRT keeps an xclbin that is loaded, so a compute unit that hangs
-        keeps hanging: then what follows fails, and `xbutil reset` on the card is needed."""
+        """Let go of the card and open it again, which is all that can be done from here: XRT does not program an
+        xclbin again that is loaded. Raises `BackendError` unless all that was started has ended: frames may be left in
+        the accelerator then, and the card may still write."""
+        deadline = time.monotonic() + _GRACE_S
+        while not (self.idma.ended() and self.odma.ended()):
+            if time.monotonic() > deadline:
+                raise BackendError(
+                    f"card {self._index}: a run did not complete ({self.idma.progress()}; {self.odma.progress()}), and "
+                    f"XRT does not program a loaded xclbin again; {_REMEDY}"
+                )
+            time.sleep(_GRACE_S / 100)
         for buffer in self._buffers:
             buffer.drop()
         self._drop()
@@ -87,6 +105,8 @@ class XrtBoard:
 
     def close(self) -> None:
         """Let go of the card; the xclbin stays loaded."""
+        if not (self.idma.ended() and self.odma.ended()):
+            _left_running.add(str(self._index))
         self._drop()
 
     def _drop(self) -> None:
@@ -106,6 +126,16 @@ class XrtBoard:
             _XrtEngine(first, self._xrt, self._kernel(uuid, kernels, first)),
             _XrtEngine(second, self._xrt, self._kernel(uuid, kernels, second)),
         )
+
+    def _clock(self) -> float | None:
+        """Of the kernels, as XRT reports it; None if it does not. (What `xbutil examine -r platform` shows.)"""
+        with contextlib.suppress(*_XRT_ERRORS, AttributeError, LookupError):
+            report = json.loads(self._device.get_info(self._xrt.xrt_info_device.platform))
+            listed = report["platforms"][0]["clocks"]
+            for clock in listed["clocks"] if isinstance(listed, dict) else listed:
+                if clock["description"] == "Data" and float(clock["freq_mhz"]) > 0:
+                    return float(clock["freq_mhz"]) * 1e6
+        return None
 
     def _kernel(self, uuid: Any, kernels: list[str], name: str) -> Any:
         """The compute unit of that name, of whatever kernel it is one."""
@@ -143,13 +173,19 @@ class _XrtEngine:
             return True
         for name in _FAILED:
             if state == getattr(self._states, f"ERT_CMD_STATE_{name}", None):
-                raise BackendError(
-                    f"{self.name}: XRT ended it with {name}; reset the device, or 'xbutil reset' the card"
-                )
+                raise BackendError(f"{self.name}: XRT ended it with {name}; {_REMEDY}")
+        return False
+
+    def ended(self) -> bool:
+        """Whether nothing was started, or XRT says that it completed."""
+        with contextlib.suppress(*_XRT_ERRORS):
+            return self._started is None or self._started.state() == self._states.ERT_CMD_STATE_COMPLETED
         return False
 
     def progress(self) -> str:
         """For error messages."""
+        if self._started is None:
+            return f"{self.name}: not started"
         with contextlib.suppress(*_XRT_ERRORS):
             return f"{self.name}: {str(self._started.state()).rpartition('.')[2]}"
         return f"{self.name}: does not answer"

@@ -144,16 +144,18 @@ class InterruptController(Registers):
         super().__init__()
         self._raised = raised
         self._lock = threading.Condition()
-        self._waiting: list[tuple[asyncio.AbstractEventLoop, Any]] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._waiting: list[Any] = []
         self._enabled = self._pending = 0
         self._closed = False
         self._watcher = threading.Thread(target=self._watch, name="bitswath-interrupts", daemon=True)
         self._watcher.start()
 
     def add_event(self, event: Any, number: int) -> None:
-        """As pynq's UioController: call `event.set()` in this thread's loop at the next interrupt."""
+        """As pynq's UioController: call `event.set()` at the next interrupt, in the loop that it was first used in."""
         with self._lock:
-            self._waiting.append((asyncio.get_running_loop(), event))
+            self._loop = self._loop or asyncio.get_running_loop()
+            self._waiting.append(event)
             self._lock.notify_all()
 
     def read(self, offset: int) -> int:
@@ -196,7 +198,8 @@ class InterruptController(Registers):
     def _fire(self, line: int) -> None:
         with self._lock:
             self._pending |= 1 << line
+            if self._loop is None or self._loop.is_closed():
+                return
             waiting, self._waiting = self._waiting, []
-        for loop, event in waiting:
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(event.set)
+            for event in waiting:
+                self._loop.call_soon_threadsafe(event.set)

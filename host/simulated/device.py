@@ -1,7 +1,8 @@
 """A simulated board for the unmodified pynq: its registers, memory and clocks are those of a simulated system.
 
 One subclass of pynq's Device is enough for Overlay, MMIO, allocate, Clocks and interrupts (pynq 3.0 to 4.0). The
-host's view of cacheable memory is a copy of the device's: what is not flushed or invalidated is not seen.
+host's view of cacheable memory is a copy of the device's: what is not flushed or invalidated is not seen, and what
+is not flushed may be written back over what the device wrote (cache.py).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from pynq.pl_server.device import Device
 
 from bitswath.design import Design
 from bitswath.simulated.bus import Bus, InterruptController, Window, clock_registers
+from bitswath.simulated.cache import CachedMemory
 from bitswath.simulated.hwh import Family
 from bitswath.simulated.overlay import CONTROLLER, ENGINE_BYTES, INTC_BYTES, engine_addresses, placeholder
 
@@ -123,10 +125,9 @@ class SimulatedDevice(Device):  # type: ignore[misc]  # pynq is not annotated
         kind = np.dtype(dtype)
         size = -(-max(int(np.prod(shape)) * kind.itemsize, 1) // _PAGE) * _PAGE
         memory = self._take(size)
-        host = memory.device
         if cacheable:
-            host = self._noise.integers(0, 256, size, np.uint8)
-        memory.host = host
+            memory.cache = CachedMemory(memory.device, self._noise)
+        host = memory.device if memory.cache is None else memory.cache.host
         buffer = PynqBuffer(
             shape, kind, device=self, device_address=memory.address, bo=memory, buffer=host, coherent=False
         )
@@ -145,13 +146,13 @@ class SimulatedDevice(Device):  # type: ignore[misc]  # pynq is not annotated
 
     def flush(self, bo: _Memory, offset: int, vaddr: int, nbytes: int) -> None:
         """Host copy to device, the whole object as XRT does."""
-        if bo.host is not bo.device:
-            bo.device[:] = bo.host
+        if bo.cache is not None:
+            bo.cache.flush()
 
     def invalidate(self, bo: _Memory, offset: int, vaddr: int, nbytes: int) -> None:
-        """Device to host copy."""
-        if bo.host is not bo.device:
-            bo.host[:] = bo.device
+        """Device to host copy, after unflushed lines were written back."""
+        if bo.cache is not None:
+            bo.cache.invalidate()
 
     def get_memory(self, description: Any) -> SimulatedDevice:
         """The memory of an overlay by name."""
@@ -206,10 +207,11 @@ class SimulatedDevice(Device):  # type: ignore[misc]  # pynq is not annotated
 
 
 class _Memory:
-    """A buffer object: where it is, the device's bytes and the host's view of them."""
+    """A buffer object: where it is, the device's bytes and the cache in front of them, if there is one."""
 
     def __init__(self, address: int, device: NDArray[np.uint8]) -> None:
-        self.address, self.device, self.host = address, device, device
+        self.address, self.device = address, device
+        self.cache: CachedMemory | None = None
         self.buffer: weakref.ref[Any] | None = None
 
 

@@ -1,12 +1,15 @@
 """Stands in for pyxrt, the Python API of the vendor's runtime for cards, over simulated systems.
 
 Names, arguments and behaviour are those of XRT's Python bindings (documentation of 2022.1 to 2025.1), as far as the
-backend uses them. `CARDS`: the systems that are plugged in, by number.
+backend uses them. `CARDS`: the systems that are plugged in, by number. An xclbin that is loaded is not programmed
+again, as XRT does not; `xbutil_reset` on a card is what forgets it. `CLOCKS`: what `device.get_info` says of clocks.
 """
 
 from __future__ import annotations
 
 import enum
+import json
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,12 @@ import numpy as np
 from bitswath.simulated import ENGINES
 
 CARDS: dict[int, Any] = {}
+CLOCKS: list[dict[str, str]] = [
+    {"id": "DATA_CLK", "description": "Data", "freq_mhz": "98"},
+    {"id": "KERNEL_CLK", "description": "Kernel", "freq_mhz": "500"},
+]
+_loaded: weakref.WeakKeyDictionary[Any, bytes] = weakref.WeakKeyDictionary()
+"""Content of the xclbin in each system."""
 KERNEL = "StreamingDataflowPartition"
 _PAGE = 4096
 
@@ -37,6 +46,15 @@ class xclBOSyncDirection(enum.Enum):  # noqa: N801
     XCL_BO_SYNC_BO_FROM_DEVICE = 1
 
 
+class xrt_info_device(enum.Enum):  # noqa: N801
+    platform = 12
+
+
+def xbutil_reset(index: int) -> None:
+    CARDS[index].reset()
+    _loaded.pop(CARDS[index], None)
+
+
 class _Named:
     def __init__(self, name: str) -> None:
         self._name = name
@@ -49,6 +67,7 @@ class xclbin:  # noqa: N801
     def __init__(self, path: str) -> None:
         if not Path(path).is_file():
             raise RuntimeError(f"No such xclbin '{path}'")
+        self.content = Path(path).read_bytes()
 
     def get_kernels(self) -> list[_Named]:
         """One kernel an engine, each with one compute unit: FINN names kernels by their nodes."""
@@ -64,8 +83,14 @@ class device:  # noqa: N801
 
     def load_xclbin(self, content: xclbin) -> str:
         self.loaded = True
-        self.system.reset()
+        if _loaded.get(self.system) != content.content:
+            self.system.reset()
+        _loaded[self.system] = content.content
         return "uuid"
+
+    def get_info(self, key: xrt_info_device) -> str:
+        assert key is xrt_info_device.platform
+        return json.dumps({"platforms": [{"static_region": {"vbnv": "xilinx_u250"}, "clocks": {"clocks": CLOCKS}}]})
 
 
 class kernel:  # noqa: N801

@@ -140,6 +140,28 @@ def test_the_clock_is_that_of_the_wizard(plug: Plug, folder: Path) -> None:
         assert pynq.Clocks.fclk0_mhz == pytest.approx(100, rel=1e-3)
 
 
+@pytest.mark.parametrize("clock_hz", [50e6, 93.75e6])
+def test_a_clock_that_the_wizard_does_not_make_is_refused(plug: Plug, folder: Path, clock_hz: float) -> None:
+    overlay = load_overlay(folder)
+    message = f"expected the accelerator at {clock_hz / 1e6:g} MHz, the board runs it at 187.5 MHz"
+    with pytest.raises(BackendError, match=message):
+        PynqBackend(overlay, device=plug.device(modelled(overlay)), clock_hz=clock_hz)
+
+
+@pytest.mark.parametrize(("wizard_mhz", "fits"), [(190.0, False), (189.0, True), (150.0, True)])
+def test_a_wizard_is_not_faster_than_the_settings_say(
+    plug: Plug, tmp_path: Path, wizard_mhz: float, fits: bool
+) -> None:
+    overlay = load_overlay(package(tmp_path / "x", wizard_mhz))
+    device = plug.device(modelled(overlay))
+    if fits:
+        with PynqBackend(overlay, device=device) as backend:
+            assert backend.clock_hz == pytest.approx(wizard_mhz * 1e6, rel=1e-3)
+    else:
+        with pytest.raises(BackendError, match=r"expected the accelerator at 187\.5 MHz, the board runs it at 190"):
+            PynqBackend(overlay, device=device)
+
+
 def test_without_a_wizard_the_boards_clock_is_set(plug: Plug, tmp_path: Path) -> None:
     overlay = load_overlay(package(tmp_path / "x", None))
     with PynqBackend(overlay, device=plug.device(modelled(overlay))) as backend:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 import bitswath as bs
 from bitswath.errors import BackendError, BundleError, InputError
-from bitswath.simulated import System
+from bitswath.simulated import System, simulate_board
 from bitswath.simulated.overlay import write_overlay
 from tests.board.boards import BUILDS, Plug, patches_of
 from tests.board.builds import BOARD, EUROSAT
@@ -48,6 +49,22 @@ def test_the_bundles_own_bitstream_is_taken(plug: Plug, system: System, small: P
         assert len(accel.classify(patches_of(3))) == 3
     with pytest.raises(BackendError, match="expected a build for ZCU104"):
         bs.open(copied, backend="pynq", board="ZCU104")
+
+
+def test_a_build_for_a_clock_that_the_board_does_not_make(small: Path, tmp_path: Path) -> None:
+    """200 MHz on a ZCU104, whose PLL makes 187.5 or 214 of it."""
+    import pynq
+
+    copied = shutil.copytree(small, tmp_path / "x.bsw")
+    path = copied / "hw" / BOARD / "design.json"
+    design = json.loads(path.read_text()) | {"part": "xczu7ev-ffvc1156-2-e", "clock_hz": 200e6}
+    path.write_text(json.dumps(design))
+    with (
+        simulate_board(copied, memory_bytes=1 << 20) as board,
+        bs.open(copied, backend="pynq", bitstream=board.bitstream) as accel,
+    ):
+        assert len(accel.classify(patches_of(3))) == 3
+        assert pynq.Clocks.fclk0_mhz == pytest.approx(187.498, rel=1e-4)
 
 
 def test_a_bitstream_of_another_network_is_refused(plug: Plug, system: System, small: Path, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import bitswath as bs
+from bitswath.backends import dma, xrt
 from bitswath.backends.xrt import XrtBackend
 from bitswath.errors import BackendError, BackendTimeoutError, DependencyError, InputError
 from bitswath.overlay import Overlay, OverlayFile, load_overlay
@@ -25,6 +26,7 @@ from tests.board.boards import Plug, codes_of, doubled, patches_of, run
 def card(system: System, monkeypatch: pytest.MonkeyPatch) -> Iterator[System]:
     monkeypatch.setitem(sys.modules, "pyxrt", pyxrt)
     monkeypatch.setitem(pyxrt.CARDS, 0, system)
+    monkeypatch.setattr(xrt, "_left_running", set())
     return system
 
 
@@ -48,7 +50,7 @@ def test_answers(card: System, overlay: Overlay, count: int) -> None:
     with XrtBackend(overlay, frames_per_transfer=8) as backend:
         codes = codes_of(count, seed=count)
         assert np.array_equal(run(backend, codes), doubled(codes))
-        assert backend.clock_hz == overlay.clock_hz
+        assert backend.clock_hz == 98e6, "what XRT says, not what the overlay was routed for"
 
 
 def test_a_bundle_on_a_card(card: System, folder: Path, small: Path) -> None:
@@ -74,16 +76,48 @@ def test_pynq_drives_a_card_that_is_a_device_of_its_own(plug: Plug, system: Syst
     ):
         assert np.array_equal(accel.classify(patches).logits, emulator.classify(patches).logits)
         assert device.downloads
+    with pytest.raises(InputError, match="clock_hz is for boards"):
+        bs.open(small, backend="pynq", bitstream=folder, device=device, clock_hz=50e6)
+
+
+@pytest.mark.parametrize("clocks", [[], [{"id": "x", "description": "Data"}], [{"description": "Kernel"}], None])
+def test_a_clock_that_xrt_does_not_tell_is_unknown(
+    card: System, overlay: Overlay, clocks: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pyxrt, "CLOCKS", clocks)
+    with XrtBackend(overlay) as backend:
+        assert backend.clock_hz is None
 
 
 @pytest.mark.parametrize("kind", ["never_done", "hang"])
-def test_a_late_card_is_opened_again(card: System, overlay: Overlay, kind: Any) -> None:
+def test_a_late_card_has_to_be_reset_by_hand(card: System, overlay: Overlay, kind: Any) -> None:
+    """XRT does not program an xclbin again that is loaded: frames would stay in the accelerator."""
+    kept = len(dma._kept)
     with XrtBackend(overlay, frames_per_transfer=8, transfer_timeout_s=0.5) as backend:
-        card.inject(Fault(kind))
+        card.inject(Fault(kind, after=20))
         with pytest.raises(BackendTimeoutError, match=r"odma0: ERT_CMD_STATE_SUBMITTED"):
             run(backend, codes_of(8))
-        backend.reset(20.0)
+        for _ in range(2):
+            with pytest.raises(BackendError, match=r"odma0: ERT_CMD_STATE_SUBMITTED.*run 'xbutil reset' on the card"):
+                backend.reset(20.0)
+            with pytest.raises(BackendError, match="xbutil reset"):
+                run(backend, codes_of(1))
+    assert len(dma._kept) == kept + 4, "the card may still write"
+    with pytest.raises(BackendError, match="card 0: a run of this program did not complete; end the program"):
+        XrtBackend(overlay)
+    pyxrt.xbutil_reset(0)
+    xrt._left_running.clear()  # as in another program
+    with XrtBackend(overlay, frames_per_transfer=8) as backend:
         assert np.array_equal(run(backend, codes_of(20)), doubled(codes_of(20)))
+
+
+def test_a_card_that_completes_is_opened_again(card: System, overlay: Overlay) -> None:
+    """A reset in the middle of transfers, of which nothing is wrong."""
+    with XrtBackend(overlay, frames_per_transfer=8) as backend:
+        for seed in range(3):
+            backend.submit(np.zeros((16, 30), np.uint8))
+            backend.reset(20.0)
+            assert np.array_equal(run(backend, codes_of(20, seed)), doubled(codes_of(20, seed)))
 
 
 @pytest.mark.parametrize("state", ["ERROR", "ABORT", "TIMEOUT", "NORESPONSE"])
@@ -95,6 +129,8 @@ def test_states_of_failure_are_named(
         monkeypatch.setattr(pyxrt.run, "state", lambda self: failed)
         with pytest.raises(BackendError, match=f"idma0: XRT ended it with {state}"):
             run(backend, codes_of(1))
+        with pytest.raises(BackendError, match="run 'xbutil reset' on the card"):
+            backend.reset()
 
 
 def test_no_such_card(card: System, overlay: Overlay) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitswath.overlay import Frames
+from bitswath.simulated.cache import CachedMemory
 
 CONTROL, IER, ISR, LOW, HIGH, COUNT, STATUS, MOVED = 0x00, 0x08, 0x0C, 0x10, 0x14, 0x1C, 0x80, 0x84
 START, DONE, IDLE = 1, 2, 4
@@ -145,19 +146,20 @@ class ModelSystem:
 
 
 class CopiedBuffer:
-    """Device memory whose host view is a copy, noise at first, as caches may be."""
+    """Device memory that the host sees through a write-back cache."""
 
     def __init__(self, system: ModelSystem, address: int, size: int, log: list[str]) -> None:
-        self.address, self._device, self._log = address, system.bytes_at(address, size), log
-        self.array = np.random.default_rng(address).integers(0, 256, size, np.uint8)
+        self.address, self._log = address, log
+        self._cache = CachedMemory(system.bytes_at(address, size), np.random.default_rng(address))
+        self.array = self._cache.host
 
     def flush(self) -> None:
         self._log.append("flush")
-        self._device[:] = self.array
+        self._cache.flush()
 
     def invalidate(self) -> None:
         self._log.append("invalidate")
-        self.array[:] = self._device
+        self._cache.invalidate()
 
     def free(self) -> None:
         self._log.append("free")

@@ -5,8 +5,12 @@ The engines' registers and the memory are modelled in Python; host and device ha
 
 from __future__ import annotations
 
+import gc
+import subprocess
+import sys
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -114,6 +118,16 @@ def test_caches_matter_here(system: ModelSystem, forgotten: str) -> None:
         assert not np.array_equal(run(backend, codes), answers(codes))
 
 
+def test_nothing_of_the_host_is_left_to_be_written_back_over_answers(system: ModelSystem, board: ModelBoard) -> None:
+    """Caches may do that with what was written and not flushed, at any time until it is invalidated."""
+    with opened(board) as backend:
+        for buffer in backend._buffers:
+            before = system.bytes_at(buffer.address, buffer.array.nbytes)
+            before[:] = 9
+            buffer.invalidate()
+            assert (before == 9).all() and (buffer.array == 9).all()
+
+
 def test_the_output_engine_is_started_first_with_whole_addresses(system: ModelSystem) -> None:
     system.memory_base = 0x8_0000_0000
     with opened(ModelBoard(system)) as backend:
@@ -135,6 +149,7 @@ def test_the_next_input_is_filled_while_the_device_runs(
     system: ModelSystem, board: ModelBoard, backend: DmaBackend
 ) -> None:
     system.gate.clear()
+    board.log.clear()
     tickets = [backend.submit(pack(codes_of(4, seed), 4)) for seed in range(2)]
     deadline = time.monotonic() + 5
     while board.log.count("flush") < 2 and time.monotonic() < deadline:
@@ -277,6 +292,20 @@ def test_steps_of_a_batch_are_told(backend: DmaBackend) -> None:
     assert all(0 < seconds < 30 for seconds in spent.values())
 
 
+def test_a_reset_may_take_longer_than_a_transfer(board: ModelBoard) -> None:
+    reload = board.reload
+
+    def slow() -> None:
+        time.sleep(0.5)
+        reload()
+
+    board.reload = slow  # type: ignore[method-assign]
+    with opened(board, transfer_timeout_s=0.2) as backend:
+        for limit_s in (None, 0.1):
+            backend.reset(limit_s)
+            assert np.array_equal(run(backend, codes_of(3)), answers(codes_of(3)))
+
+
 def test_a_reset_wakes_whoever_waits(system: ModelSystem, backend: DmaBackend) -> None:
     system.gate.clear()
     ticket = backend.submit(pack(codes_of(8), 4))
@@ -319,7 +348,7 @@ def test_a_full_memory_frees_what_was_allocated(system: ModelSystem) -> None:
     board = ModelBoard(system, room=200)
     with pytest.raises(BackendError, match="contiguous memory"):
         opened(board)
-    assert board.log == ["allocate"] * 3 + ["free"] * 3 + ["close"]
+    assert board.log == ["allocate", "flush"] * 3 + ["free"] * 3 + ["close"]
 
 
 def test_close_frees_everything_once(board: ModelBoard) -> None:
@@ -364,8 +393,32 @@ def test_memory_is_kept_where_the_device_cannot_be_stopped(system: ModelSystem, 
     with pytest.raises(BackendTimeoutError):
         run(backend, codes_of(4))
     board.broken = BackendError("gone")
+    buffers = [weakref.ref(buffer) for buffer in backend._buffers]
     backend.close()
     assert "free" not in board.log and board.log[-1] == "close"
+    del backend
+    gc.collect()
+    assert len(buffers) == 4 and all(buffer() is not None for buffer in buffers)
+
+
+ENDING = """
+import time
+from tests.host import test_dma
+system = test_dma.ModelSystem(test_dma.GIVEN, test_dma.TAKEN, test_dma.compute)
+board = test_dma.ModelBoard(system)
+board.log = type("Log", (list,), {"append": lambda self, line: print(line, flush=True)})()
+backend = test_dma.opened(board, transfer_timeout_s=60.0)
+system.late = test_dma.ODMA
+backend.submit(test_dma.pack(test_dma.codes_of(4), 4))
+while not backend._moving:
+    time.sleep(0.001)
+"""
+
+
+@pytest.mark.parametrize("ending", ["", "raise ZeroDivisionError"])
+def test_a_program_that_ends_stops_the_device(ending: str) -> None:
+    run = subprocess.run([sys.executable, "-c", ENDING + ending], capture_output=True, text=True, timeout=60)
+    assert run.stdout.split()[-6:] == ["reload", "free", "free", "free", "free", "close"], run.stderr
 
 
 def test_folded_frames_go_in_and_out() -> None:
