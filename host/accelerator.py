@@ -27,7 +27,7 @@ from bitswath.stream import Source, Stream
 __all__ = ["BACKENDS", "Accelerator", "Result", "open"]
 
 _CHUNK_BYTES = 32 << 20
-_MAX_CHUNK = 1024
+_MAX_CHUNK = 256
 _CHUNK_MACS = 1 << 36
 _DEFAULT_TIMEOUT_S = 120.0
 _PYNQ_OPTIONS = (

@@ -2,7 +2,7 @@
 by bits of its input, and over two devices (bitswath.bench.throughput says how).
 
 python scripts/bench_throughput.py BUNDLE [--backend emulator|rtl|pynq] [--board BOARD] [--threads 1] [--bits 1,2,4,8]
-    [--second] [--turns 7] [--json FILE] [--plot FILE]
+    [--second] [--turns 31] [--json FILE] [--plot FILE]
 
 It is ``bitswath bench --what throughput``; --help tells all options. In the JSON, `emulator.stream_over_kernel` is the
 stream's rate over the bare device's.

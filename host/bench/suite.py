@@ -40,8 +40,8 @@ class Settings:
     queries: int = 500
     warmup: int = 50
     stream_s: float = 10.0
-    turns: int = 7
-    turn_s: float = 0.5
+    turns: int = 31
+    turn_s: float = 0.15
     bits: tuple[int, ...] = ()
     second: bool = False
     meter: str | None = None

@@ -105,13 +105,14 @@ def measure_throughput(
     accelerator: Accelerator,
     *,
     batches: Sequence[int] = (1, 4, 16, 64, 256, 1024),
-    rounds: int = 7,
-    round_s: float = 0.5,
+    rounds: int = 31,
+    round_s: float = 0.15,
     seed: int = 0,
 ) -> Throughput:
-    """All rates in turns, on random patches.
+    """All rates in turns, on random patches; rates by batch in a fifth of the rounds.
 
-    `round_s`: about how long each measurement takes in each round; slow devices take a whole chunk at least.
+    `round_s`: about how long each measurement takes in each round; slow devices take a whole chunk at least. Where the
+    machine's speed changes within seconds, many short rounds keep what is compared in one state of it.
     Raises `InputError` for impossible settings, and what the backend raises.
     """
     if rounds < 1 or not batches or min(batches) < 1:
@@ -125,9 +126,8 @@ def measure_throughput(
     measures = {
         "kernel": timed(partial(_kernel, accelerator, frames, count), count),
         "stream": timed(lambda: seen.append(_stream(accelerator, pool, count, accelerator.chunk)), count),
-        **streamed,
     }
-    rates = interleaved(measures, rounds)
+    rates = interleaved(measures, rounds) | interleaved(streamed, -(-rounds // 5))
     ratio = ratios({"stream": (rates["stream"], rates["kernel"])})
     entry = accelerator.bundle.manifest.input
     return Throughput(
@@ -147,11 +147,12 @@ def measure_throughput(
 
 
 def measure_scaling(
-    one: Accelerator, other: Accelerator, *, rounds: int = 7, round_s: float = 0.5, seed: int = 0
+    one: Accelerator, other: Accelerator, *, rounds: int = 31, round_s: float = 0.15, seed: int = 0
 ) -> Scaling:
-    """What a second accelerator of the same network adds to a stream."""
+    """What a second accelerator of the same network adds to a stream; each turn takes four times `round_s`, since with
+    few chunks in all one device waits for the other's last."""
     pool = _pool(one, seed)
-    count = batch_for(lambda size: _stream(one, pool, size, one.chunk), round_s, 4 * _MOST_PATCHES)
+    count = batch_for(lambda size: _stream(one, pool, size, one.chunk), 4 * round_s, 4 * _MOST_PATCHES)
     batch = max(min(count // 16, one.chunk), 1)
     rates = interleaved(
         {
