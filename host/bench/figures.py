@@ -70,7 +70,7 @@ def _percentiles(axes: Axes, found: Facts) -> None:
     axes.margins(x=0.15)
     axes.set_xlabel("latency at batch 1")
     axes.xaxis.set_major_formatter(_engineering("s"))
-    axes.legend(fontsize=8, loc="lower right")
+    axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
 
 
 def _steps(axes: Axes, found: Facts) -> None:

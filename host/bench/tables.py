@@ -9,7 +9,7 @@ from rich.table import Table
 
 from bitswath.bench.latency import ALONE, STEPS
 
-__all__ = ["joules", "seconds", "sentences", "tables"]
+__all__ = ["joules", "rate", "seconds", "sentences", "tables"]
 
 Facts = dict[str, Any]
 _PREFIXES = ((1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"))
@@ -23,6 +23,15 @@ def seconds(value: float) -> str:
 def joules(value: float) -> str:
     """Three digits, "2.53 mJ"."""
     return _scaled(value, "J")
+
+
+def rate(value: float) -> str:
+    """At least three digits, "2.63 /s" or "5,026 /s"."""
+    return f"{_digits(value)} /s"
+
+
+def _digits(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def _scaled(value: float, unit: str) -> str:
@@ -92,25 +101,25 @@ def _throughput(found: Facts) -> Iterator[Table]:
     table = Table(
         "throughput", "median", title=f"Throughput, {found['patches']:,} random patches, {found['rounds']} turns"
     )
-    table.add_row("bare device, packed frames to integers", f"{found['kernel_per_s']:,.0f} /s")
-    table.add_row("stream, patches in memory to labels (offline)", f"{found['stream_per_s']:,.0f} /s")
+    table.add_row("bare device, packed frames to integers", rate(found["kernel_per_s"]))
+    table.add_row("stream, patches in memory to labels (offline)", rate(found["stream_per_s"]))
     low, high = found["quartiles"]
     table.add_row("stream over bare device", f"{found['stream_over_kernel']:.3f} (quartiles {low:.3f} to {high:.3f})")
-    table.add_row("on the link", f"{found['link_mb_per_s']:,.1f} MB/s, {found['frame_bytes']:,} bytes a patch")
+    table.add_row("on the link", f"{_digits(found['link_mb_per_s'])} MB/s, {found['frame_bytes']:,} bytes a patch")
     table.add_row("host's work a patch, CPU time", seconds(found["host_work_us"] * 1e-6))
     if "scaling" in found:
         low, high = found["scaling"]["quartiles"]
         ratio = f"{found['scaling']['two_over_one']:.2f} (quartiles {low:.2f} to {high:.2f})"
         table.add_row("stream over two devices, over one", ratio)
     yield table
-    batches = Table("batch", "patches/s", title="Stream by size of its batches")
+    batches = Table("patches in a batch", "stream", title="Stream by size of its batches")
     for row in found["by_batch"]:
-        batches.add_row(f"{row['batch']:,}", f"{row['patches_per_s']:,.0f}")
+        batches.add_row(f"{row['batch']:,}", rate(row["patches_per_s"]))
     yield batches
     if "by_bits" in found:
         widths = Table("bits", "bytes a patch", "stream", "on the link", "host's work", title="Stream by bits of input")
         for row in found["by_bits"]:
-            rates = (f"{row['stream_per_s']:,.0f} /s", f"{row['link_mb_per_s']:,.1f} MB/s")
+            rates = (rate(row["stream_per_s"]), f"{_digits(row['link_mb_per_s'])} MB/s")
             widths.add_row(str(row["bits"]), f"{row['frame_bytes']:,}", *rates, seconds(row["host_work_us"] * 1e-6))
         yield widths
 
