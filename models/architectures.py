@@ -8,6 +8,8 @@ override their widths.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal
@@ -28,7 +30,7 @@ from bitswath.models.quantizers import (
     tfmot_keras,
 )
 
-__all__ = ["CUSTOM_LAYERS", "InputSpec", "build_model"]
+__all__ = ["CUSTOM_LAYERS", "InputSpec", "Precision", "build_model"]
 
 Precision = Literal["float32", "bfloat16"]
 DEFAULT_WIDTHS: dict[str, tuple[int | Literal["M"], ...]] = {
@@ -58,23 +60,6 @@ class InputSpec:
         return 2**self.bits - 1 if self.table is None else int(self.table.max())
 
 
-class Conv2D(keras.layers.Conv2D):
-    """A convolution that may compute in bfloat16 while training (AMX, AVX512-BF16), float32 outside."""
-
-    def __init__(self, *args: Any, precision: Precision = "float32", **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.precision = precision
-
-    def convolution_op(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-        if self.precision == "float32":
-            return super().convolution_op(inputs, kernel)
-        narrow = super().convolution_op(tf.cast(inputs, tf.bfloat16), tf.cast(kernel, tf.bfloat16))
-        return tf.cast(narrow, tf.float32)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "precision": self.precision}
-
-
 class CodeLookup(keras.layers.Layer):
     """Codes (N, H, W, C) to their integer values (N, H, W, C * D), as the network's Lookup stage does."""
 
@@ -91,15 +76,14 @@ class CodeLookup(keras.layers.Layer):
         return {**super().get_config(), "table": self.table.tolist()}
 
 
-CUSTOM_LAYERS: dict[str, type] = {"Conv2D": Conv2D, "CodeLookup": CodeLookup}
+CUSTOM_LAYERS: dict[str, type] = {"CodeLookup": CodeLookup}
 
 
 class _Builder:
     """Adds named layers with their widths; counts the convolutions."""
 
-    def __init__(self, widths: WidthsConfig | None, precision: Precision) -> None:
+    def __init__(self, widths: WidthsConfig | None) -> None:
         self.widths = widths
-        self.precision = precision
         self.convolutions = 0
         self.names: set[str] = set()
 
@@ -132,7 +116,7 @@ class _Builder:
         if depthwise:
             layer = keras.layers.DepthwiseConv2D(kernel, depthwise_initializer="he_normal", **common)
         else:
-            layer = Conv2D(channels, kernel, kernel_initializer="he_normal", precision=self.precision, **common)
+            layer = keras.layers.Conv2D(channels, kernel, kernel_initializer="he_normal", **common)
         per_channel = self.widths.per_channel if self.widths and not depthwise else False
         x = self._weighted(layer, x, per_channel)
         x = keras.layers.BatchNormalization(momentum=BATCHNORM_MOMENTUM, name=f"bn{self.convolutions}")(x)
@@ -168,19 +152,33 @@ def build_model(
 ) -> keras.Model:
     """The network of a configuration, quantization-aware unless `widths` is None.
 
-    Input: float32 codes (N, H, W, C); output: float32 logits (N, classes). Raises `ConfigError` where
-    the configuration does not fit the input.
+    Input: float32 codes (N, H, W, C); output: float32 logits (N, classes). With `precision` "bfloat16" all between
+    them, but no weight, scale or statistic, is held in bfloat16. Raises `ConfigError` where the configuration does not
+    fit the input.
     """
-    builder = _Builder(widths, precision)
-    codes = x = keras.Input(spec.shape, name="codes")
-    if spec.table is not None:
-        x = CodeLookup(spec.table.tolist(), name="lookup")(x)
-    x = keras.layers.Rescaling(1.0 / spec.highest, name="scale")(x)
-    x = _BODIES[architecture.kind](builder, x, architecture)
-    x = _head(builder, x, architecture, classes)
-    builder.check_overrides()
-    model = keras.Model(codes, x, name=architecture.kind)
-    return model if widths is None else quantize(model, CUSTOM_LAYERS)
+    builder = _Builder(widths)
+    with _computing_in(precision):
+        codes = x = keras.Input(spec.shape, name="codes", dtype="float32")
+        if spec.table is not None:
+            x = CodeLookup(spec.table.tolist(), name="lookup", dtype="float32")(x)
+        x = keras.layers.Rescaling(1.0 / spec.highest, name="scale")(x)
+        x = _BODIES[architecture.kind](builder, x, architecture)
+        x = _head(builder, x, architecture, classes)
+        builder.check_overrides()
+        model = keras.Model(codes, x, name=architecture.kind)
+        return model if widths is None else quantize(model, CUSTOM_LAYERS)
+
+
+@contextlib.contextmanager
+def _computing_in(precision: Precision) -> Iterator[None]:
+    """Layers built meanwhile compute so; their variables stay float32."""
+    policies = keras.mixed_precision
+    before = policies.global_policy()
+    policies.set_global_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
+    try:
+        yield
+    finally:
+        policies.set_global_policy(before)
 
 
 def _vgg(builder: _Builder, x: tf.Tensor, architecture: ArchitectureConfig) -> tf.Tensor:
@@ -199,7 +197,7 @@ def _vgg(builder: _Builder, x: tf.Tensor, architecture: ArchitectureConfig) -> t
 def _resnet(builder: _Builder, x: tf.Tensor, architecture: ArchitectureConfig) -> tf.Tensor:
     widths = _plain_widths(architecture)
     tie = "sum"
-    x = builder.relu(builder.conv(x, widths[0]), tie=tie)
+    x = builder.relu(builder.conv(x, widths[0], stride=architecture.stem_stride), tie=tie)
     for index, width in enumerate(widths):
         for block in range(2):
             stride = 2 if index and not block else 1
@@ -231,7 +229,7 @@ _BODIES = {"vgg": _vgg, "vgg16": _vgg, "resnet": _resnet, "separable": _separabl
 
 def _head(builder: _Builder, x: tf.Tensor, architecture: ArchitectureConfig, classes: int) -> tf.Tensor:
     if architecture.head == "pool":
-        x = keras.layers.GlobalAveragePooling2D(name="mean")(x)
+        x = keras.layers.GlobalAveragePooling2D(name="mean", dtype="float32")(x)
     else:
         x = keras.layers.Flatten(name="flatten")(x)
     if architecture.kind == "vgg16" and architecture.head == "dense":

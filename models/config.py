@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from bitswath.errors import ConfigError
 
@@ -21,6 +21,7 @@ __all__ = [
     "LayerWidths",
     "ScheduleConfig",
     "TrainConfig",
+    "Widths",
     "WidthsConfig",
     "load_config",
     "parse_config",
@@ -48,7 +49,8 @@ class DataConfig(_Section):
 
 
 class ArchitectureConfig(_Section):
-    """Which network. `widths`: output channels per layer, "M" for a 2x2 max pool where the kind allows it.
+    """Which network. `widths`: output channels per layer, "M" for a 2x2 max pool where the kind allows it;
+    `stem_stride`: of a residual network's first convolution.
 
     With `dropout` a resumed run draws other masks than an unbroken one.
     """
@@ -58,6 +60,7 @@ class ArchitectureConfig(_Section):
     multiplier: float = Field(default=1.0, gt=0, le=4)
     head: Literal["dense", "pool"] = "dense"
     dropout: float = Field(default=0.0, ge=0, lt=1)
+    stem_stride: Literal[1, 2] = 1
 
 
 class LayerWidths(_Section):
@@ -76,6 +79,19 @@ class WidthsConfig(_Section):
     per_channel: bool = True
     power_of_two: bool = False
     layers: dict[str, LayerWidths] = Field(default_factory=dict)
+
+
+def _widths(value: Any) -> Any:
+    """ "w4a2" as {weights: 4, activations: 2}, "float" as None."""
+    if value == "float":
+        return None
+    if isinstance(value, str) and len(value) == 4 and value[0] == "w" and value[2] == "a":
+        return {"weights": int(value[1]), "activations": int(value[3])} if (value[1] + value[3]).isdigit() else value
+    return value
+
+
+Widths = Annotated[WidthsConfig | None, BeforeValidator(_widths)]
+"""Of a configuration: None where the network is not quantized."""
 
 
 class AugmentConfig(_Section):
@@ -115,16 +131,21 @@ class DistillConfig(_Section):
 
 
 class TrainConfig(_Section):
-    """Everything that decides a trained model."""
+    """Everything that decides a trained model.
+
+    `widths`: None or "float" for a network that is not quantized. `start`: a folder that `bitswath train` wrote, of the
+    same architecture, whose weights training starts from.
+    """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
     data: DataConfig
     codec: str = "uniform:4"
     architecture: ArchitectureConfig = ArchitectureConfig()
-    widths: WidthsConfig = WidthsConfig()
+    widths: Widths = WidthsConfig()
     augment: AugmentConfig = AugmentConfig()
     schedule: ScheduleConfig = ScheduleConfig()
     distill: DistillConfig | None = None
+    start: str | None = None
 
     @model_validator(mode="after")
     def _float_teacher_needs_float_epochs(self) -> TrainConfig:

@@ -43,12 +43,14 @@ def train_model(
 ) -> tuple[Trained, list[Settled]]:
     """Train, settle and save; a run that was interrupted in `folder` goes on.
 
-    `teacher`: by default the one that the configuration names; `start`: a network of the same layers whose weights the
-    first phase starts from. `report` and `progress` are those of `TrainingRun`.
+    `teacher` and `start`, a network of the same layers whose weights the first phase starts from: by default those
+    that the configuration names. `report` and `progress` are those of `TrainingRun`.
     """
     distill = info.config.distill
     if teacher is None and distill is not None and distill.teacher != "float":
         teacher = load_teacher(distill.teacher, info)
+    if start is None and info.config.start is not None:
+        start = load_teacher(info.config.start, info).model
     run = TrainingRun(
         info.config,
         input_spec(codec, info.patch_shape),

@@ -15,13 +15,14 @@ import os
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_model_optimization as tfmot
 import tf_keras as keras
+from tf_keras.src.mixed_precision.autocast_variable import enable_auto_cast_variables
 
 __all__ = [
     "CUSTOM_OBJECTS",
@@ -58,31 +59,35 @@ def nearest_power_of_two(scale: tf.Tensor) -> tf.Tensor:
 
 @tf.function(jit_compile=True)  # one fused loop instead of seven passes over the tensor
 def _fake_quantize(x: tf.Tensor, scale: tf.Tensor, lowest: float, highest: float) -> tf.Tensor:
-    return tf.round(tf.clip_by_value(x / scale, lowest, highest)) * scale
+    value = tf.cast(x, tf.float32) / scale
+    return tf.cast(tf.round(tf.clip_by_value(value, lowest, highest)) * scale, x.dtype)
 
 
 @tf.function(jit_compile=True)
-def _fake_quantize_gradient(
+def _fake_quantize_gradients(
     x: tf.Tensor, scale: tf.Tensor, lowest: float, highest: float, upstream: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    value = x / scale
-    inside = tf.logical_and(value > lowest, value < highest)
-    to_scale = upstream * (tf.round(tf.clip_by_value(value, lowest, highest)) - tf.where(inside, value, 0.0))
-    axes = [axis for axis in range(x.shape.rank) if scale.shape.rank == 0 or scale.shape[axis] == 1]
-    return tf.where(inside, upstream, 0.0), tf.reshape(tf.reduce_sum(to_scale, axes), tf.shape(scale))
+    """Gradient of each element to itself, and its share of the scale's."""
+    value = tf.cast(x, tf.float32) * (1.0 / scale)
+    clipped = tf.clip_by_value(value, lowest, highest)
+    inside = tf.equal(value, clipped)
+    to_scale = tf.cast(upstream, tf.float32) * (tf.round(clipped) - tf.where(inside, value, 0.0))
+    return tf.where(inside, upstream, tf.zeros_like(upstream)), to_scale
 
 
 def fake_quantize(x: tf.Tensor, scale: tf.Tensor, lowest: float, highest: float, gradient_scale: float) -> tf.Tensor:
-    """``scale * round(clip(x / scale, lowest, highest))`` with the gradients of LSQ.
+    """``scale * round(clip(x / scale, lowest, highest))`` in x's dtype, computed in float32, with the gradients of LSQ.
 
-    `scale`: scalar, or of x's rank with 1 where it is shared.
+    `scale`: float32, scalar or of x's rank with 1 where it is shared.
     """
 
     @tf.custom_gradient
     def forward(x: tf.Tensor, scale: tf.Tensor) -> tuple[tf.Tensor, Callable[..., tuple[tf.Tensor, tf.Tensor]]]:
         def backward(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            to_x, to_scale = _fake_quantize_gradient(x, scale, lowest, highest, upstream)
-            return to_x, to_scale * gradient_scale
+            to_x, to_scale = _fake_quantize_gradients(x, scale, lowest, highest, upstream)
+            shared = [axis for axis in range(x.shape.rank) if scale.shape.rank == 0 or scale.shape[axis] == 1]
+            summed = tf.reduce_sum(to_scale, shared)  # outside of XLA, which sums with one thread
+            return to_x, tf.reshape(summed, tf.shape(scale)) * gradient_scale
 
         return _fake_quantize(x, scale, lowest, highest), backward
 
@@ -92,6 +97,11 @@ def fake_quantize(x: tf.Tensor, scale: tf.Tensor, lowest: float, highest: float,
 @tf.custom_gradient
 def _bipolar(x: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
     return tf.where(x >= 0, tf.ones_like(x), -tf.ones_like(x)), lambda upstream: upstream
+
+
+def _add_scale(layer: keras.layers.Layer, name: str, shape: Sequence[int], initializer: Any) -> tf.Variable:
+    """Read as float32 whatever the layer computes in."""
+    return layer.add_weight(f"{name}_scale", shape=shape, initializer=initializer, experimental_autocast=False)
 
 
 class _Quantizer(Quantizer):
@@ -124,7 +134,7 @@ class WeightQuantizer(_Quantizer):
         rank = len(tensor_shape)
         shape = [1] * (rank - 1) + [tensor_shape[-1] if self.per_channel else 1]
         return {
-            "scale": layer.add_weight(f"{name}_scale", shape=shape, initializer="zeros"),
+            "scale": _add_scale(layer, name, shape, "zeros"),
             "calibrated": layer.add_weight(f"{name}_calibrated", shape=(), initializer="zeros", trainable=False),
         }
 
@@ -143,6 +153,11 @@ class WeightQuantizer(_Quantizer):
     def __call__(
         self, inputs: tf.Tensor, training: bool | None, weights: dict[str, tf.Variable], **kwargs: Any
     ) -> tf.Tensor:
+        narrow = tf.convert_to_tensor(inputs).dtype
+        with enable_auto_cast_variables(None):
+            return tf.cast(self._quantized(tf.convert_to_tensor(inputs), training, weights), narrow)
+
+    def _quantized(self, inputs: tf.Tensor, training: bool | None, weights: dict[str, tf.Variable]) -> tf.Tensor:
         if training:
             weights["scale"].assign(
                 tf.where(weights["calibrated"] > 0.5, weights["scale"], self._initial_scale(inputs))
@@ -191,7 +206,7 @@ class ActivationQuantizer(_Quantizer):
     def build(self, tensor_shape: tf.TensorShape, name: str, layer: keras.layers.Layer) -> dict[str, tf.Variable]:
         initial = keras.initializers.Constant(self.initial_range / max(self.highest, 1))
         self._elements = float(np.prod([extent for extent in tensor_shape[1:] if extent]))
-        return {"scale": layer.add_weight(f"{name}_scale", shape=(), initializer=initial)}
+        return {"scale": _add_scale(layer, name, (), initial)}
 
     def scale(self, variables: dict[str, tf.Variable]) -> tf.Tensor:
         scale = tf.maximum(tf.abs(variables["scale"]), SMALLEST_SCALE)

@@ -2,7 +2,8 @@
 
 A run is a folder: ``config.json`` and ``data.sha256`` (what is trained, on what), ``log.jsonl`` (one line per
 epoch), ``<phase>.weights.h5`` (best on the validation split), ``checkpoint/`` (to resume) and
-``tensorboard/``. The phases are "float" (warm-up, optional) and "quantized".
+``tensorboard/``. The phases are "float" (warm-up, optional) and "quantized"; a network that is not quantized has
+the first only.
 """
 
 from __future__ import annotations
@@ -27,7 +28,16 @@ from bitswath.models.config import TrainConfig
 from bitswath.models.graph import plain_layer
 from bitswath.models.quantizers import keras, tf
 
-__all__ = ["Samples", "Teacher", "TrainingRun", "evaluate", "float_variables", "phase_weights", "save_weights"]
+__all__ = [
+    "Samples",
+    "Teacher",
+    "TrainingRun",
+    "evaluate",
+    "float_variables",
+    "phase_weights",
+    "predict",
+    "save_weights",
+]
 
 RECALIBRATION_BATCHES = 40
 
@@ -71,11 +81,13 @@ class TrainingRun:
     _started: float = field(default_factory=time.monotonic, repr=False)
 
     def fit(self, train: Samples, val: Samples) -> keras.Model:
-        """Train all phases, resuming what is there; returns the best quantized model in float32."""
+        """Train all phases, resuming what is there; returns the best model of the last one in float32."""
         self.build("quantized")  # refuses a wrong configuration before it claims the folder
         self.folder.mkdir(parents=True, exist_ok=True)
         self._claim_folder(train)
         keras.utils.set_random_seed(self.config.schedule.seed)
+        if self.config.widths is None:
+            return self._recalibrated(self._phase("float", self.teacher, train, val), train, val)
         if self.config.schedule.float_epochs:
             warm = self._phase("float", None, train, val)
             distill = self.config.distill
@@ -131,7 +143,8 @@ class TrainingRun:
 
     def _phase(self, phase: str, teacher: Teacher | None, train: Samples, val: Samples) -> keras.Model:
         schedule = self.config.schedule
-        epochs = schedule.float_epochs if phase == "float" else schedule.epochs
+        warmup = phase == "float" and self.config.widths is not None
+        epochs = schedule.float_epochs if warmup else schedule.epochs
         steps = -(-len(train.labels) // schedule.batch)
         model = self.build(phase, training=True)
         second = phase == "quantized" and schedule.float_epochs
@@ -228,7 +241,7 @@ def _make_step(model: keras.Model, optimizer: Any, teacher: keras.Model | None, 
     def step(codes: tf.Tensor, shown: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         codes, shown = tf.cast(codes, tf.float32), tf.cast(shown, tf.float32)
         with tf.GradientTape() as tape:
-            logits = model(codes, training=True)
+            logits = tf.cast(model(codes, training=True), tf.float32)
             loss = hard(tf.one_hot(labels, classes), logits)
             if teacher is not None and distill is not None:
                 soft = _soft_loss(teacher(shown, training=False), logits, distill.temperature)
@@ -251,14 +264,18 @@ def _soft_loss(teacher: tf.Tensor, student: tf.Tensor, temperature: float) -> tf
     return tf.reduce_mean(losses) * temperature**2
 
 
-def evaluate(model: keras.Model, encode: Encode, samples: Samples, batch: int = 300) -> float:
-    """Share of patches whose largest logit is at the label."""
-    correct = 0
-    for start in range(0, len(samples.labels), batch):
+def predict(model: keras.Model, encode: Encode, patches: NDArray[Any], batch: int = 300) -> NDArray[np.int64]:
+    """Labels (N,) of raw patches (N, H, W, C): where the largest logit is."""
+    labels = np.empty(len(patches), np.int64)
+    for start in range(0, len(patches), batch):
         part = slice(start, start + batch)
-        logits = model.predict_on_batch(encode(samples.patches[part]).astype(np.float32))
-        correct += int((logits.argmax(axis=1) == samples.labels[part]).sum())
-    return correct / max(len(samples.labels), 1)
+        labels[part] = model.predict_on_batch(encode(patches[part]).astype(np.float32)).argmax(axis=1)
+    return labels
+
+
+def evaluate(model: keras.Model, encode: Encode, samples: Samples) -> float:
+    """Share of patches whose largest logit is at the label."""
+    return float((predict(model, encode, samples.patches) == samples.labels).mean())
 
 
 def float_variables(model: keras.Model) -> dict[str, list[tf.Variable]]:

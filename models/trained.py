@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from bitswath.codecs import Codec, codec_from_dict
 from bitswath.errors import ConfigError
 from bitswath.files import write_atomic
-from bitswath.models.architectures import InputSpec, build_model
+from bitswath.models.architectures import InputSpec, Precision, build_model
 from bitswath.models.config import TrainConfig
 from bitswath.models.quantizers import keras
 from bitswath.models.train import Teacher, phase_weights, save_weights
@@ -40,11 +40,11 @@ class ModelInfo(BaseModel):
     dataset: str
     dataset_digest: str
 
-    def build(self, *, quantized: bool = True) -> keras.Model:
-        """The network, untrained, convolutions in float32; quantization-aware, or its float form."""
+    def build(self, *, quantized: bool = True, precision: Precision = "float32") -> keras.Model:
+        """The network, untrained; quantization-aware, or its float form."""
         spec = input_spec(codec_from_dict(self.codec), self.patch_shape)
         widths = self.config.widths if quantized else None
-        return build_model(self.config.architecture, spec, len(self.classes), widths)
+        return build_model(self.config.architecture, spec, len(self.classes), widths, precision)
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,8 @@ def load_teacher(folder: str | Path, student: ModelInfo) -> Teacher:
         )
     path = phase_weights(folder, "float")
     warm = path.exists()
-    model = _with_weights(info.build(quantized=not warm), path if warm else folder / WEIGHTS)
+    network = info.build(quantized=not warm, precision=student.config.schedule.precision)
+    model = _with_weights(network, path if warm else folder / WEIGHTS)
     return Teacher(model, codec_from_dict(info.codec).encode)
 
 

@@ -72,11 +72,15 @@ class Imagery(_Plain):
 
 
 class Start(_Plain):
-    """Weights to start from: those of the cell with this digest, or of a folder whose weights have this SHA-256."""
+    """The cell with this digest, or a folder whose weights have this SHA-256: weights to start from, and teacher.
+
+    Without `weights` it only teaches.
+    """
 
     cell: str | None = None
     folder: str | None = None
     sha256: str | None = None
+    weights: bool = True
 
 
 class _Measured(_Plain):
@@ -103,25 +107,28 @@ class ContainerCell(_Measured):
 
 
 class TrainingCell(_Plain):
-    """`network`: what the study calls the architecture, for people. The test split is for `fidelity` "full" only."""
+    """`network`: what the study calls the architecture, for people; `widths`: None for one that is not quantized;
+    `origin`: trained for others to start from. The test split is for `fidelity` "full" only."""
 
     kind: Literal["training"] = "training"
     imagery: Imagery
     network: str = ""
     architecture: ArchitectureConfig = ArchitectureConfig()
-    widths: WidthsConfig = WidthsConfig()
+    widths: WidthsConfig | None = WidthsConfig()
     augment: AugmentConfig = AugmentConfig()
     schedule: ScheduleConfig = ScheduleConfig()
     distill: DistillConfig | None = None
     start: Start | None = None
     fidelity: Fidelity = "full"
+    origin: bool = False
 
-    uncounted: ClassVar[dict[str, Any]] = {"network": True, "start": {"folder": True}}
+    uncounted: ClassVar[dict[str, Any]] = {"network": True, "origin": True, "start": {"folder": True}}
 
     @property
     def label(self) -> str:
-        bits = f"w{self.widths.weights}a{self.widths.activations}"
-        return f"{self.imagery.label}, {self.network or self.architecture.kind} {bits}, seed {self.schedule.seed}"
+        bits = f"w{self.widths.weights}a{self.widths.activations}" if self.widths else "float"
+        name = f"{self.imagery.label}, {self.network or self.architecture.kind} {bits}, seed {self.schedule.seed}"
+        return name + ", to start from" * self.origin
 
 
 Cell: TypeAlias = ImageryCell | ContainerCell | TrainingCell

@@ -19,6 +19,7 @@ from bitswath.models.config import (
     DataConfig,
     DistillConfig,
     ScheduleConfig,
+    Widths,
     WidthsConfig,
     read_config,
     wrong_keys,
@@ -30,6 +31,7 @@ __all__ = [
     "FidelityConfig",
     "JpegConfig",
     "MeasureConfig",
+    "ScheduleChanges",
     "StudyConfig",
     "TrainingBlock",
     "WarmStartConfig",
@@ -90,17 +92,9 @@ def _container(value: str) -> str:
         raise ValueError(str(error)) from None
 
 
-def _widths(value: Any) -> Any:
-    """ "w4a2" as {weights: 4, activations: 2}."""
-    if isinstance(value, str) and len(value) == 4 and value[0] == "w" and value[2] == "a":
-        return {"weights": int(value[1]), "activations": int(value[3])} if (value[1] + value[3]).isdigit() else value
-    return value
-
-
 CodecName = Annotated[str, BeforeValidator(lambda value: _codec(value) if isinstance(value, str) else value)]
 Codecs = Annotated[tuple[CodecName, ...], BeforeValidator(_expanded)]
 ContainerName = Annotated[str, BeforeValidator(lambda value: _container(value) if isinstance(value, str) else value)]
-Widths = Annotated[WidthsConfig, BeforeValidator(_widths)]
 Quality = Annotated[int, Field(ge=1, le=100)]
 
 
@@ -116,6 +110,53 @@ class JpegConfig(_Section):
         return tuple(_container(f"jpeg:{quality}:{self.subsampling}") for quality in self.qualities)
 
 
+class ScheduleChanges(_Section):
+    """What differs from the study's schedule; None is as there."""
+
+    epochs: int | None = Field(default=None, ge=1)
+    float_epochs: int | None = Field(default=None, ge=0)
+    early_stop: int | None = Field(default=None, ge=1)
+    batch: int | None = Field(default=None, ge=1)
+    learning_rate: float | None = Field(default=None, gt=0)
+
+
+class FidelityConfig(ScheduleChanges):
+    """How long and on how much: `limit` of each split's patches, `multiplier` of the architecture's channels; what
+    is None is the study's own."""
+
+    limit: int | None = Field(default=None, ge=1)
+    multiplier: float | None = Field(default=None, gt=0, le=4)
+
+
+class WarmStartConfig(_Section):
+    """Weights to start from, and the teacher of `distill` with ``teacher: warm_start``.
+
+    Either those of a cell with this codec, these widths and this architecture (by default the same), on original
+    patches, which is trained first with its own `schedule` and `warm_start`; or those of a `folder` that
+    `bitswath train` wrote. `weights`: without them it only teaches, and may have another architecture.
+    """
+
+    codec: CodecName | None = None
+    widths: Widths = WidthsConfig(weights=8, activations=8)
+    architecture: str | None = None
+    schedule: ScheduleChanges = ScheduleChanges()
+    warm_start: WarmStartConfig | None = None
+    folder: Path | None = None
+    weights: bool = True
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> WarmStartConfig:
+        if (self.codec is None) == (self.folder is None):
+            raise ValueError("expected either a codec or a folder")
+        return self
+
+    @property
+    def architectures(self) -> set[str]:
+        """Those named here and by what this starts from."""
+        own = {self.architecture} if self.architecture else set()
+        return own | (self.warm_start.architectures if self.warm_start else set())
+
+
 class TrainingBlock(_Section):
     """Networks to train: a cross product; what is None is the study's own."""
 
@@ -125,36 +166,8 @@ class TrainingBlock(_Section):
     widths: tuple[Widths, ...] | None = None
     seeds: tuple[int, ...] | None = None
     codebooks: tuple[Codebook, ...] | None = None
-
-
-class FidelityConfig(_Section):
-    """How long and on how much: `limit` of each split's patches, `multiplier` of the architecture's channels; what
-    is None is the study's own."""
-
-    epochs: int | None = Field(default=None, ge=1)
-    float_epochs: int | None = Field(default=None, ge=0)
-    early_stop: int | None = Field(default=None, ge=1)
-    batch: int | None = Field(default=None, ge=1)
-    limit: int | None = Field(default=None, ge=1)
-    multiplier: float | None = Field(default=None, gt=0, le=4)
-
-
-class WarmStartConfig(_Section):
-    """Weights to start from, and the teacher of `distill` with ``teacher: warm_start``.
-
-    Either those of a cell with this codec and these widths, which is trained first and else like the cell that starts
-    from it, or those of a `folder` that `bitswath train` wrote.
-    """
-
-    codec: CodecName | None = None
-    widths: Widths = WidthsConfig(weights=8, activations=8)
-    folder: Path | None = None
-
-    @model_validator(mode="after")
-    def _one_of_both(self) -> WarmStartConfig:
-        if (self.codec is None) == (self.folder is None):
-            raise ValueError("expected either a codec or a folder")
-        return self
+    schedule: ScheduleChanges = ScheduleChanges()
+    warm_start: WarmStartConfig | None = None
 
 
 class MeasureConfig(_Section):
@@ -190,11 +203,12 @@ class StudyConfig(_Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> StudyConfig:
-        for block in self.training:
-            unknown = sorted(set(block.architectures or ()) - set(self.architectures))
-            if unknown:
-                raise ValueError(f"training: no architecture {unknown[0]!r}; there are {', '.join(self.architectures)}")
-        if self.distill and self.distill.teacher == "warm_start" and self.warm_start is None:
+        starts = [start for start in (self.warm_start, *(block.warm_start for block in self.training)) if start]
+        named = [*(set(block.architectures or ()) for block in self.training), *(s.architectures for s in starts)]
+        for names in named:
+            if unknown := sorted(names - set(self.architectures)):
+                raise ValueError(f"no architecture {unknown[0]!r}; there are {', '.join(self.architectures)}")
+        if self.distill and self.distill.teacher == "warm_start" and not starts:
             raise ValueError('distill.teacher "warm_start" needs warm_start')
         return self
 

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import product
+from pathlib import Path
+from typing import Any
 
 from bitswath.codecs import parse_codec
 from bitswath.errors import ConfigError
 from bitswath.files import sha256_of
 from bitswath.models.config import ArchitectureConfig, ScheduleConfig
 from bitswath.models.study.cells import ORIGINAL, Cell, ContainerCell, Imagery, ImageryCell, Start, TrainingCell
-from bitswath.models.study.config import Codebook, Fidelity, JpegConfig, StudyConfig, TrainingBlock
+from bitswath.models.study.config import (
+    Codebook,
+    Fidelity,
+    JpegConfig,
+    ScheduleChanges,
+    StudyConfig,
+    TrainingBlock,
+    WarmStartConfig,
+)
 
 __all__ = ["data_cells", "expand", "training_cells"]
 
@@ -49,34 +59,60 @@ def training_cells(config: StudyConfig, fidelity: Fidelity) -> list[TrainingCell
                 architecture=_scaled(config.architectures[name], config.fidelity(fidelity).multiplier),
                 widths=widths,
                 augment=config.augment,
-                schedule=_schedule(config, fidelity, seed),
+                schedule=_schedule(config, fidelity, block.schedule).model_copy(update={"seed": seed}),
                 distill=config.distill,
                 fidelity=fidelity,
             )
-            for ready in _started(config, cell):
-                cells.setdefault(ready.digest, ready)
+            for ready in _started(config, cell, block.warm_start or config.warm_start):
+                if ready.digest not in cells or not ready.origin:
+                    cells[ready.digest] = ready
     return list(cells.values())
 
 
-def _started(config: StudyConfig, cell: TrainingCell) -> list[TrainingCell]:
-    """The cell with its warm start, behind the cell that it starts from."""
-    warm = config.warm_start
+def _started(config: StudyConfig, cell: TrainingCell, warm: WarmStartConfig | None) -> list[TrainingCell]:
+    """The cell with its warm start, behind the cells that it starts from."""
+    taught = cell.distill is not None and cell.distill.teacher == "warm_start"
     if warm is None:
-        return [cell]
+        return [cell.model_copy(update={"distill": None}) if taught else cell]
     if warm.folder is not None:
-        from bitswath.models.trained import WEIGHTS  # brings TensorFlow, which few studies need here
+        return [cell.model_copy(update={"start": _folder_start(warm.folder, warm.weights)})]
+    imagery = Imagery(data=cell.imagery.data, codec=str(warm.codec))
+    before = cell.model_copy(
+        update={
+            "imagery": imagery,
+            "widths": warm.widths,
+            "schedule": _schedule(config, cell.fidelity, warm.schedule).model_copy(update={"seed": cell.schedule.seed}),
+            "distill": None if taught else cell.distill,
+            "origin": True,
+            **_network(config, cell, warm.architecture),
+        }
+    )
+    *origins, first = _started(config, before, warm.warm_start)
+    if (before.imagery, before.widths, before.network) == (cell.imagery, cell.widths, cell.network) and not (
+        warm.schedule.model_fields_set
+    ):
+        return [*origins, first.model_copy(update={"origin": False})]
+    start = Start(cell=first.digest, weights=warm.weights)
+    return [*origins, first, cell.model_copy(update={"start": start})]
 
-        path = warm.folder / WEIGHTS
-        if not path.is_file():
-            raise ConfigError(f"warm_start.folder: {path} is not there; 'bitswath train' writes it")
-        start = Start(folder=str(warm.folder.absolute()), sha256=sha256_of(path))
-        return [cell.model_copy(update={"start": start})]
-    distill = cell.distill if cell.distill and cell.distill.teacher != "warm_start" else None
-    imagery = cell.imagery.model_copy(update={"codec": warm.codec, "codebook": "shared"})
-    first = cell.model_copy(update={"imagery": imagery, "widths": warm.widths, "distill": distill})
-    if (first.imagery, first.widths) == (cell.imagery, cell.widths):
-        return [first]
-    return [first, cell.model_copy(update={"start": Start(cell=first.digest)})]
+
+def _folder_start(folder: Path, weights: bool) -> Start:
+    from bitswath.models.trained import WEIGHTS  # brings TensorFlow, which few studies need here
+
+    path = folder / WEIGHTS
+    if not path.is_file():
+        raise ConfigError(f"warm_start.folder: {path} is not there; 'bitswath train' writes it")
+    return Start(folder=str(folder.absolute()), sha256=sha256_of(path), weights=weights)
+
+
+def _network(config: StudyConfig, cell: TrainingCell, name: str | None) -> dict[str, Any]:
+    """The architecture of this name, where there is one, with as many of its channels as the cell has."""
+    if name is None:
+        return {}
+    return {
+        "network": name,
+        "architecture": _scaled(config.architectures[name], config.fidelity(cell.fidelity).multiplier),
+    }
 
 
 def _imageries(config: StudyConfig, block: TrainingBlock, limit: int | None) -> list[Imagery]:
@@ -101,7 +137,11 @@ def _scaled(architecture: ArchitectureConfig, multiplier: float | None) -> Archi
     return architecture.model_copy(update={"multiplier": architecture.multiplier * multiplier})
 
 
-def _schedule(config: StudyConfig, fidelity: Fidelity, seed: int) -> ScheduleConfig:
-    fields = {"epochs", "float_epochs", "early_stop", "batch"}
-    chosen = config.fidelity(fidelity).model_dump(include=fields, exclude_none=True)
-    return config.schedule.model_copy(update={**chosen, "seed": seed})
+def _schedule(config: StudyConfig, fidelity: Fidelity, changes: ScheduleChanges) -> ScheduleConfig:
+    """The study's own, changed by a block or a warm start, changed by a fidelity."""
+    changed = {
+        name: value
+        for source in (changes, config.fidelity(fidelity))
+        for name, value in source.model_dump(include=set(ScheduleChanges.model_fields), exclude_none=True).items()
+    }
+    return config.schedule.model_copy(update=changed)

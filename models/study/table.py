@@ -35,7 +35,7 @@ _HARDWARE = ("board", "hw_patches_per_s", "clock_hz", "lut", "bram36", "dsp", "e
 
 COLUMNS = (
     "digest", "kind", "label", "state", "data", "source", "codec", "codec_kind", "bits", "dither", "codebook", "leaks",
-    "container", "network", "weights", "activations", "seed", "fidelity", *_MEASURED,
+    "container", "network", "weights", "activations", "seed", "fidelity", "origin", *_MEASURED,
     *(f"{split}_{what}" for split in ("val", "test") for what in ("accuracy", "low", "high", "correct", "patches")),
     *(f"palette_rule_{what}" for what in ("accuracy", "low", "high", "shared", "unquantized")),
     *_HARDWARE, "attempts", "seconds", "finished", "version", "processor", "error",
@@ -122,10 +122,11 @@ def export(store: Store, digests: Iterable[str] | None = None) -> tuple[Path, Pa
 def _network(cell: TrainingCell) -> Facts:
     return {
         "network": cell.network or cell.architecture.kind,
-        "weights": cell.widths.weights,
-        "activations": cell.widths.activations,
+        "weights": cell.widths.weights if cell.widths else None,
+        "activations": cell.widths.activations if cell.widths else None,
         "seed": cell.schedule.seed,
         "fidelity": cell.fidelity,
+        "origin": cell.origin,
     }
 
 

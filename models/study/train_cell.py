@@ -1,6 +1,7 @@
 """A training cell to a trained, exported and measured network.
 
-Below the study's folder: ``runs/NAME/`` is the training run, ``bundles/NAME.bsw`` what it became, and
+Below the study's folder: ``runs/NAME/`` is the training run, ``bundles/NAME.bsw`` what it became (a network that is
+not quantized has none, and is measured in Keras), and
 ``runs/NAME/result.json`` what was measured. That file is written once and read ever after, so that the test split is
 classified once for a finished cell. Whatever is interrupted goes on from the last epoch.
 """
@@ -10,14 +11,16 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from bitswath.accelerator import Accelerator
 from bitswath.accelerator import open as open_accelerator
-from bitswath.bundle import SUFFIX, Bundle, update_accuracy
+from bitswath.bundle import SUFFIX, update_accuracy
 from bitswath.files import write_atomic
 from bitswath.models.commands.export import export_trained
 from bitswath.models.config import TrainConfig
@@ -26,8 +29,9 @@ from bitswath.models.fit import describe, train_model
 from bitswath.models.quantizers import tf
 from bitswath.models.study.cells import TrainingCell
 from bitswath.models.study.patches import Shelf
-from bitswath.models.train import Teacher
-from bitswath.models.trained import ModelInfo, load_teacher
+from bitswath.models.train import predict
+from bitswath.models.trained import Trained, load_teacher
+from bitswath.packing import frame_bytes
 from bitswath.report import Report
 
 __all__ = ["bundle_path", "run_name", "train_cell", "use_threads"]
@@ -61,23 +65,28 @@ def train_cell(
 ) -> Facts:
     """Train and measure; `progress(share, note)` is called after every step.
 
-    Validation accuracy always, test accuracy at fidelity "full", both of the bundle on the emulator. Raises
+    Validation accuracy always, test accuracy at fidelity "full", of a bundle on the emulator; `hits` tells which
+    patches of a split were right, a character each, so that networks can be compared patch by patch. Raises
     `TrainingError`, `ConfigError` and what export and lowering raise.
     """
     folder = shelf.folder / "runs" / run_name(cell)
     result = folder / RESULT
     if not result.exists():
-        bundle = _trained(cell, shelf, folder, progress)
-        facts = _measured(cell, shelf, bundle, threads) | {"run": f"runs/{folder.name}", **_log(folder)}
+        trained = _trained(cell, shelf, folder, progress)
+        facts = _measured(cell, shelf, trained) if cell.widths is None else _bundled(cell, shelf, folder, threads)
+        facts |= {"run": f"runs/{folder.name}", **_log(folder)}
         write_atomic(result, json.dumps(facts, sort_keys=True, allow_nan=False).encode())
     found: Facts = json.loads(result.read_text())
     return found
 
 
-def _trained(cell: TrainingCell, shelf: Shelf, folder: Path, progress: Callable[[float, str], None]) -> Bundle:
+def _trained(cell: TrainingCell, shelf: Shelf, folder: Path, progress: Callable[[float, str], None]) -> Trained:
     imagery = cell.imagery
     train, val = shelf.split(imagery, "train"), shelf.split(imagery, "val")
     codec = shelf.codec(imagery)
+    origin, distill = _origin(cell, shelf), cell.distill
+    if distill and origin and distill.teacher == "warm_start":
+        distill = distill.model_copy(update={"teacher": origin})
     settings = TrainConfig(
         name=run_name(cell),
         data=imagery.data,
@@ -86,73 +95,96 @@ def _trained(cell: TrainingCell, shelf: Shelf, folder: Path, progress: Callable[
         widths=cell.widths,
         augment=cell.augment,
         schedule=cell.schedule,
-        distill=cell.distill,
+        distill=distill,
+        start=origin if cell.start and cell.start.weights else None,
     )
     info = describe(settings, codec, train)
-    start = _start(cell, shelf, info)
+    ready = load_teacher(shelf.folder / origin, info) if origin else None
     show = _Steps(cell, progress)
-    train_model(
+    trained, _ = train_model(
         info,
         codec,
         train,
         val,
         folder,
-        teacher=start if settings.distill and settings.distill.teacher == "warm_start" else None,
-        start=start.model if start else None,
+        teacher=ready if distill and distill.teacher == origin else None,
+        start=ready.model if ready and settings.start else None,
         report=show.report,
         progress=show.step,
     )
-    target = shelf.folder / bundle_path(cell)
-    target.parent.mkdir(exist_ok=True)
-    bundle, _ = export_trained(folder, target)
-    return bundle
+    return trained
 
 
-def _start(cell: TrainingCell, shelf: Shelf, info: ModelInfo) -> Teacher | None:
-    """The network whose weights training starts from."""
+def _origin(cell: TrainingCell, shelf: Shelf) -> str | None:
+    """The run to start from or to learn from: its path, below the study's folder or absolute."""
     if cell.start is None:
         return None
     if cell.start.folder is not None:
-        return load_teacher(cell.start.folder, info)
-    ready = sorted((shelf.folder / "runs").glob(f"*-{str(cell.start.cell)[:12]}"))
-    return load_teacher(ready[0] if ready else shelf.folder / "runs" / str(cell.start.cell)[:12], info)
+        return cell.start.folder
+    short = str(cell.start.cell)[:12]
+    ready = sorted((shelf.folder / "runs").glob(f"*-{short}"))
+    return f"runs/{ready[0].name if ready else short}"
 
 
-def _measured(cell: TrainingCell, shelf: Shelf, bundle: Bundle, threads: int) -> Facts:
+def _bundled(cell: TrainingCell, shelf: Shelf, folder: Path, threads: int) -> Facts:
+    """The exported network on the emulator."""
+    target = shelf.folder / bundle_path(cell)
+    target.parent.mkdir(exist_ok=True)
+    bundle, _ = export_trained(folder, target)
     entry, network = bundle.manifest.input, bundle.manifest.network
-    facts: Facts = {
+    with open_accelerator(bundle, "emulator", threads=threads) as accelerator:
+        facts, reports = _classified(cell, shelf, lambda patches: accelerator.classify(patches).labels, bundle.classes)
+        speed = _speed(accelerator, shelf.split(cell.imagery, "val"))
+    for split, report in reports.items():
+        bundle = update_accuracy(bundle, split, report.correct, report.patches)
+    return facts | {
         "bundle": bundle_path(cell),
         "macs": network.macs,
         "link_bytes": entry.frame_bytes,
         "dataset_digest": bundle.manifest.provenance.source.dataset_digest,
+        "emulator_patches_per_s": speed,
+        "emulator_threads": threads,
     }
+
+
+def _measured(cell: TrainingCell, shelf: Shelf, trained: Trained) -> Facts:
+    """A network that is not quantized, in Keras."""
+    info, codec = trained.info, trained.codec
+    facts, _ = _classified(cell, shelf, lambda patches: predict(trained.model, codec.encode, patches), info.classes)
+    frame = frame_bytes(codec.code_shape(info.patch_shape), codec.bits)
+    return facts | {"link_bytes": frame, "dataset_digest": info.dataset_digest}
+
+
+def _classified(
+    cell: TrainingCell, shelf: Shelf, classify: Callable[[NDArray[Any]], NDArray[Any]], classes: Sequence[str]
+) -> tuple[Facts, dict[str, Report]]:
+    """What is right, per split."""
+    facts: Facts = {"hits": {}}
+    reports = {}
     for split in ("val", "test") if cell.fidelity == "full" else ("val",):
         samples = shelf.split(cell.imagery, split)
-        with open_accelerator(bundle, "emulator", threads=threads) as accelerator:
-            report = Report.of(samples.labels, accelerator.classify(samples.patches).labels, bundle.classes)
-        bundle = update_accuracy(bundle, split, report.correct, report.patches)
-        facts[split] = report.to_dict()
-    facts["emulator_patches_per_s"] = _speed(bundle, shelf.split(cell.imagery, "val"), threads)
-    facts["emulator_threads"] = threads
-    return facts
+        labels = classify(samples.patches)
+        reports[split] = Report.of(samples.labels, labels, classes)
+        facts[split] = reports[split].to_dict()
+        facts["hits"][split] = "".join("01"[right] for right in (labels == samples.labels).astype(int))
+    return facts, reports
 
 
-def _speed(bundle: Bundle, samples: Dataset, threads: int) -> float:
+def _speed(accelerator: Accelerator, samples: Dataset) -> float:
     """From patches in memory to labels, the best of several repeats."""
     patches = np.ascontiguousarray(samples.patches[:TIMED_PATCHES])
     seconds = []
-    with open_accelerator(bundle, "emulator", threads=threads) as accelerator:
-        for _ in range(TIMED_REPEATS):
-            started = time.perf_counter()
-            accelerator.classify(patches)
-            seconds.append(time.perf_counter() - started)
+    for _ in range(TIMED_REPEATS):
+        started = time.perf_counter()
+        accelerator.classify(patches)
+        seconds.append(time.perf_counter() - started)
     return len(patches) / min(seconds)
 
 
 def _log(folder: Path) -> Facts:
     """How long it was trained: what an interrupted run spent before is in the log too."""
     lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-    trained = [line for line in lines if line["phase"] == "quantized"]
+    trained = [line for line in lines if line["phase"] == lines[-1]["phase"]]
     best = max(trained, key=lambda line: line["val_accuracy"])
     return {"epochs": len(trained), "best_epoch": best["epoch"], "best_val_accuracy": best["val_accuracy"]}
 
@@ -161,7 +193,10 @@ class _Steps:
     """Steps of all phases as a share of the whole."""
 
     def __init__(self, cell: TrainingCell, progress: Callable[[float, str], None]) -> None:
-        self.epochs = {"float": cell.schedule.float_epochs, "quantized": cell.schedule.epochs}
+        schedule = cell.schedule
+        self.epochs = {"float": schedule.float_epochs, "quantized": schedule.epochs}
+        if cell.widths is None:
+            self.epochs = {"float": schedule.epochs, "quantized": 0}
         self.done = 0
         self.note = "starts"
         self.progress = progress
