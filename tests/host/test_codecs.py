@@ -345,6 +345,30 @@ def test_every_kernel_gives_the_codes_of_the_definition(
     np.testing.assert_array_equal(codec.encode_packed(batch), pack(codes, bits))
 
 
+@pytest.mark.parametrize("dither", DITHERS, ids=lambda dither: dither.name)
+@pytest.mark.parametrize("kind", ["uniform", "companded", "palette"])
+@pytest.mark.parametrize(
+    ("bits", "dtype", "bands"), [(1, np.uint8, 3), (5, np.uint16, 1), (6, np.uint8, 5), (8, np.uint16, 2)]
+)
+def test_every_mask_repeats_over_odd_patches(kind: str, dither: Dither, bits: int, dtype: type, bands: int) -> None:
+    codec = random_codec(bits, kind, bits, dither.name, dtype, bands)
+    batch = np.random.default_rng(bits).integers(0, np.iinfo(dtype).max, (2, 67, 35, bands), dtype, endpoint=True)
+    expected = by_definition(codec, batch)
+    np.testing.assert_array_equal(codec.encode(batch), expected)
+    for kernels in KERNELS:
+        np.testing.assert_array_equal(encoded_by(codec, batch, kernels), expected.reshape(2, -1))
+
+
+@pytest.mark.parametrize(
+    ("side", "steps", "reason"),
+    [(3, 64, "P a power of two up to 32"), (64, 64, "up to 32"), (8, 48, "steps"), (8, 512, "steps")],
+)
+def test_native_code_refuses_other_masks(side: int, steps: int, reason: str) -> None:
+    batch, out, mask = np.zeros((1, 2, 2, 1), np.uint8), np.zeros((1, 4), np.uint8), np.zeros((side, side, 1), np.uint8)
+    with pytest.raises(ValueError, match=reason):
+        _native.encode_positions(batch, np.zeros((1, 256), np.uint16), steps, mask, out, 0, 1)
+
+
 @pytest.mark.parametrize("kind", ["uniform", "companded", "palette"])
 @pytest.mark.parametrize("dither", [None, "ordered", "blue32"])
 @pytest.mark.parametrize("bits", [1, 3, 4, 6, 8])
