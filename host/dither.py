@@ -1,8 +1,9 @@
 """Ordered dithering: the masks, and how codecs use them. Integers only.
 
 A dither is named by its pattern and period P: ``ordered2``, ``ordered4``, ``ordered`` (P = 8) and ``ordered16`` are
-Bayer's matrices; ``blue8``, ``blue16`` and ``blue32`` are blue noise. Bands are shifted against each other, since
-without a shift all would rise together; ``-aligned`` behind a name leaves the shifts out.
+Bayer's matrices; ``blue8``, ``blue16`` and ``blue32`` are blue noise. Without a shift all bands would rise together, so
+that of band c is moved up by c // 2 and left by c, since in either pattern neighbours differ most; ``-aligned`` behind
+a name leaves the shifts out.
 
 A mask holds 0..S - 1, each equally often, for (h % P, w % P, band), where S = min(P^2, 256). Uniform and companded
 codecs place a sample x between codes in S-ths, ``p(x) = S k + round(S (x - v[k]) / (v[k+1] - v[k]))`` for v[k] <= x <
@@ -102,18 +103,10 @@ def dither_named(name: str | None) -> Dither:
 def _mask(dither: Dither, bands: int) -> NDArray[np.uint8]:
     ranks = void_and_cluster(dither.period) if dither.pattern == "blue" else bayer(dither.period)
     mask = (ranks * dither.steps // dither.period**2).astype(np.uint8)
-    shifts = [_shift(dither, 0 if dither.aligned else band) for band in range(bands)]
-    shifted = np.stack([np.roll(mask, (-up, -left), (0, 1)) for up, left in shifts], axis=-1)
+    moves = [0] * bands if dither.aligned else range(bands)
+    shifted = np.stack([np.roll(mask, (-(move // 2), -move), (0, 1)) for move in moves], axis=-1)
     shifted.flags.writeable = False
     return shifted
-
-
-def _shift(dither: Dither, band: int) -> tuple[int, int]:
-    """How far a band's mask moves up and left. In Bayer's matrix neighbours are far apart in rank; in blue noise places
-    far apart have nothing in common: those of the sequence R2 (Roberts 2018), of the plastic number, in 4096ths."""
-    if dither.pattern != "blue":
-        return band // 2, band
-    return band * dither.period * 3092 >> 12, band * dither.period * 2334 >> 12
 
 
 def bayer(period: int) -> NDArray[np.int64]:

@@ -224,7 +224,7 @@ def test_levels_of_a_small_mask_spread_less(bits: int) -> None:
     spread = {
         name: np.ptp(CompandedCodec.fit(patches, bits, name).levels) for name in ("ordered2", "ordered4", "ordered")
     }
-    assert spread["ordered2"] < spread["ordered4"] < spread["ordered"]
+    assert spread["ordered2"] == spread["ordered4"] < spread["ordered"]
     assert CompandedCodec.fit(patches, bits, "blue16").levels == CompandedCodec.fit(patches, bits, "ordered").levels
 
 

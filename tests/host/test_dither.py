@@ -60,21 +60,24 @@ def test_every_level_is_used_equally(dither: Dither) -> None:
 
 
 @every_dither
-def test_bands_are_shifted_on_the_torus_or_aligned(dither: Dither) -> None:
+def test_bands_are_moved_up_by_half_their_number_and_left_by_it_or_aligned(dither: Dither) -> None:
     mask = dither.mask(13)
+    for band in range(13):
+        move = (0, 0) if dither.aligned else (-(band // 2), -band)
+        np.testing.assert_array_equal(mask[..., band], np.roll(mask[..., 0], move, (0, 1)))
     different = len({mask[..., band].tobytes() for band in range(13)})
     assert different == (1 if dither.aligned else min(13, 2 * dither.period))
-    tiled = np.tile(mask[..., 0], (2, 2))
-    for band in range(13):
-        corners = np.lib.stride_tricks.sliding_window_view(tiled, mask.shape[:2])
-        assert (corners == mask[..., band]).all(axis=(2, 3)).any()
 
 
-def test_ordered_is_bayers_matrix_moved_up_by_half_the_band_and_left_by_the_band() -> None:
-    mask = dither_named("ordered").mask(16)
-    assert mask[:2, :4, 0].tolist() == [[0, 32, 8, 40], [48, 16, 56, 24]]
-    for band in range(16):
-        np.testing.assert_array_equal(mask[..., band], np.roll(mask[..., 0], (-(band // 2), -band), (0, 1)))
+@every_dither
+def test_three_bands_rise_together_less_than_by_chance_or_are_aligned(dither: Dither) -> None:
+    mask = dither.mask(3).astype(float)
+    correlation = np.corrcoef(mask.reshape(-1, 3).T)[np.triu_indices(3, 1)].mean()
+    assert correlation == pytest.approx(1) if dither.aligned else correlation < 0
+
+
+def test_ordered_is_bayers_matrix() -> None:
+    assert dither_named("ordered").mask(1)[:2, :4, 0].tolist() == [[0, 32, 8, 40], [48, 16, 56, 24]]
 
 
 @pytest.mark.parametrize("period", [2, 4, 8, 16])
