@@ -1,9 +1,9 @@
 """Patches to few-bit codes and back.
 
-A codec is plain data with a pointwise `encode`: a code depends on its pixel, and with
-``dither="ordered"`` also on the pixel's position in the patch. All arithmetic is on integers, so
+A codec is plain data with a pointwise `encode`: a code depends on its pixel, and with a dither
+(``dither="ordered"``) also on the pixel's position in the patch. All arithmetic is on integers, so
 codes are the same on every machine, and a sensor or a small FPGA can compute them. `dither` has
-the mask and the formulas.
+the masks, their names and the formulas.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import pairwise
 from typing import Any, ClassVar
 
@@ -21,7 +21,14 @@ from numpy.typing import NDArray
 
 import bitswath._native as _native
 from bitswath import codebooks
-from bitswath.dither import STEPS, bayer_mask, count_thresholds, palette_offsets, positions, rounded_quotient
+from bitswath.dither import (
+    Dither,
+    count_thresholds,
+    dither_named,
+    palette_offsets,
+    positions,
+    rounded_quotient,
+)
 from bitswath.errors import CodecError
 from bitswath.packing import frame_bytes, native_threads, output_array
 
@@ -48,7 +55,7 @@ _COUNTED_BITS = 5
 
 @dataclass(frozen=True)
 class Codec(ABC):
-    """`bits` (1..8) of a code, `dither` None or "ordered", `depth`: bits of a sample.
+    """`bits` (1..8) of a code, `dither` None or a name ("ordered", "blue16"), `depth`: bits of a sample.
 
     Samples are uint8 at a depth of 8 and uint16 above. Codecs compare equal by their data.
     """
@@ -64,8 +71,8 @@ class Codec(ABC):
     def __post_init__(self) -> None:
         if not _is_integer(self.bits) or not 1 <= self.bits <= 8:
             raise CodecError(f"expected 1 to 8 bits, got {self.bits!r}")
-        if self.dither not in (None, "ordered"):
-            raise CodecError(f'expected dither None or "ordered", got {self.dither!r}')
+        if self.dither is not None:
+            object.__setattr__(self, "dither", dither_named(self.dither).name)
         if not _is_integer(self.depth) or not 8 <= self.depth <= 16:
             raise CodecError(f"expected a sample depth of 8 to 16 bit, got {self.depth!r}")
 
@@ -78,6 +85,11 @@ class Codec(ABC):
     def dtype(self) -> np.dtype[Any]:
         """Type of the samples."""
         return _SAMPLE_TYPES[self.depth > 8]
+
+    @property
+    def mask_period(self) -> int:
+        """Rows and columns after which the dither mask repeats; 1 without dither."""
+        return self._dither.period
 
     @property
     def values(self) -> NDArray[np.int64] | None:
@@ -129,6 +141,10 @@ class Codec(ABC):
         """Plain data for JSON, from which `codec_from_dict` makes an equal codec."""
         return {"kind": self.kind} | {f.name: _as_lists(getattr(self, f.name)) for f in fields(self)}
 
+    @property
+    def _dither(self) -> Dither:
+        return dither_named(self.dither)
+
     @abstractmethod
     def _fill(self, batch: Patches, out: Codes, pack_bits: int, threads: int) -> int:
         """Fills `out` (N, m) with codes, or with frames where `pack_bits` is not 0; the OR of the samples."""
@@ -162,9 +178,8 @@ class Codec(ABC):
     def _fill_positions(
         self, batch: Patches, positions: NDArray[np.uint16], out: Codes, pack_bits: int, threads: int
     ) -> int:
-        bands = batch.shape[-1]
-        mask = bayer_mask(bands) if self.dither else np.zeros((8, 8, bands), np.uint8)
-        return int(_native.encode_positions(batch, positions, mask, out, pack_bits, threads))
+        mask = _repeated(self._dither.mask(batch.shape[-1]))
+        return int(_native.encode_positions(batch, positions, self._dither.steps, mask, out, pack_bits, threads))
 
 
 @dataclass(frozen=True)
@@ -183,7 +198,7 @@ class UniformCodec(Codec):
     def _thresholds(self, bands: int) -> NDArray[Any]:
         if bands not in self._thresholds_of_bands:
             positions = np.broadcast_to(self._positions, (bands, self._positions.shape[1]))
-            self._thresholds_of_bands[bands] = count_thresholds(positions, self.bits, self.dither is not None)
+            self._thresholds_of_bands[bands] = count_thresholds(positions, self.bits, self._dither)
         return self._thresholds_of_bands[bands]
 
     @cached_property
@@ -197,7 +212,7 @@ class UniformCodec(Codec):
     def _positions(self) -> NDArray[np.uint16]:
         top = (1 << self.depth) - 1
         samples = np.arange(1 << 8 * self.dtype.itemsize, dtype=np.int64).clip(0, top)
-        return rounded_quotient(STEPS * ((1 << self.bits) - 1) * samples, top).astype(np.uint16)[None]
+        return rounded_quotient(self._dither.steps * ((1 << self.bits) - 1) * samples, top).astype(np.uint16)[None]
 
     @cached_property
     def _samples(self) -> Patches:
@@ -232,7 +247,7 @@ class CompandedCodec(Codec):
         patches = _checked_patches(patches)
         depth = 8 * patches.dtype.itemsize
         UniformCodec(bits, dither, depth)  # refuses what no codec takes before the fit is made
-        search = codebooks.dithered_levels if dither else codebooks.lloyd_max
+        search = partial(codebooks.dithered_levels, dither=dither_named(dither)) if dither else codebooks.lloyd_max
         levels = [search(counts, 1 << bits) for counts in codebooks.band_histograms(patches)]
         return cls(bits, dither, depth, levels=tuple(tuple(row.tolist()) for row in levels))
 
@@ -258,7 +273,7 @@ class CompandedCodec(Codec):
 
     @cached_property
     def _thresholds(self) -> NDArray[Any]:
-        return count_thresholds(self._positions, self.bits, self.dither is not None)
+        return count_thresholds(self._positions, self.bits, self._dither)
 
     def _decode(self, codes: Codes) -> Patches:
         if codes.shape[-1] != self.bands:
@@ -269,9 +284,9 @@ class CompandedCodec(Codec):
     def _positions(self) -> NDArray[np.uint16]:
         samples = np.arange(1 << 8 * self.dtype.itemsize, dtype=np.int64)
         if self.dither is None:
-            rows = [STEPS * np.searchsorted(row, samples, side="right") for row in self.thresholds]
+            rows = [np.searchsorted(row, samples, side="right") for row in self.thresholds]
         else:
-            rows = [positions(samples, np.array(levels, np.int64)) for levels in self.levels]
+            rows = [positions(samples, np.array(levels, np.int64), self._dither.steps) for levels in self.levels]
         return np.array(rows, np.uint16)
 
 
@@ -330,7 +345,9 @@ class PaletteCodec(Codec):
 
     @cached_property
     def _offsets(self) -> NDArray[np.int32]:
-        return palette_offsets(self._colours) if self.dither else np.empty((0, 0, 0), np.int32)
+        if self.dither is None:
+            return np.empty((0, 0, 0), np.int32)
+        return _repeated(palette_offsets(self._colours, self._dither))
 
 
 _KINDS: dict[str, type[Codec]] = {codec.kind: codec for codec in (UniformCodec, CompandedCodec, PaletteCodec)}
@@ -360,12 +377,11 @@ class CodecSpec:
 
 
 def parse_codec(text: str) -> CodecSpec:
-    """ "KIND:BITS" or "KIND:BITS:ordered" to a `CodecSpec`; kinds: uniform, companded, palette."""
-    kind, _, rest = text.partition(":")
-    bits, _, dither = rest.partition(":")
-    if kind not in _KINDS or bits not in tuple("12345678") or dither not in ("", "ordered") or text.endswith(":"):
-        raise CodecError(f"expected {'|'.join(_KINDS)}:BITS with 1 to 8 bits and optionally :ordered, got {text!r}")
-    return CodecSpec(kind, int(bits), dither or None)
+    """ "KIND:BITS" or "KIND:BITS:DITHER" to a `CodecSpec`; kinds: uniform, companded, palette."""
+    parts = text.split(":")
+    if not 2 <= len(parts) <= 3 or parts[0] not in _KINDS or parts[1] not in tuple("12345678"):
+        raise CodecError(f"expected {'|'.join(_KINDS)}:BITS with 1 to 8 bits and optionally :DITHER, got {text!r}")
+    return CodecSpec(parts[0], int(parts[1]), dither_named(parts[2]).name if parts[2:] else None)
 
 
 def fit_codec(spec: CodecSpec, training_patches: Patches) -> Codec:
@@ -375,6 +391,12 @@ def fit_codec(spec: CodecSpec, training_patches: Patches) -> Codec:
     if spec.kind == PaletteCodec.kind:
         return PaletteCodec.fit(training_patches, spec.bits, spec.dither)
     return UniformCodec(spec.bits, spec.dither, 8 * _checked_patches(training_patches).dtype.itemsize)
+
+
+def _repeated(mask: NDArray[Any]) -> NDArray[Any]:
+    """A mask (P, P, C) over at least 8 x 8 pixels: the native code works in runs of a period."""
+    times = max(1, 8 // len(mask))
+    return np.tile(mask, (times, times, 1))
 
 
 def _is_integer(value: object) -> bool:

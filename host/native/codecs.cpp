@@ -18,8 +18,22 @@ namespace {
 template <class T>
 using Array = py::array_t<T, py::array::c_style>;
 
+constexpr int64_t kLongestPeriod = 32;  // of a dither
+constexpr int64_t kMostSteps = 256;
+
 void require(bool condition, const char* message) {
     if (!condition) throw std::invalid_argument(message);
+}
+
+bool power_of_two(int64_t value, int64_t most) { return value > 0 && value <= most && (value & (value - 1)) == 0; }
+
+// (P, P, C)
+template <class V>
+Mask<V> checked_mask(const Array<V>& mask, int64_t bands) {
+    require(mask.ndim() == 3 && power_of_two(mask.shape(0), kLongestPeriod) && mask.shape(1) == mask.shape(0) &&
+                mask.shape(2) == bands,
+            "expected a mask or offsets (P, P, C), P a power of two up to 32");
+    return {mask.data(), mask.shape(0)};
 }
 
 uint64_t run(const Encoder& encoder, Array<uint8_t>& out, int pack_bits, int threads) {
@@ -51,51 +65,48 @@ template <class T>
 uint64_t encode_counts(const Array<T>& patches, const Array<T>& thresholds, Array<uint8_t>& out, int pack_bits,
                        int threads, const std::string& kernels) {
     const auto source = checked(patches);
-    require(thresholds.ndim() == 3 && (thresholds.shape(0) == 1 || thresholds.shape(0) == kMaskSide) &&
+    require(thresholds.ndim() == 3 && power_of_two(thresholds.shape(0), kLongestPeriod) &&
                 thresholds.shape(1) < 256 && thresholds.shape(2) > kOverhang &&
                 (thresholds.shape(2) - kOverhang) % source.bands == 0,
-            "expected thresholds (1 or 8, steps, period + 64)");
+            "expected thresholds (P, steps, P C + 64), P a power of two up to 32");
     const Thresholds<T> table{thresholds.data(), thresholds.shape(0), thresholds.shape(1),
                               thresholds.shape(2) - kOverhang};
     return run(*count_encoder(source, table, codec_isa(kernels)), out, pack_bits, threads);
 }
 
 template <class T>
-uint64_t encode_positions(const Array<T>& patches, const Array<uint16_t>& positions, const Array<uint8_t>& mask,
-                          Array<uint8_t>& out, int pack_bits, int threads) {
+uint64_t encode_positions(const Array<T>& patches, const Array<uint16_t>& positions, int steps,
+                          const Array<uint8_t>& mask, Array<uint8_t>& out, int pack_bits, int threads) {
     const auto source = checked(patches);
-    require(mask.ndim() == 3 && mask.shape(0) == kMaskSide && mask.shape(1) == kMaskSide &&
-                mask.shape(2) == source.bands,
-            "expected a mask (8, 8, C)");
+    require(power_of_two(steps, kMostSteps), "expected steps as a power of two up to 256");
+    int shift = 0;
+    while (1 << shift < steps) ++shift;
     require(positions.ndim() == 2 && positions.shape(1) == int64_t{1} << (8 * sizeof(T)) &&
                 (positions.shape(0) == source.bands || positions.shape(0) == 1),
             "expected one position a sample value");
-    return run(*position_encoder(source, positions.data(), positions.shape(0) > 1, mask.data()), out,
+    const bool per_band = positions.shape(0) > 1;
+    return run(*position_encoder(source, positions.data(), per_band, shift, checked_mask(mask, source.bands)), out,
                pack_bits, threads);
 }
 
 template <class T>
 std::unique_ptr<Encoder> nearest_encoder(Patches<T> source, const Array<int64_t>& colours,
-                                         const Array<int32_t>* offsets, const std::string& kernels) {
+                                         Mask<int32_t> offsets, const std::string& kernels) {
     require(colours.ndim() == 2 && colours.shape(1) == source.bands, "expected colours (K, C)");
     require(colours.shape(0) >= 1 && colours.shape(0) <= 256, "expected 1 to 256 colours");
     const auto within = [](int64_t value) { return value >= 0 && value <= std::numeric_limits<T>::max(); };
     require(std::all_of(colours.data(), colours.data() + colours.size(), within),
             "expected colours within the pixels' type");
-    return palette_encoder(source, colours.data(), colours.shape(0), offsets ? offsets->data() : nullptr,
-                           codec_isa(kernels));
+    return palette_encoder(source, colours.data(), colours.shape(0), offsets, codec_isa(kernels));
 }
 
-// `offsets` (8, 8, C) or, for none, empty.
+// `offsets` (P, P, C) or, for none, empty.
 template <class T>
 uint64_t encode_nearest(const Array<T>& patches, const Array<int64_t>& colours, const Array<int32_t>& offsets,
                         Array<uint8_t>& out, int pack_bits, int threads, const std::string& kernels) {
     const auto source = checked(patches);
-    require(offsets.size() == 0 || (offsets.ndim() == 3 && offsets.shape(0) == kMaskSide &&
-                                    offsets.shape(1) == kMaskSide && offsets.shape(2) == source.bands),
-            "expected offsets (8, 8, C) or none");
-    return run(*nearest_encoder(source, colours, offsets.size() ? &offsets : nullptr, kernels), out, pack_bits,
-               threads);
+    const auto mask = offsets.size() ? checked_mask(offsets, source.bands) : Mask<int32_t>{nullptr, 1};
+    return run(*nearest_encoder(source, colours, mask, kernels), out, pack_bits, threads);
 }
 
 // codes[i]: the number of the colour nearest to pixel i. pixels (n, C), colours (1..256, C) within T.
@@ -104,7 +115,7 @@ void nearest(const Array<T>& pixels, const Array<int64_t>& colours, Array<uint8_
     require(pixels.ndim() == 2 && pixels.size() > 0, "expected pixels (n, C), none empty");
     require(codes.ndim() == 1 && codes.shape(0) == pixels.shape(0), "expected one code a pixel");
     const Patches<T> source{pixels.data(), 1, 1, pixels.shape(0), pixels.shape(1)};
-    const auto encoder = nearest_encoder(source, colours, nullptr, "");
+    const auto encoder = nearest_encoder(source, colours, {nullptr, 1}, "");
     uint8_t* out = codes.mutable_data();
     py::gil_scoped_release release;
     encode_codes(*encoder, threads, out);
@@ -119,7 +130,7 @@ void bind_samples(py::module_& m) {
     m.def("encode_counts", encode_counts<T>, patches, py::arg("thresholds").noconvert(), out, pack_bits, threads,
           kernels);
     m.def("encode_positions", encode_positions<T>, patches, py::arg("positions").noconvert(),
-          py::arg("mask").noconvert(), out, pack_bits, threads);
+          py::arg("steps"), py::arg("mask").noconvert(), out, pack_bits, threads);
     m.def("encode_nearest", encode_nearest<T>, patches, py::arg("colours").noconvert(),
           py::arg("offsets").noconvert(), out, pack_bits, threads, kernels);
     m.def("nearest", nearest<T>, py::arg("pixels").noconvert(), py::arg("colours").noconvert(),

@@ -10,8 +10,12 @@
 
 namespace bitswath {
 
-constexpr int64_t kMaskSide = 8;  // of the dither mask
-constexpr int kStepShift = 6;     // positions count 64ths of a code, as the mask does
+// Of a dither: (side, side, bands).
+template <class V>
+struct Mask {
+    const V* values;
+    int64_t side;
+};
 
 // (count, height, width, bands) samples, uint8_t or uint16_t.
 template <class T>
@@ -61,16 +65,16 @@ constexpr int64_t kOverhang = 64;
 template <class T>
 std::unique_ptr<Encoder> count_encoder(Patches<T> patches, Thresholds<T> thresholds, Isa isa);
 
-// code = (positions[c][sample] + mask[h % 8][w % 8][c]) >> 6; positions (C or 1, 2^depth).
+// code = (positions[c][sample] + mask[h % side][w % side][c]) >> shift; positions (C or 1, 2^depth).
 template <class T>
-std::unique_ptr<Encoder> position_encoder(Patches<T> patches, const uint16_t* positions, bool per_band,
-                                          const uint8_t* mask);
+std::unique_ptr<Encoder> position_encoder(Patches<T> patches, const uint16_t* positions, bool per_band, int shift,
+                                          Mask<uint8_t> mask);
 
 // One code a pixel: the nearest of `count` <= 256 colours (count, C) within T, of equally near ones the lowest; to
-// clamp(sample + offsets[h % 8][w % 8][c]) if there are offsets. Throws std::invalid_argument for too many bands.
+// clamp(sample + offsets[h % side][w % side][c]) if there are offsets. Throws std::invalid_argument for too many bands.
 template <class T>
 std::unique_ptr<Encoder> palette_encoder(Patches<T> patches, const int64_t* colours, int64_t count,
-                                         const int32_t* offsets, Isa isa);
+                                         Mask<int32_t> offsets, Isa isa);
 
 // Calls run(y, x, first, samples) for every part of a line within samples first .. last of a patch.
 template <class Run>

@@ -94,21 +94,21 @@ constexpr Nearest<T, Key> kNearest[] = {nearest_plain<T, Key>};
 template <class T, class Key>
 class PaletteEncoder final : public Encoder {
   public:
-    PaletteEncoder(Patches<T> patches, Palette<Key> palette, const int32_t* offsets, Isa isa)
+    PaletteEncoder(Patches<T> patches, Palette<Key> palette, Mask<int32_t> offsets, Isa isa)
         : Encoder(patches.count, patches.height * patches.width, patches.size() * sizeof(T)),
           patches_(patches), palette_(std::move(palette)), offsets_(offsets),
           kernel_(kNearest<T, Key>[static_cast<int>(isa)]) {}
 
     uint64_t encode(int64_t patch, int64_t first, int64_t last, uint8_t* out) const override {
         Scratch<Key> scratch(palette_);
-        std::vector<T> shifted(offsets_ ? kPixels * patches_.bands : 0);
+        std::vector<T> shifted(offsets_.values ? kPixels * patches_.bands : 0);
         uint64_t seen = 0;
         for (; first < last; first += kPixels, out += kPixels) {
             const int64_t size = std::min(kPixels, last - first);
             const T* pixels = patches_.samples + patch * patches_.size() + first * patches_.bands;
             if (sizeof(T) == 2)
                 for (int64_t i = 0; i < size * patches_.bands; ++i) seen |= pixels[i];
-            if (offsets_) pixels = shift(pixels, first, size, shifted.data());
+            if (offsets_.values) pixels = shift(pixels, first, size, shifted.data());
             kernel_(palette_, pixels, size, scratch, out);
         }
         return seen;
@@ -117,9 +117,9 @@ class PaletteEncoder final : public Encoder {
   private:
     const T* shift(const T* pixels, int64_t first, int64_t size, T* shifted) const {
         constexpr int32_t top = std::numeric_limits<T>::max();
-        const int64_t bands = patches_.bands, period = kMaskSide * bands, start = first * bands;
+        const int64_t bands = patches_.bands, period = offsets_.side * bands, start = first * bands;
         over_lines(patches_.line(), start, start + size * bands, [&](int64_t y, int64_t x, int64_t at, int64_t count) {
-            const int32_t* offsets = offsets_ + y % kMaskSide * period;
+            const int32_t* offsets = offsets_.values + y % offsets_.side * period;
             for (int64_t phase = x % period; count > 0; phase = 0) {
                 const int64_t run = std::min(period - phase, count);
                 for (int64_t i = 0; i < run; ++i)
@@ -133,7 +133,7 @@ class PaletteEncoder final : public Encoder {
 
     Patches<T> patches_;
     Palette<Key> palette_;
-    const int32_t* offsets_;
+    Mask<int32_t> offsets_;
     Nearest<T, Key> kernel_;
 };
 
@@ -141,7 +141,7 @@ class PaletteEncoder final : public Encoder {
 
 template <class T>
 std::unique_ptr<Encoder> palette_encoder(Patches<T> patches, const int64_t* colours, int64_t count,
-                                         const int32_t* offsets, Isa isa) {
+                                         Mask<int32_t> offsets, Isa isa) {
     constexpr double top = std::numeric_limits<T>::max();
     // Of a key: |c|^2 + 2 c.p and the colour's number.
     const double largest = static_cast<double>(std::max<int64_t>(room_for(count), 8)) * (3 * top * top * patches.bands + 1);
@@ -154,7 +154,7 @@ std::unique_ptr<Encoder> palette_encoder(Patches<T> patches, const int64_t* colo
                                                        offsets, isa);
 }
 
-template std::unique_ptr<Encoder> palette_encoder(Patches<uint8_t>, const int64_t*, int64_t, const int32_t*, Isa);
-template std::unique_ptr<Encoder> palette_encoder(Patches<uint16_t>, const int64_t*, int64_t, const int32_t*, Isa);
+template std::unique_ptr<Encoder> palette_encoder(Patches<uint8_t>, const int64_t*, int64_t, Mask<int32_t>, Isa);
+template std::unique_ptr<Encoder> palette_encoder(Patches<uint16_t>, const int64_t*, int64_t, Mask<int32_t>, Isa);
 
 }  // namespace bitswath

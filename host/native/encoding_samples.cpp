@@ -228,26 +228,28 @@ class CountEncoder final : public Encoder {
 template <class T>
 class PositionEncoder final : public Encoder {
   public:
-    PositionEncoder(Patches<T> patches, const uint16_t* positions, bool per_band, const uint8_t* mask)
-        : Encoder(patches.count, patches.size(), patches.size() * sizeof(T)), patches_(patches), mask_(mask) {
+    PositionEncoder(Patches<T> patches, const uint16_t* positions, bool per_band, int shift, Mask<uint8_t> mask)
+        : Encoder(patches.count, patches.size(), patches.size() * sizeof(T)),
+          patches_(patches), shift_(shift), mask_(mask) {
         constexpr int64_t entries = int64_t{1} << (8 * sizeof(T));
-        for (int64_t i = 0; i < kMaskSide * patches.bands; ++i)
+        for (int64_t i = 0; i < mask.side * patches.bands; ++i)
             tables_.push_back(positions + (per_band ? i % patches.bands * entries : 0));
     }
 
     uint64_t encode(int64_t patch, int64_t first, int64_t last, uint8_t* out) const override {
         const T* in = patches_.samples + patch * codes;
         const int64_t period = static_cast<int64_t>(tables_.size());
+        const int shift = shift_;
         T seen = 0;
         over_lines(patches_.line(), first, last, [&](int64_t y, int64_t x, int64_t at, int64_t samples) {
-            const uint8_t* mask = mask_ + y % kMaskSide * period;
+            const uint8_t* mask = mask_.values + y % mask_.side * period;
             uint8_t* next = out + (at - first);
             for (int64_t phase = x % period; samples > 0; phase = 0) {
                 const int64_t run = std::min(period - phase, samples);
                 for (int64_t i = 0; i < run; ++i) {
                     const T sample = in[at + i];
                     seen |= sample;
-                    next[i] = static_cast<uint8_t>((tables_[phase + i][sample] + mask[phase + i]) >> kStepShift);
+                    next[i] = static_cast<uint8_t>((tables_[phase + i][sample] + mask[phase + i]) >> shift);
                 }
                 at += run, next += run, samples -= run;
             }
@@ -257,7 +259,8 @@ class PositionEncoder final : public Encoder {
 
   private:
     Patches<T> patches_;
-    const uint8_t* mask_;
+    int shift_;
+    Mask<uint8_t> mask_;
     std::vector<const uint16_t*> tables_;  // of each phase of the mask
 };
 
@@ -274,16 +277,18 @@ std::unique_ptr<Encoder> count_encoder(Patches<T> patches, Thresholds<T> thresho
 }
 
 template <class T>
-std::unique_ptr<Encoder> position_encoder(Patches<T> patches, const uint16_t* positions, bool per_band,
-                                          const uint8_t* mask) {
-    return std::make_unique<PositionEncoder<T>>(patches, positions, per_band, mask);
+std::unique_ptr<Encoder> position_encoder(Patches<T> patches, const uint16_t* positions, bool per_band, int shift,
+                                          Mask<uint8_t> mask) {
+    return std::make_unique<PositionEncoder<T>>(patches, positions, per_band, shift, mask);
 }
 
 template std::unique_ptr<Encoder> shift_encoder(Patches<uint8_t>, int, Isa);
 template std::unique_ptr<Encoder> shift_encoder(Patches<uint16_t>, int, Isa);
 template std::unique_ptr<Encoder> count_encoder(Patches<uint8_t>, Thresholds<uint8_t>, Isa);
 template std::unique_ptr<Encoder> count_encoder(Patches<uint16_t>, Thresholds<uint16_t>, Isa);
-template std::unique_ptr<Encoder> position_encoder(Patches<uint8_t>, const uint16_t*, bool, const uint8_t*);
-template std::unique_ptr<Encoder> position_encoder(Patches<uint16_t>, const uint16_t*, bool, const uint8_t*);
+template std::unique_ptr<Encoder> position_encoder(Patches<uint8_t>, const uint16_t*, bool, int,
+                                                   Mask<uint8_t>);
+template std::unique_ptr<Encoder> position_encoder(Patches<uint16_t>, const uint16_t*, bool, int,
+                                                   Mask<uint8_t>);
 
 }  // namespace bitswath

@@ -10,8 +10,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from bitswath.codecs import parse_codec
+from bitswath.codecs import CodecSpec, parse_codec
 from bitswath.containers import parse_container
+from bitswath.dither import dither_named
 from bitswath.errors import CodecError, ConfigError, ContainerError
 from bitswath.models.config import (
     ArchitectureConfig,
@@ -53,20 +54,30 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def _dither(value: Any) -> Any:
+    """A dither's name; "none" and False as None, True as "ordered"."""
+    if value is None or isinstance(value, bool):
+        return "ordered" if value else None
+    try:
+        return None if value == "none" else dither_named(value).name
+    except CodecError as error:
+        raise ValueError(f"{error}, or none") from None
+
+
+DitherName = Annotated[str | None, BeforeValidator(_dither)]
+
+
 class CodecGrid(_Section):
-    """Codecs of all kinds x bits x dithers; `dither`: whether ordered."""
+    """Codecs of all kinds x bits x dithers; `dither`: names (`bitswath.dither`), none, or whether ordered."""
 
     kinds: Annotated[tuple[Kind, ...], BeforeValidator(_listed)]
     bits: tuple[Bits, ...]
-    dither: tuple[bool, ...] = (False,)
+    dither: tuple[DitherName, ...] = (None,)
 
     @property
     def codecs(self) -> tuple[str, ...]:
         return tuple(
-            f"{kind}:{bits}{':ordered' * dithered}"
-            for kind in self.kinds
-            for dithered in self.dither
-            for bits in self.bits
+            str(CodecSpec(kind, bits, dither)) for kind in self.kinds for dither in self.dither for bits in self.bits
         )
 
 

@@ -58,7 +58,7 @@ def flat_row(row: Row, folder: Path) -> Facts:
         "codec": cell.imagery.codec,
         "codec_kind": spec.kind,
         "bits": spec.bits,
-        "dither": spec.dither is not None,
+        "dither": spec.dither,
         "codebook": cell.imagery.codebook,
         "leaks": cell.imagery.leaks,
         "attempts": row.attempts,

@@ -31,7 +31,7 @@ from bitswath.codecs import (
     fit_codec,
     parse_codec,
 )
-from bitswath.dither import bayer_mask, count_thresholds, positions
+from bitswath.dither import DITHERS, Dither, count_thresholds, dither_named, positions
 from bitswath.errors import CodecError, PackingError
 from bitswath.packing import pack
 
@@ -48,7 +48,7 @@ KERNELS = _native.codec_kernels()
 seeds = st.integers(0, 2**32 - 1)
 bit_widths = st.integers(1, 8)
 sample_types = st.sampled_from([np.uint8, np.uint16])
-dithers = st.sampled_from([None, "ordered"])
+dithers = st.sampled_from([None, *(dither.name for dither in DITHERS)])
 
 
 def land(seed: int, shape: tuple[int, ...] = (6, 16, 16, 3), dtype: type = np.uint8) -> NDArray[np.uint8 | np.uint16]:
@@ -59,11 +59,11 @@ def land(seed: int, shape: tuple[int, ...] = (6, 16, 16, 3), dtype: type = np.ui
     return (brightness * scale).clip(0, np.iinfo(dtype).max).astype(dtype)
 
 
-def every_sample(dtype: type, bands: int) -> NDArray[np.uint8 | np.uint16]:
-    """Each sample value at each of the mask's positions: (64, 8, 8 * values / 64, bands)-like patches."""
+def every_sample(dtype: type, bands: int, side: int = 8) -> NDArray[np.uint8 | np.uint16]:
+    """Each sample value at each of the mask's positions: (values, side, side, bands)."""
     values = np.iinfo(dtype).max + 1
     samples = np.arange(values, dtype=dtype)[:, None, None, None]
-    return np.ascontiguousarray(np.broadcast_to(samples, (values, 8, 8, bands)))
+    return np.ascontiguousarray(np.broadcast_to(samples, (values, side, side, bands)))
 
 
 def random_codec(seed: int, kind: str, bits: int, dither: str | None, dtype: type, bands: int) -> Codec:
@@ -112,12 +112,13 @@ def test_uniform_decodes_to_the_middle_of_a_step(bits: int) -> None:
     assert error.max() == (step - 1) // 2
 
 
-@pytest.mark.parametrize("bits", range(1, 9))
-def test_dithered_uniform_keeps_the_mean_of_every_sample(bits: int) -> None:
-    samples = every_sample(np.uint8, 3)
-    codes = UniformCodec(bits, "ordered").encode(samples)
+@pytest.mark.parametrize("dither", DITHERS, ids=lambda dither: dither.name)
+@pytest.mark.parametrize("bits", [1, 2, 5, 7])
+def test_dithered_uniform_keeps_the_mean_of_every_sample(bits: int, dither: Dither) -> None:
+    samples = every_sample(np.uint8, 3, dither.period)
+    codes = UniformCodec(bits, dither.name).encode(samples)
     exact = samples[:, 0, 0].astype(float) * (2**bits - 1) / 255
-    np.testing.assert_allclose(codes.mean(axis=(1, 2)), exact, atol=1 / 128 + 1e-9)
+    np.testing.assert_allclose(codes.mean(axis=(1, 2)), exact, atol=0.5 / dither.steps + 1e-9)
     assert (np.abs(codes - exact[:, None, None]) < 1).all()
 
 
@@ -126,26 +127,8 @@ def test_dithered_uniform_is_the_documented_formula() -> None:
     codec = UniformCodec(3, "ordered", depth=16)
     position = np.floor(64 * 7 * patches.astype(np.int64) / 65535 + 0.5).astype(int)
     rows, columns = np.arange(11)[:, None] % 8, np.arange(13) % 8
-    expected = (position + bayer_mask(5)[rows, columns]) >> 6
+    expected = (position + dither_named("ordered").mask(5)[rows, columns]) >> 6
     np.testing.assert_array_equal(codec.encode(patches), expected)
-
-
-# ---- the mask ----
-
-
-def test_mask_is_bayers_matrix_shifted_for_each_band() -> None:
-    mask = bayer_mask(16)
-    assert mask.shape == (8, 8, 16)
-    assert mask[:2, :4, 0].tolist() == [[0, 32, 8, 40], [48, 16, 56, 24]]
-    for band in range(16):
-        assert sorted(mask[..., band].ravel()) == list(range(64))
-    assert len({mask[..., band].tobytes() for band in range(16)}) == 16
-
-
-def test_every_two_by_two_block_of_the_mask_is_balanced() -> None:
-    mask = bayer_mask(1)[..., 0].astype(int)
-    quads = mask + np.roll(mask, 1, 0) + np.roll(mask, 1, 1) + np.roll(mask, (1, 1), (0, 1))
-    assert abs(quads / 4 - 31.5).max() <= 8
 
 
 # ---- companded ----
@@ -235,11 +218,21 @@ def test_dithered_levels_leave_less_bias_than_nearest_levels(bits: int) -> None:
     assert errors[1] < errors[0]
 
 
+@pytest.mark.parametrize("bits", [1, 2])
+def test_levels_of_a_small_mask_spread_less(bits: int) -> None:
+    patches = land(4, (20, 32, 32, 1))
+    spread = {
+        name: np.ptp(CompandedCodec.fit(patches, bits, name).levels) for name in ("ordered2", "ordered4", "ordered")
+    }
+    assert spread["ordered2"] == spread["ordered4"] < spread["ordered"]
+    assert CompandedCodec.fit(patches, bits, "blue16").levels == CompandedCodec.fit(patches, bits, "ordered").levels
+
+
 def test_dither_positions_interpolate_between_levels() -> None:
     levels = np.array([10, 20, 24, 100])
     samples = np.arange(256)
     exact = np.interp(samples, levels, [0, 64, 128, 192])
-    np.testing.assert_array_equal(positions(samples, levels), np.floor(exact + 0.5 + 1e-9))
+    np.testing.assert_array_equal(positions(samples, levels, 64), np.floor(exact + 0.5 + 1e-9))
 
 
 # ---- palette ----
@@ -295,31 +288,39 @@ def encoded_by(codec: Codec, batch: NDArray[np.uint8 | np.uint16], kernels: str)
         _native.encode_shifts(batch, codec.depth - codec.bits, out, 0, 1, kernels)
     else:
         positions = np.broadcast_to(codec._positions, (batch.shape[-1], codec._positions.shape[1]))
-        thresholds = count_thresholds(positions, codec.bits, codec.dither is not None)
+        thresholds = count_thresholds(positions, codec.bits, dither_named(codec.dither))
         _native.encode_counts(batch, thresholds, out, 0, 1, kernels)
     return out
 
 
 def by_definition(codec: Codec, batch: NDArray[np.uint8 | np.uint16]) -> NDArray[np.integer]:
     """Codes from the formulas of `bitswath.dither`, in numpy."""
-    samples = batch.astype(np.int64)
-    rows, columns = np.arange(batch.shape[1])[:, None] % 8, np.arange(batch.shape[2]) % 8
+    samples, dither = batch.astype(np.int64), dither_named(codec.dither)
+    period, steps, bands = dither.period, dither.steps, batch.shape[-1]
+    rows, columns = np.arange(batch.shape[1])[:, None] % period, np.arange(batch.shape[2]) % period
+    mask = dither.mask(bands)[rows, columns].astype(np.int64)
     if isinstance(codec, PaletteCodec):
         if codec.dither:
-            samples = (samples + codec._offsets[rows, columns]).clip(0, np.iinfo(batch.dtype).max)
-        nearest = nearest_by_definition(samples.reshape(-1, batch.shape[-1]), codec.values[0])
+            offsets = ((2 * mask - (steps - 1)) * spacing(codec) + steps) // (2 * steps)
+            samples = (samples + offsets).clip(0, np.iinfo(batch.dtype).max)
+        nearest = nearest_by_definition(samples.reshape(-1, bands), codec.values[0])
         return nearest.reshape(*batch.shape[:3], 1)
     if codec.dither is None:
         if isinstance(codec, UniformCodec):
             return samples >> (codec.depth - codec.bits)
         return (samples[..., None] >= codec.thresholds).sum(axis=-1)
-    values = np.array(codec.levels) if isinstance(codec, CompandedCodec) else None
-    if values is None:
-        top = (1 << codec.depth) - 1
-        exact = np.floor(64 * ((1 << codec.bits) - 1) * samples / top + 0.5).astype(np.int64)
+    if isinstance(codec, CompandedCodec):
+        exact = np.stack([positions(samples[..., c], row, steps) for c, row in enumerate(np.array(codec.levels))], -1)
     else:
-        exact = np.stack([positions(samples[..., c], row) for c, row in enumerate(values)], axis=-1)
-    return (exact + bayer_mask(batch.shape[-1])[rows, columns]) >> 6
+        exact = np.floor(steps * ((1 << codec.bits) - 1) * samples / ((1 << codec.depth) - 1) + 0.5).astype(np.int64)
+    return (exact + mask) // steps
+
+
+def spacing(codec: PaletteCodec) -> int:
+    """Mean distance, each rounded down, of a colour to its nearest other."""
+    colours = np.unique(np.array(codec.colours), axis=0).astype(float)
+    distances = np.sqrt(np.square(colours[:, None] - colours).sum(axis=2)) + np.diag([np.inf] * len(colours))
+    return int(np.floor(distances.min(axis=1)).mean()) if len(colours) > 1 else 0
 
 
 @pytest.mark.parametrize("kind", ["uniform", "companded", "palette"])
@@ -344,8 +345,32 @@ def test_every_kernel_gives_the_codes_of_the_definition(
     np.testing.assert_array_equal(codec.encode_packed(batch), pack(codes, bits))
 
 
+@pytest.mark.parametrize("dither", DITHERS, ids=lambda dither: dither.name)
 @pytest.mark.parametrize("kind", ["uniform", "companded", "palette"])
-@pytest.mark.parametrize("dither", [None, "ordered"])
+@pytest.mark.parametrize(
+    ("bits", "dtype", "bands"), [(1, np.uint8, 3), (5, np.uint16, 1), (6, np.uint8, 5), (8, np.uint16, 2)]
+)
+def test_every_mask_repeats_over_odd_patches(kind: str, dither: Dither, bits: int, dtype: type, bands: int) -> None:
+    codec = random_codec(bits, kind, bits, dither.name, dtype, bands)
+    batch = np.random.default_rng(bits).integers(0, np.iinfo(dtype).max, (2, 67, 35, bands), dtype, endpoint=True)
+    expected = by_definition(codec, batch)
+    np.testing.assert_array_equal(codec.encode(batch), expected)
+    for kernels in KERNELS:
+        np.testing.assert_array_equal(encoded_by(codec, batch, kernels), expected.reshape(2, -1))
+
+
+@pytest.mark.parametrize(
+    ("side", "steps", "reason"),
+    [(3, 64, "P a power of two up to 32"), (64, 64, "up to 32"), (8, 48, "steps"), (8, 512, "steps")],
+)
+def test_native_code_refuses_other_masks(side: int, steps: int, reason: str) -> None:
+    batch, out, mask = np.zeros((1, 2, 2, 1), np.uint8), np.zeros((1, 4), np.uint8), np.zeros((side, side, 1), np.uint8)
+    with pytest.raises(ValueError, match=reason):
+        _native.encode_positions(batch, np.zeros((1, 256), np.uint16), steps, mask, out, 0, 1)
+
+
+@pytest.mark.parametrize("kind", ["uniform", "companded", "palette"])
+@pytest.mark.parametrize("dither", [None, "ordered", "blue32"])
 @pytest.mark.parametrize("bits", [1, 3, 4, 6, 8])
 def test_codes_and_frames_do_not_depend_on_threads(kind: str, dither: str | None, bits: int) -> None:
     for dtype, shape in ((np.uint8, (3, 70, 61, 3)), (np.uint16, (2, 33, 129, 2)), (np.uint8, (1, 150, 151, 1))):
@@ -436,7 +461,7 @@ def test_dithered_palette_is_the_documented_formula() -> None:
     patches = land(6, (2, 11, 13, 3))
     codec = PaletteCodec(1, "ordered", colours=((10, 20, 30), (40, 60, 30)))  # 50 apart
     rows, columns = np.arange(11)[:, None] % 8, np.arange(13) % 8
-    offsets = ((2 * bayer_mask(3)[rows, columns].astype(int) - 63) * 50 + 64) >> 7
+    offsets = ((2 * dither_named("ordered").mask(3)[rows, columns].astype(int) - 63) * 50 + 64) >> 7
     shifted = (patches + offsets).clip(0, 255)
     expected = nearest_by_definition(shifted.reshape(-1, 3), np.array(codec.colours))
     np.testing.assert_array_equal(codec.encode(patches).ravel(), expected)
@@ -592,9 +617,18 @@ def test_palettes_that_are_none_are_refused(colours: tuple[tuple[int, ...], ...]
         PaletteCodec(1, colours=colours)
 
 
-@pytest.mark.parametrize("text", ["uniform:4", "companded:2:ordered", "palette:8"])
+@pytest.mark.parametrize(
+    "text",
+    ["uniform:4", "palette:8", *(f"companded:2:{dither.name}" for dither in DITHERS), "palette:1:blue16-aligned"],
+)
 def test_specs_are_written_as_they_are_read(text: str) -> None:
     assert str(parse_codec(text)) == text
+
+
+def test_the_mask_of_eight_pixels_is_called_ordered() -> None:
+    assert str(parse_codec("uniform:2:ordered8")) == "uniform:2:ordered"
+    assert str(parse_codec("uniform:2:ordered8-aligned")) == "uniform:2:ordered-aligned"
+    assert UniformCodec(2, "ordered8").to_dict() == UniformCodec(2, "ordered").to_dict()
 
 
 def test_specs_are_read() -> None:
@@ -605,11 +639,17 @@ def test_specs_are_read() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "uniform", "uniform:", "uniform:0", "uniform:9", "uniform:4:", "uniform:4:x", "vq:4", "uniform:04"],
+    ["", "uniform", "uniform:", "uniform:0", "uniform:9", "vq:4", "uniform:04", "uniform:4:ordered:aligned"],
 )
 def test_other_specs_are_refused(text: str) -> None:
-    with pytest.raises(CodecError, match="with 1 to 8 bits and optionally :ordered"):
+    with pytest.raises(CodecError, match="with 1 to 8 bits and optionally :DITHER"):
         parse_codec(text)
+
+
+@pytest.mark.parametrize("dither", ["", "x", "none", "ordered3", "ordered32", "blue", "blue64", "aligned", "blue8-"])
+def test_other_dithers_are_refused(dither: str) -> None:
+    with pytest.raises(CodecError, match=r"expected a dither of ordered2, .*, blue32, each also with -aligned, got"):
+        parse_codec(f"uniform:4:{dither}")
 
 
 # ---- real imagery ----

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from bitswath.errors import ConfigError
 from bitswath.models.config import DataConfig
@@ -14,6 +15,8 @@ from bitswath.models.study import cells as cells_module
 from bitswath.models.study.cells import ContainerCell, Imagery, ImageryCell, TrainingCell, cell_from_json
 from bitswath.models.study.config import StudyConfig, load_study
 from bitswath.models.study.grid import expand
+
+OLD_DIGEST = "86f507cf470667cce89bbd9e38b54b7abc65108609b637bdcb54feedae2f89b3"
 
 EXAMPLES = Path(cells_module.__file__).parent
 
@@ -35,6 +38,29 @@ def test_codecs_are_named_or_spanned_and_each_counts_once() -> None:
         "uniform:2", "uniform:1", "uniform:1:ordered", "uniform:2:ordered",
         "companded:1", "companded:2", "companded:1:ordered", "companded:2:ordered", "palette:4",
     )  # fmt: skip
+
+
+def test_dithers_are_spanned_by_name() -> None:
+    grid = {"kinds": "companded", "bits": [1], "dither": ["none", "ordered", "ordered8", "blue16", "ordered4-aligned"]}
+    assert study(codecs=grid).codecs == (
+        "companded:1", "companded:1:ordered", "companded:1:blue16", "companded:1:ordered4-aligned",
+    )  # fmt: skip
+    booleans, names = (
+        {"kinds": "uniform", "bits": [2], "dither": dither} for dither in ([False, True], [None, "ordered"])
+    )
+    assert [cell.digest for cell in expand(study(codecs=booleans))] == [
+        cell.digest for cell in expand(study(codecs=names))
+    ]
+    with pytest.raises(ValidationError, match=r"expected a dither of .*blue16.*, got 'blue9', or none"):
+        study(codecs={"kinds": "uniform", "bits": [2], "dither": ["blue9"]})
+
+
+def test_digests_of_dithered_cells_stay() -> None:
+    """Written down before dithers had other names."""
+    imagery = Imagery(data=DataConfig(name="synthetic"), codec="companded:2:ordered")
+    assert ImageryCell(imagery=imagery).digest == OLD_DIGEST
+    named = study(codecs=["companded:2:ordered8"])
+    assert expand(named)[0].imagery.codec == "companded:2:ordered"
 
 
 def test_training_is_a_product_of_codecs_architectures_widths_and_seeds() -> None:

@@ -58,7 +58,7 @@ def rows(store: Store) -> list[dict[str, Any]]:
 def test_rows_say_what_the_cell_is_and_what_was_measured(store: Store) -> None:
     measured, trained = rows(store)
     assert (measured["kind"], measured["codec_kind"], measured["bits"], measured["dither"]) == (
-        "imagery", "companded", 2, True,
+        "imagery", "companded", 2, "ordered",
     )  # fmt: skip
     assert (measured["ssim"], measured["psnr_db"], measured["leaks"]) == (1.0, None, False)
     assert (trained["weights"], trained["activations"], trained["link_bytes"]) == (2, 3, 1536)
