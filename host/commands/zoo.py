@@ -1,0 +1,74 @@
+"""``bitswath zoo``."""
+
+from __future__ import annotations
+
+import json
+
+import click
+from rich.console import Console
+from rich.markdown import Markdown
+from rich.markup import escape
+from rich.table import Table
+
+from bitswath.cards import card
+from bitswath.zoo import zoo_folder, zoo_names, zoo_path
+from bitswath.zoo_entry import Entry, facts, percent, read_entry
+
+__all__ = ["command"]
+
+_UNBROKEN = 160
+"""Columns where there is no terminal to fit into."""
+
+
+@click.command("zoo")
+@click.argument("name", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(name: str | None, as_json: bool) -> None:
+    """List the trained bundles that come with bitswath, or describe the one called NAME.
+
+    Wherever a command or `bitswath.open` takes a bundle's path, zoo:NAME names one of them.
+    """
+    if name is None:
+        entries = [read_entry(zoo_path(name)) for name in zoo_names()]
+        _show_all(entries, as_json)
+        return
+    entry = read_entry(zoo_path(name.removeprefix("zoo:")))
+    console = Console()
+    if as_json:
+        click.echo(json.dumps(facts(entry), indent=2))
+    elif console.is_terminal:
+        console.print(Markdown(card(entry)))
+    else:
+        click.echo(card(entry), nl=False)
+
+
+def _show_all(entries: list[Entry], as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps([facts(entry) for entry in entries], indent=2))
+        return
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=_UNBROKEN)
+    console.print(_table(entries))
+
+
+def _table(entries: list[Entry]) -> Table:
+    table = Table(caption=f"{zoo_folder()}; accuracy in % with its 95 % interval")
+    table.add_column("name", no_wrap=True)
+    for heading in ("data", "codec", "network", "widths"):
+        table.add_column(heading)
+    for heading in ("MACs", "bytes per patch", "test", "val", "MB"):
+        table.add_column(heading, justify="right")
+    for entry in entries:
+        known, accuracy = facts(entry), entry.bundle.manifest.accuracy
+        test, val = accuracy.get("test"), accuracy.get("val")
+        cells = (
+            *(str(known[key] or "?") for key in ("name", "data", "codec", "network", "widths")),
+            f"{known['macs'] / 1e6:.1f} M",
+            f"{known['link_bytes']:,}",
+            percent(test).replace(" %", "") if test else "?",
+            f"{100 * val.accuracy:.2f}" if val else "?",
+            f"{known['bundle_bytes'] / 1e6:.2f}",
+        )
+        table.add_row(*map(escape, cells))
+    return table
