@@ -78,9 +78,15 @@ def _description(entry: Entry, known: Facts, data: _Data | None) -> Iterable[tup
     yield "classes", f"{len(known['classes'])}: {', '.join(known['classes'])}"
     yield "patch", f"{height} x {width}, {bands} bands of {inputs.patch_dtype}"
     pixel = inputs.bits * math.prod(inputs.code_shape) // (height * width)
-    yield "codec", f"{_code(known['codec'])}: {pixel} bits a pixel instead of {8 * known['raw_bytes'] // height // width}"
+    yield (
+        "codec",
+        f"{_code(known['codec'])}: {pixel} bits a pixel instead of {8 * known['raw_bytes'] // height // width}",
+    )
     ratio = known["raw_bytes"] / known["link_bytes"]
-    yield "bytes per patch on the link", f"{known['link_bytes']:,}; raw {known['raw_bytes']:,}, {ratio:.1f} times as many"
+    yield (
+        "bytes per patch on the link",
+        f"{known['link_bytes']:,}; raw {known['raw_bytes']:,}, {ratio:.1f} times as many",
+    )
     yield "network", _network(entry)
     yield "weights and activations", _widths(entry)
     yield "multiply-accumulates per patch", f"{known['macs']:,}"
@@ -115,8 +121,9 @@ def _training(entry: Entry) -> str:
     parts = [
         *([f"{floats} epochs in floating point, then"] if floats else []),
         f"{epochs} epochs quantization-aware, the best by validation kept; cosine schedule from"
-        f" {schedule['learning_rate']:g}, batch {schedule['batch']}, weight decay {schedule['weight_decay']:g}, label"
-        f" smoothing {schedule['label_smoothing']:g}, {schedule['precision']}, seed {schedule['seed']}; {_augment(entry)}",
+        f" {schedule['learning_rate']:g}, batch {schedule['batch']}, weight decay {schedule['weight_decay']:g},",
+        f"label smoothing {schedule['label_smoothing']:g}, {schedule['precision']}, seed {schedule['seed']};",
+        _augment(entry),
     ]
     if start := entry.training.get("start"):
         parts.append(f"; weights start from {_brief(start)}")
@@ -173,8 +180,11 @@ def _need(build: Facts, name: str) -> str:
 def _use(known: Facts, data: _Data | None) -> str:
     purpose = data.use if data else "For imagery like what it was trained on."
     name = known["name"]
-    commands = f"bitswath classify zoo:{name} images/\nbitswath build zoo:{name} --board Pynq-Z2"
-    return f"{purpose} {_ELSEWHERE}\n\n```\n{commands}\n```"
+    commands = (
+        f"bitswath classify zoo:{name} images/",
+        f"bitswath zoo {name} -o {name}.bsw && bitswath build {name}.bsw --board Pynq-Z2",
+    )
+    return "\n".join((f"{purpose} {_ELSEWHERE}", "", "```", *commands, "```"))
 
 
 def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -187,7 +197,9 @@ def _code(text: str) -> str:
 
 
 def _brief(value: Any) -> str:
-    return ", ".join(f"{key} {found}" for key, found in value.items() if found) if isinstance(value, dict) else str(value)
+    return (
+        ", ".join(f"{key} {found}" for key, found in value.items() if found) if isinstance(value, dict) else str(value)
+    )
 
 
 def _pairs(values: Facts, names: Sequence[str]) -> str:

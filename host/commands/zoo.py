@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 
 import click
 from rich.console import Console
@@ -10,8 +12,12 @@ from rich.markdown import Markdown
 from rich.markup import escape
 from rich.table import Table
 
+from bitswath.bundle import HARDWARE, Bundle, load_bundle
 from bitswath.cards import card
-from bitswath.zoo import zoo_folder, zoo_names, zoo_path
+from bitswath.console import say
+from bitswath.errors import InputError
+from bitswath.files import scratch_path
+from bitswath.zoo import PREFIX, zoo_folder, zoo_names, zoo_path
 from bitswath.zoo_entry import Entry, facts, percent, read_entry
 
 __all__ = ["command"]
@@ -23,16 +29,21 @@ _UNBROKEN = 160
 @click.command("zoo")
 @click.argument("name", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(name: str | None, as_json: bool) -> None:
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Copy NAME there, to build it for a board.")
+def command(name: str | None, as_json: bool, output: Path | None) -> None:
     """List the trained bundles that come with bitswath, or describe the one called NAME.
 
     Wherever a command or `bitswath.open` takes a bundle's path, zoo:NAME names one of them.
     """
     if name is None:
-        entries = [read_entry(zoo_path(name)) for name in zoo_names()]
-        _show_all(entries, as_json)
+        if output:
+            raise InputError("--output: expected the NAME of the bundle to copy")
+        _show_all([read_entry(zoo_path(name)) for name in zoo_names()], as_json)
         return
-    entry = read_entry(zoo_path(name.removeprefix("zoo:")))
+    entry = read_entry(zoo_path(name.removeprefix(PREFIX)))
+    if output:
+        _copy(entry.bundle, output)
+        return
     console = Console()
     if as_json:
         click.echo(json.dumps(facts(entry), indent=2))
@@ -40,6 +51,20 @@ def command(name: str | None, as_json: bool) -> None:
         console.print(Markdown(card(entry)))
     else:
         click.echo(card(entry), nl=False)
+
+
+def _copy(bundle: Bundle, target: Path) -> None:
+    """A bundle of one's own, without builds; there whole or not at all."""
+    if target.exists() or not target.absolute().parent.is_dir():
+        raise InputError(f"{target}: expected a new name in a folder that exists")
+    scratch = scratch_path(target)
+    try:
+        shutil.copytree(bundle.path, scratch, ignore=shutil.ignore_patterns(HARDWARE))
+        load_bundle(scratch)
+        scratch.rename(target)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    say(f"{target}: a copy of {bundle.name}")
 
 
 def _show_all(entries: list[Entry], as_json: bool) -> None:
