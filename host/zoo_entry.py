@@ -65,13 +65,15 @@ def read_entry(path: Path) -> Entry:
         log = tuple(json.loads(line) for line in _beside(path, LOG).splitlines())
     except ValueError as error:
         raise BundleError(f"{path.with_suffix(LOG)}: not a line of JSON an epoch ({error})") from None
-    builds = _beside(path, BUILDS)
-    return Entry(
-        bundle,
-        tuple(line.strip("# ") for line in notes),
-        log,
-        parse_json(Builds, builds, BundleError).builds if builds else (),
-    )
+    return Entry(bundle, tuple(line.strip("# ") for line in notes), log, _builds(path))
+
+
+def _builds(path: Path) -> tuple[Report, ...]:
+    text = _beside(path, BUILDS)
+    try:
+        return parse_json(Builds, text, BundleError).builds if text else ()
+    except BundleError as error:
+        raise BundleError(f"{path.with_suffix(BUILDS)}: {error}") from None
 
 
 def _beside(path: Path, ending: str) -> str:

@@ -1,6 +1,6 @@
 """Runs `bitswath classify` on the test split for every bundle of the zoo and compares with manifest and card.
 
-python scripts/check_zoo.py --data DATA [NAME ...]
+    python scripts/check_zoo.py --data DATA [NAME ...]
 
 Exits with 1 if the command counts otherwise than the manifest says, or the card is not what the bundle gives.
 """
@@ -25,7 +25,7 @@ from bitswath.manifest import SplitAccuracy
 from bitswath.models.catalogue import CATALOGUE
 from bitswath.models.config import DataConfig
 from bitswath.models.datasets import data_folder, load_configured
-from bitswath.zoo import PREFIX, zoo_names, zoo_path
+from bitswath.zoo import PREFIX, located, zoo_names
 from bitswath.zoo_entry import CARD, percent, read_entry
 
 __all__ = ["check", "differences"]
@@ -34,12 +34,14 @@ SPLIT = "test"
 LONGEST_S = 1800
 
 
-def check(name: str, data: Path | None, scratch: Path) -> list[str]:
-    """What is not as the manifest says, a line each. Raises `DatasetError` where the data are not there."""
-    path = zoo_path(name)
+def check(bundle: str, data: Path | None, scratch: Path) -> list[str]:
+    """What is not as the manifest says, a line each; `bundle` as on the command line.
+
+    Raises `DatasetError` where the data are not there.
+    """
+    path = located(bundle)
     entry = read_entry(path)
-    source = source_of(entry.bundle, data, scratch)
-    figures = classify(f"{PREFIX}{name}", source, scratch / "figures.json")
+    figures = classify(bundle, source_of(entry.bundle, data, scratch), scratch / "figures.json")
     text = path.with_suffix(CARD).read_text() if path.with_suffix(CARD).is_file() else ""
     found = differences(entry.bundle.manifest.accuracy.get(SPLIT), figures, text)
     return found + (["its card is not what make_zoo writes"] if text != card(entry) else [])
@@ -114,7 +116,7 @@ def main() -> None:
         started = time.perf_counter()
         with tempfile.TemporaryDirectory() as scratch:
             try:
-                found = check(name, given.data, Path(scratch))
+                found = check(f"{PREFIX}{name}", given.data, Path(scratch))
             except BitswathError as error:
                 found = [str(error)]
         wrong += bool(found)

@@ -182,13 +182,10 @@ def _save(bundle: Bundle, path: Path, config: TrainConfig) -> None:
 
 
 def _yaml(config: TrainConfig, notes: Sequence[str]) -> str:
-    """The configuration without defaults below the notes, a section a line where it fits."""
+    """The configuration without defaults below the notes, what holds no lists or sections on one line."""
     raw = config.model_dump(mode="json", exclude_defaults=True)
-    lines = [f"# {' '.join(note.split())}" for note in notes]
-    for key, value in raw.items():
-        line = yaml.safe_dump({key: value}, default_flow_style=None, sort_keys=False, width=10_000)
-        lines.append(line.rstrip("\n"))
-    return "\n".join(lines) + "\n"
+    lines = [f"# {' '.join(note.split())}\n" for note in notes]
+    return "".join(lines) + yaml.safe_dump(raw, default_flow_style=None, sort_keys=False, width=10_000)
 
 
 def _read_log(path: Path) -> bytes:
