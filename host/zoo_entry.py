@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from bitswath.build_report import Report
-from bitswath.bundle import Bundle, load_bundle
+from bitswath.bundle import HARDWARE, MANIFEST, Bundle, load_bundle
 from bitswath.errors import BundleError
 from bitswath.manifest import SplitAccuracy
 from bitswath.network import Conv, Dense, Threshold
@@ -92,7 +92,7 @@ def facts(entry: Entry) -> Facts:
     inputs, source = manifest.input, manifest.provenance.source
     weights = [stage.weights for stage in bundle.network.stages if isinstance(stage, Conv | Dense)]
     thresholds = [stage.thresholds for stage in bundle.network.stages if isinstance(stage, Threshold)]
-    listed = sum(file.bytes for name, file in manifest.files.items() if not name.startswith("hw/"))
+    listed = sum(file.bytes for name, file in manifest.files.items() if not name.startswith(f"{HARDWARE}/"))
     return {
         "name": manifest.name,
         "data": source.dataset,
@@ -109,7 +109,7 @@ def facts(entry: Entry) -> Facts:
         "link_bytes": inputs.frame_bytes,
         "raw_bytes": math.prod(inputs.patch_shape) * np.dtype(inputs.patch_dtype).itemsize,
         "accuracy": {split: found.model_dump(mode="json") for split, found in manifest.accuracy.items()},
-        "bundle_bytes": listed + (bundle.path / "manifest.json").stat().st_size,
+        "bundle_bytes": listed + (bundle.path / MANIFEST).stat().st_size,
         "notes": list(entry.notes),
         "training": entry.training or None,
         "hardware": [_build_facts(report) for report in entry.builds],

@@ -185,7 +185,8 @@ def _yaml(config: TrainConfig, notes: Sequence[str]) -> str:
     """The configuration without defaults below the notes, what holds no lists or sections on one line."""
     raw = config.model_dump(mode="json", exclude_defaults=True)
     lines = [f"# {' '.join(note.split())}\n" for note in notes]
-    return "".join(lines) + yaml.safe_dump(raw, default_flow_style=None, sort_keys=False, width=10_000)
+    text: str = yaml.safe_dump(raw, default_flow_style=None, sort_keys=False, width=10_000)
+    return "".join(lines) + text
 
 
 def _read_log(path: Path) -> bytes:

@@ -46,6 +46,15 @@ def test_a_wrong_name_is_told_with_those_there_are(name: str) -> None:
         bs.load_bundle(name)
 
 
+def test_nothing_is_written_to_a_name() -> None:
+    bundle = bs.load_bundle(f"zoo:{SMALL}")
+    shape = bundle.manifest.input.patch_shape
+    with pytest.raises(BundleError, match="not written to; give a path"):
+        bs.save_bundle(
+            "zoo:mine", network=bundle.network, codec=bundle.codec, patch_shape=shape, classes=bundle.classes
+        )
+
+
 def test_an_installation_without_a_zoo_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(BundleError, match=r"has no zoo.*install bitswath again"):
