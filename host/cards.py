@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from bitswath.zoo_entry import Entry, Facts, facts, percent
 
@@ -108,7 +107,7 @@ def _network(entry: Entry) -> str:
 
 
 def _widths(entry: Entry) -> str:
-    layers: Facts = entry.training.get("widths", {}).get("layers", {})
+    layers: Facts = (entry.training.get("widths") or {}).get("layers", {})
     own = [f"{layer} {what} {bits}" for layer, of in layers.items() for what, bits in of.items() if bits is not None]
     return ", ".join([entry.widths, *own])
 
@@ -126,7 +125,7 @@ def _training(entry: Entry) -> str:
         _augment(entry),
     ]
     if start := entry.training.get("start"):
-        parts.append(f"; weights start from {_brief(start)}")
+        parts.append(f"; weights start from {start}")
     if distill := entry.training.get("distill"):
         parts.append(f"; distilled from {distill['teacher']}, {_pairs(distill, ('temperature', 'weight'))}")
     return " ".join(parts).replace(" ;", ";")
@@ -194,12 +193,6 @@ def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def _code(text: str) -> str:
     return f"`{text}`"
-
-
-def _brief(value: Any) -> str:
-    return (
-        ", ".join(f"{key} {found}" for key, found in value.items() if found) if isinstance(value, dict) else str(value)
-    )
 
 
 def _pairs(values: Facts, names: Sequence[str]) -> str:

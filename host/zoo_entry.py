@@ -53,7 +53,7 @@ class Entry:
     @property
     def widths(self) -> str:
         """ "W4A4": the bits of weights and activations that were asked for, else the widest in the network."""
-        asked, network = self.training.get("widths", {}), self.bundle.manifest.network
+        asked, network = self.training.get("widths") or {}, self.bundle.manifest.network
         return f"W{asked.get('weights', network.weight_bits)}A{asked.get('activations', network.activation_bits)}"
 
 

@@ -38,15 +38,19 @@ MAX_BYTES = 2_000_000
 """Of a bundle, without builds."""
 SPLITS = ("val", "test")
 
+Facts = dict[str, Any]
+
 
 @dataclass(frozen=True)
 class Made:
-    """A network as it was made: its bundle, configuration and log; `notes` say what the configuration cannot."""
+    """A network as it was made: its bundle, configuration and log; `notes` say what the configuration cannot, `starts`
+    are the networks before it, title and configuration, the next one first."""
 
     bundle: Bundle
     config: TrainConfig
     log: Path
     notes: tuple[str, ...] = ()
+    starts: tuple[tuple[str, Facts], ...] = ()
 
 
 def from_run(run: Path, bundle: Path) -> Made:
@@ -75,8 +79,9 @@ def from_study(folder: Path, cell: str) -> Made:
     if trained.imagery.leaks or trained.imagery.source != "original":
         raise StudyError(f"{folder}: cell {cell!r}: {trained.imagery.label}: a bundle cannot do that to patches")
     bundle = load_bundle(folder / measures["bundle"])
-    notes = _notes(found[0], trained, rows)
-    return Made(bundle, _config_of(bundle), folder / measures["run"] / "log.jsonl", notes)
+    starts = tuple((f"cell {start.digest[:12]}", _recipe(start)) for start in _starts(trained, rows))
+    log = folder / measures["run"] / "log.jsonl"
+    return Made(bundle, _config_of(bundle), log, _notes(found[0], trained, rows), starts)
 
 
 def _config_of(bundle: Bundle) -> TrainConfig:
@@ -107,6 +112,25 @@ def _start(cell: TrainingCell, rows: Sequence[Row]) -> str:
     return f"those of {label}cell {str(start.cell)[:12]}{epochs}"
 
 
+def _starts(cell: TrainingCell, rows: Sequence[Row]) -> list[TrainingCell]:
+    """The cells whose weights this one's come from, the next one first."""
+    by_digest = {row.digest: row.cell for row in rows}
+    found: list[TrainingCell] = []
+    while cell.start is not None and isinstance(before := by_digest.get(str(cell.start.cell)), TrainingCell):
+        found.append(before)
+        cell = before
+    return found
+
+
+def _recipe(cell: TrainingCell) -> Facts:
+    """A cell as the keys of a training configuration, without defaults and folders."""
+    raw = cell.model_dump(mode="json", exclude_defaults=True)
+    imagery = raw.pop("imagery")
+    kept = ("architecture", "widths", "augment", "schedule", "distill")
+    recipe = {"data": imagery["data"], "codec": imagery["codec"], **{key: raw[key] for key in kept if key in raw}}
+    return dict(_without_folders(recipe))
+
+
 def add(made: Made, name: str, *, reports: Sequence[Report] = (), notes: Sequence[str] = (), zoo: Path = ZOO) -> Path:
     """Write the four files, five with builds; the bundle's path.
 
@@ -119,7 +143,7 @@ def add(made: Made, name: str, *, reports: Sequence[Report] = (), notes: Sequenc
     builds = [*_builds_in(made.bundle), *reports]
     _check_reports(builds, made.bundle, name)
     _save(made.bundle, path, config)
-    write_atomic(path.with_suffix(CONFIG), _yaml(config, [*notes, *made.notes]).encode())
+    write_atomic(path.with_suffix(CONFIG), _yaml(config, [*notes, *made.notes], made.starts).encode())
     write_atomic(path.with_suffix(LOG), log)
     path.with_suffix(BUILDS).unlink(missing_ok=True)
     write_builds(path, builds)
@@ -181,12 +205,19 @@ def _save(bundle: Bundle, path: Path, config: TrainConfig) -> None:
     )
 
 
-def _yaml(config: TrainConfig, notes: Sequence[str]) -> str:
-    """The configuration without defaults below the notes, what holds no lists or sections on one line."""
-    raw = config.model_dump(mode="json", exclude_defaults=True)
-    lines = [f"# {' '.join(note.split())}\n" for note in notes]
-    text: str = yaml.safe_dump(raw, default_flow_style=None, sort_keys=False, width=10_000)
-    return "".join(lines) + text
+def _yaml(config: TrainConfig, notes: Sequence[str], starts: Sequence[tuple[str, Facts]]) -> str:
+    """The configuration without defaults below the notes; at the end, as comments, those of the networks before it."""
+    text = "".join(f"# {' '.join(note.split())}\n" for note in notes)
+    text += _dump(config.model_dump(mode="json", exclude_defaults=True))
+    for title, recipe in starts:
+        text += f"\n# {title}:\n" + "".join(f"#   {line}\n" for line in _dump(recipe).splitlines())
+    return text
+
+
+def _dump(values: Facts) -> str:
+    """YAML; what holds no lists or sections stands on one line."""
+    text: str = yaml.safe_dump(values, default_flow_style=None, sort_keys=False, width=10_000)
+    return text
 
 
 def _read_log(path: Path) -> bytes:

@@ -14,7 +14,7 @@ from bitswath.build_report import Counts, LinkReport, Report
 from bitswath.bundle import Bundle, load_bundle, save_bundle
 from bitswath.errors import BitswathError, BundleError, ConfigError, StudyError
 from bitswath.manifest import SplitAccuracy
-from bitswath.models.config import DataConfig, DistillConfig, ScheduleConfig, load_config
+from bitswath.models.config import DataConfig, DistillConfig, ScheduleConfig, WidthsConfig, load_config
 from bitswath.models.study.cells import Imagery, Start, TrainingCell
 from bitswath.models.study.store import Store
 from bitswath.zoo import zoo_path
@@ -154,7 +154,7 @@ def cell(codec: str, **values: Any) -> TrainingCell:
 def study(tmp_path: Path) -> Store:
     """A warm start, a network that starts from it and learns from it, one through JPEG, one that leaks, one waiting."""
     store = Store(tmp_path / "study")
-    first = cell("uniform:8")
+    first = cell("uniform:8", schedule=ScheduleConfig(epochs=7), widths=WidthsConfig(weights=8, activations=8))
     distill = DistillConfig(teacher="warm_start")
     second = cell("uniform:4", start=Start(cell=first.digest), distill=distill)
     jpeg = TrainingCell(imagery=Imagery(data=DataConfig(name="synthetic"), codec="uniform:4", source="jpeg:50"))
@@ -183,6 +183,19 @@ def test_a_cell_says_where_its_weights_start_and_who_taught_it(study: Store, zoo
     assert path.with_suffix(".yaml").read_text().startswith(f"# {made.notes[0]}\n# {made.notes[1]}\n")
     assert " ".join(made.notes) in path.with_suffix(".md").read_text()
     assert load_config(path.with_suffix(".yaml")).name == "new"
+
+
+def test_a_cell_brings_the_configuration_of_its_start(study: Store, zoo: Path, tmp_path: Path) -> None:
+    first, second = study.rows()[:2]
+    path = make_zoo.add(make_zoo.from_study(study.folder, second.digest), "new", zoo=zoo)
+    _, start = path.with_suffix(".yaml").read_text().split(f"# cell {first.digest[:12]}:\n")
+    recipe = tmp_path / "start.yaml"
+    recipe.write_text("name: start\n" + start.replace("#   ", ""))
+    found = load_config(recipe)
+    assert isinstance(first.cell, TrainingCell)
+    assert found.codec == first.cell.imagery.codec
+    for part in ("architecture", "widths", "augment", "schedule", "distill"):
+        assert getattr(found, part) == getattr(first.cell, part), part
 
 
 @pytest.mark.parametrize(
