@@ -123,12 +123,10 @@ def _starts(cell: TrainingCell, rows: Sequence[Row]) -> list[TrainingCell]:
 
 
 def _recipe(cell: TrainingCell) -> Facts:
-    """A cell as the keys of a training configuration, without defaults and folders."""
-    raw = cell.model_dump(mode="json", exclude_defaults=True)
-    imagery = raw.pop("imagery")
-    kept = ("architecture", "widths", "augment", "schedule", "distill")
-    recipe = {"data": imagery["data"], "codec": imagery["codec"], **{key: raw[key] for key in kept if key in raw}}
-    return dict(_without_folders(recipe))
+    """A cell as the keys of a training configuration, without folders."""
+    raw = cell.model_dump(mode="json")
+    kept = {key: raw[key] for key in ("architecture", "widths", "augment", "schedule", "distill")}
+    return dict(_without_folders({"data": raw["imagery"]["data"], "codec": raw["imagery"]["codec"], **kept}))
 
 
 def add(made: Made, name: str, *, reports: Sequence[Report] = (), notes: Sequence[str] = (), zoo: Path = ZOO) -> Path:
@@ -206,17 +204,22 @@ def _save(bundle: Bundle, path: Path, config: TrainConfig) -> None:
 
 
 def _yaml(config: TrainConfig, notes: Sequence[str], starts: Sequence[tuple[str, Facts]]) -> str:
-    """The configuration without defaults below the notes; at the end, as comments, those of the networks before it."""
+    """The configuration below the notes; at the end, as comments, those of the networks before it."""
     text = "".join(f"# {' '.join(note.split())}\n" for note in notes)
-    text += _dump(config.model_dump(mode="json", exclude_defaults=True))
+    text += _dump(config.model_dump(mode="json"))
     for title, recipe in starts:
         text += f"\n# {title}:\n" + "".join(f"#   {line}\n" for line in _dump(recipe).splitlines())
     return text
 
 
 def _dump(values: Facts) -> str:
-    """YAML; what holds no lists or sections stands on one line."""
-    text: str = yaml.safe_dump(values, default_flow_style=None, sort_keys=False, width=10_000)
+    """YAML with all values, those of today's defaults too, but without nulls that say "not set"."""
+    shown = {
+        key: {name: item for name, item in value.items() if item is not None} if isinstance(value, dict) else value
+        for key, value in values.items()
+        if value is not None or key == "widths"  # there null says "in floating point"
+    }
+    text: str = yaml.safe_dump(shown, default_flow_style=None, sort_keys=False, width=10_000)
     return text
 
 

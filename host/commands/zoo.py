@@ -17,8 +17,9 @@ from bitswath.cards import card
 from bitswath.console import say
 from bitswath.errors import InputError
 from bitswath.files import scratch_path
+from bitswath.manifest import SplitAccuracy
 from bitswath.zoo import PREFIX, zoo_folder, zoo_names, zoo_path
-from bitswath.zoo_entry import Entry, facts, percent, read_entry
+from bitswath.zoo_entry import Entry, facts, read_entry
 
 __all__ = ["command"]
 
@@ -78,12 +79,14 @@ def _show_all(entries: list[Entry], as_json: bool) -> None:
 
 
 def _table(entries: list[Entry]) -> Table:
-    table = Table(caption=f"{zoo_folder()}; accuracy in % with its 95 % interval")
+    table = Table(caption=f"bytes of a patch on the link; {zoo_folder()}")
     table.add_column("name", no_wrap=True)
-    for heading in ("data", "codec", "network", "widths"):
-        table.add_column(heading)
-    for heading in ("MACs", "bytes per patch", "test", "val", "MB"):
-        table.add_column(heading, justify="right")
+    for heading in ("data", "codec"):
+        table.add_column(heading, overflow="fold")
+    table.add_column("network", no_wrap=True)
+    table.add_column("widths", no_wrap=True)
+    for heading in ("MACs", "bytes", "test %", "95 %", "val %", "MB"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for entry in entries:
         known, accuracy = facts(entry), entry.bundle.manifest.accuracy
         test, val = accuracy.get("test"), accuracy.get("val")
@@ -91,9 +94,14 @@ def _table(entries: list[Entry]) -> Table:
             *(str(known[key] or "?") for key in ("name", "data", "codec", "network", "widths")),
             f"{known['macs'] / 1e6:.1f} M",
             f"{known['link_bytes']:,}",
-            percent(test).replace(" %", "") if test else "?",
+            *(_with_interval(test) if test else ("?", "?")),
             f"{100 * val.accuracy:.2f}" if val else "?",
             f"{known['bundle_bytes'] / 1e6:.2f}",
         )
         table.add_row(*map(escape, cells))
     return table
+
+
+def _with_interval(found: SplitAccuracy) -> tuple[str, str]:
+    low, high = found.interval
+    return f"{100 * found.accuracy:.2f}", f"{100 * low:.2f}-{100 * high:.2f}"

@@ -98,7 +98,7 @@ def test_the_list_names_each_with_its_accuracy() -> None:
         (line,) = (line for line in lines if line.startswith(f"│ {name} "))
         found = bs.load_bundle(zoo.zoo_path(name)).manifest.accuracy["test"]
         low, high = found.interval
-        assert f" {100 * found.accuracy:.2f} ({100 * low:.2f}-{100 * high:.2f}) " in line
+        assert f" {100 * found.accuracy:.2f} │ {100 * low:.2f}-{100 * high:.2f} │" in line
 
 
 def test_json_lists_and_describes() -> None:

@@ -87,6 +87,9 @@ def test_a_run_becomes_four_files_under_the_zoos_name(tmp_path: Path, zoo: Path)
     assert config.name == "new"
     assert found.provenance.source.training == config.model_dump(mode="json")
     assert config.model_copy(update={"name": "mine"}) == made.config
+    text = path.with_suffix(".yaml").read_text()
+    for said in ("codec: uniform:4\n", "  weights: 4\n", "epochs: 24,", "seed: 1}"):  # defaults may change
+        assert said in text, said
     assert path.with_suffix(".md").read_text().startswith("# new\n\nOne sentence.\n")
 
 
