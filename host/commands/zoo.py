@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import click
+from rich import box
 from rich.console import Console
 from rich.markdown import Markdown
 from rich.markup import escape
@@ -79,10 +80,11 @@ def _show_all(entries: list[Entry], as_json: bool) -> None:
 
 
 def _table(entries: list[Entry]) -> Table:
-    table = Table(caption=f"bytes of a patch on the link; {zoo_folder()}")
+    caption = f"bytes of a patch on the link; {zoo_folder()}"
+    table = Table(caption=caption, box=box.SIMPLE_HEAD, padding=0, pad_edge=False)  # to fit into 100 columns
     table.add_column("name", no_wrap=True)
     for heading in ("data", "codec"):
-        table.add_column(heading, overflow="fold")
+        table.add_column(heading, overflow="fold", min_width=8)
     table.add_column("network", no_wrap=True)
     table.add_column("widths", no_wrap=True)
     for heading in ("MACs", "bytes", "test %", "95 %", "val %", "MB"):
