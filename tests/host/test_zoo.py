@@ -95,7 +95,7 @@ def test_the_zoos_figures_are_not_overwritten(tmp_path: Path) -> None:
 def test_the_list_names_each_with_its_accuracy() -> None:
     lines = said().output.splitlines()
     for name in zoo.zoo_names():
-        (cells,) = (line.split() for line in lines if line.startswith(f"{name} "))
+        (cells,) = (line.split() for line in lines if line.startswith(f" {name} "))
         found = bs.load_bundle(zoo.zoo_path(name)).manifest.accuracy["test"]
         low, high = found.interval
         assert cells[-4:-2] == [f"{100 * found.accuracy:.2f}", f"{100 * low:.2f}-{100 * high:.2f}"]
