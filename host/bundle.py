@@ -35,6 +35,7 @@ from bitswath.network import ArgMax, Network
 from bitswath.network_io import load_network, network_bytes
 from bitswath.packing import frame_bytes
 from bitswath.schema import build, parse_json
+from bitswath.zoo import PREFIX, located
 
 __all__ = ["SUFFIX", "Bundle", "load_bundle", "save_bundle", "update_accuracy"]
 
@@ -90,6 +91,8 @@ def save_bundle(
     the folder's. The result is checked as by `load_bundle` before it takes its place, so a failure
     leaves what was there. Raises `BundleError`, `NetworkError`, `PackingError`, `CodecError`.
     """
+    if str(path).startswith(PREFIX):
+        raise BundleError(f"{path}: names a model of the zoo, which is not written to; give a path")
     path = Path(os.path.realpath(path))
     _check_target(path)
     contents = {NETWORK: network_bytes(network)}
@@ -123,8 +126,11 @@ def save_bundle(
 
 
 def load_bundle(path: str | Path) -> Bundle:
-    """Read and check a bundle. Raises `BundleError` that names the file and what is wrong with it."""
-    path = Path(path)
+    """Read and check a bundle: a folder's, or ``zoo:NAME`` (see `bitswath.zoo`).
+
+    Raises `BundleError` that names the file and what is wrong with it, or the models that the zoo has.
+    """
+    path = located(path)
     if not path.is_dir():
         found = "a file" if path.exists() else "nothing"
         raise BundleError(f"{path}: expected a bundle folder, found {found}; 'bitswath export' makes one")

@@ -17,6 +17,7 @@ _COMMANDS = {
     "classify": ("bitswath.commands.classify", "Classify images, a folder, a zip or an archive."),
     "compress": ("bitswath.commands.compress", "Reduce images to few bits and pack them into an archive."),
     "info": ("bitswath.commands.info", "Say what a bundle or an archive holds."),
+    "zoo": ("bitswath.commands.zoo", "List the trained bundles that come with bitswath, or describe one."),
     "train": ("bitswath.models.commands.train", "Train the network of a configuration."),
     "export": ("bitswath.models.commands.export", "Make a bundle of a trained model or a QONNX file."),
     "build": ("bitswath.hw.commands.build", "Turn a bundle into a proved accelerator for a board."),

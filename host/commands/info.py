@@ -16,6 +16,7 @@ from bitswath.build_report import REPORT, Report, read_report
 from bitswath.bundle import HARDWARE, Bundle, load_bundle
 from bitswath.console import say
 from bitswath.network import Conv, Dense, Network, Stage, Threshold
+from bitswath.zoo_entry import codec_name
 
 __all__ = ["command"]
 
@@ -49,7 +50,7 @@ def _archive_facts(path: Path) -> dict[str, Any]:
     return {
         "patches": len(archive),
         "patch shape": list(archive.patch_shape),
-        "codec": _codec_name(archive.codec.to_dict()),
+        "codec": codec_name(archive.codec.to_dict()),
         "bytes per patch": archive.frames.shape[1],
         "classes": list(archive.classes) if archive.classes else None,
     }
@@ -60,7 +61,7 @@ def _bundle_facts(bundle: Bundle) -> dict[str, Any]:
     return {
         "name": manifest.name,
         "patch": f"{' x '.join(map(str, manifest.input.patch_shape))} {manifest.input.patch_dtype}",
-        "codec": _codec_name(dict(manifest.input.codec)),
+        "codec": codec_name(dict(manifest.input.codec)),
         "bytes per patch": manifest.input.frame_bytes,
         "classes": ", ".join(manifest.classes),
         "multiply-accumulates": f"{manifest.network.macs:,}",
@@ -105,10 +106,6 @@ def _build_table(reports: list[Report]) -> Table:
         built = "yes" if report.bitstream else "no"
         table.add_row(escape(report.board), f"{facts['clock MHz']:g}", rate, latency, *shares, built)
     return table
-
-
-def _codec_name(codec: dict[str, Any]) -> str:
-    return ":".join(str(codec[key]) for key in ("kind", "bits", "dither") if codec.get(key))
 
 
 def _stage_table(network: Network) -> Table:

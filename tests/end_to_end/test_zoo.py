@@ -1,5 +1,6 @@
 """The bundles in the repository hold what their manifests say."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -7,9 +8,11 @@ import pytest
 
 from bitswath.accelerator import open as open_accelerator
 from bitswath.bundle import load_bundle
-from bitswath.models.config import load_config
+from bitswath.cards import card
+from bitswath.models.config import TrainConfig, load_config
 from bitswath.models.datasets import load_dataset
 from bitswath.models.verify import verify_bundle
+from bitswath.zoo_entry import read_entry
 
 ROOT = Path(__file__).resolve().parents[2]
 ZOO = sorted((ROOT / "models" / "zoo").glob("*.bsw"))
@@ -17,13 +20,41 @@ EUROSAT = ROOT.parent / "shared" / "data" / "eurosat_rgb.zip"
 
 
 @pytest.mark.parametrize("path", ZOO, ids=lambda path: path.stem)
-def test_a_bundle_is_small_and_comes_with_its_configuration_and_log(path: Path) -> None:
+def test_a_bundle_is_small_and_named_as_its_folder(path: Path) -> None:
     bundle = load_bundle(path)
+    assert bundle.name == path.stem
     assert sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) < 2_000_000
     assert bundle.manifest.network.macs <= 60_000_000
+
+
+@pytest.mark.parametrize("path", ZOO, ids=lambda path: path.stem)
+def test_a_bundle_comes_with_its_configuration_and_log(path: Path) -> None:
+    training = load_bundle(path).manifest.provenance.source.training
     config = load_config(path.with_suffix(".yaml"))
-    assert bundle.manifest.provenance.source.training == config.model_dump(mode="json")
-    assert len(path.with_suffix(".log.jsonl").read_text().splitlines()) == config.schedule.epochs
+    assert config.name == path.stem
+    assert TrainConfig.model_validate(training) == config
+    log = [json.loads(line) for line in path.with_suffix(".log.jsonl").read_text().splitlines()]
+    epochs = [line["epoch"] for line in log if line["phase"] == "quantized"]
+    assert epochs == list(range(1, len(epochs) + 1))
+    assert len(epochs) == config.schedule.epochs or (
+        config.schedule.early_stop and len(epochs) < config.schedule.epochs
+    )
+
+
+@pytest.mark.parametrize("path", ZOO, ids=lambda path: path.stem)
+def test_the_card_is_what_the_maker_writes_now(path: Path) -> None:
+    assert path.with_suffix(".md").read_text() == card(read_entry(path)), "run scripts/make_zoo.py --cards"
+
+
+@pytest.mark.parametrize("path", ZOO, ids=lambda path: path.stem)
+def test_both_splits_are_measured(path: Path) -> None:
+    assert {"val", "test"} <= set(load_bundle(path).manifest.accuracy)
+
+
+def test_nothing_else_is_in_the_folder() -> None:
+    endings = (".bsw", ".yaml", ".log.jsonl", ".md", ".hw.json")
+    known = {path.with_suffix(ending).name for path in ZOO for ending in endings}
+    assert {path.name for path in (ROOT / "models" / "zoo").iterdir()} <= known
 
 
 @pytest.mark.parametrize("path", ZOO, ids=lambda path: path.stem)
