@@ -19,10 +19,15 @@ def thresholds(codec: Codec, bands: int) -> NDArray[np.int64]:
 
     Rows and columns are the 8 x 8 positions of the dither mask, or 1 x 1 without dither. Found by encoding every
     sample value at every position, so that codec and kernel agree by construction. Raises `BuildError` for a
-    palette codec, whose codes are not a function of one sample.
+    palette codec, whose codes are not a function of one sample, and for a larger mask than the kernel's.
     """
     if not codec.numeric:
         raise BuildError(f"expected a uniform or companded codec to encode in fabric, got {codec.kind}")
+    if codec.mask_period > MASK_SIDE:
+        raise BuildError(
+            f"expected a dither mask of at most {MASK_SIDE} x {MASK_SIDE} pixels to encode in fabric, got"
+            f" {codec.dither}; encode on the host, or use ordered"
+        )
     side = MASK_SIDE if codec.dither else 1
     below = np.zeros(((1 << codec.bits) - 1, side, side, bands), np.int64)
     for start in range(0, 1 << codec.depth, CHUNK):

@@ -27,7 +27,7 @@ FIT_PATCHES = 4096
 
 @click.command("compress")
 @click.argument("images", type=click.Path(path_type=Path))
-@click.option("--codec", "codec_text", help="KIND:BITS[:ordered], with the kind uniform, companded or palette.")
+@click.option("--codec", "codec_text", help="KIND:BITS[:DITHER], with the kind uniform, companded or palette.")
 @click.option("--bundle", type=click.Path(path_type=Path), help="Use this bundle's codec, so that it can classify.")
 @click.option("--fit", "fit_path", type=click.Path(path_type=Path), help="Fit the codec here instead of to IMAGES.")
 @click.option("--split", help="Which split, where IMAGES holds train, val and test.")

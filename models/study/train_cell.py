@@ -46,7 +46,7 @@ TIMED_REPEATS = 3
 def use_threads(threads: int) -> None:
     """Keep TensorFlow to so many; to be called before it computes anything."""
     tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
 
 
 def run_name(cell: TrainingCell) -> str:

@@ -54,3 +54,9 @@ def test_gives_the_codes_of_the_codec(
 def test_refuses_a_palette_codec() -> None:
     with pytest.raises(BuildError, match="palette"):
         thresholds(PaletteCodec(1, colours=((0, 0, 0), (9, 9, 9))), 3)
+
+
+def test_refuses_a_larger_mask_than_the_kernels() -> None:
+    assert thresholds(UniformCodec(2, "ordered4"), 3).shape == (3, 8, 8, 3)
+    with pytest.raises(BuildError, match="8 x 8 pixels.*ordered16"):
+        thresholds(UniformCodec(2, "ordered16"), 3)

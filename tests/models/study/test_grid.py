@@ -124,6 +124,47 @@ def test_a_cell_stands_behind_the_one_it_starts_from() -> None:
     assert [(cell.imagery.codec, cell.widths.weights) for cell in roots] == [("uniform:8", 8)]
 
 
+def test_a_warm_start_has_a_schedule_and_a_warm_start_of_its_own() -> None:
+    scratch = {"codec": "uniform:2", "widths": "w4a4", "schedule": {"epochs": 9}}
+    config = study(
+        schedule={"epochs": 3, "learning_rate": 0.001},
+        distill={"teacher": "warm_start"},
+        warm_start={"codec": "uniform:8", "widths": "float", "schedule": {"epochs": 5}, "warm_start": scratch},
+    )
+    first, second, last = networks(config)
+    assert [cell.schedule.epochs for cell in (first, second, last)] == [9, 5, 3]
+    assert [cell.origin for cell in (first, second, last)] == [True, True, False]
+    assert (first.start, second.widths) == (None, None)
+    assert second.start is not None
+    assert last.start is not None
+    assert (second.start.cell, last.start.cell) == (first.digest, second.digest)
+    assert [cell.distill is not None for cell in (first, second, last)] == [False, False, True]
+    assert "float" in second.label
+    assert {cell.schedule.epochs for cell in networks(config, "quick")} == {6}
+
+
+def test_a_block_has_a_schedule_and_a_teacher_of_another_architecture() -> None:
+    teacher = {"codec": "uniform:8", "widths": "float", "architecture": "large", "weights": False}
+    config = study(
+        architectures={"small": {"widths": [4]}, "large": {"widths": [8]}},
+        distill={"teacher": "warm_start"},
+        training=[{"architectures": ["small"], "schedule": {"learning_rate": 0.5}, "warm_start": teacher}],
+    )
+    large, small = networks(config)
+    assert (large.network, small.network) == ("large", "small")
+    assert small.start is not None
+    assert (small.start.cell, small.start.weights) == (large.digest, False)
+    assert (large.schedule.learning_rate, small.schedule.learning_rate) == (0.001, 0.5)
+
+
+def test_a_cell_of_the_grid_that_others_start_from_is_no_mere_origin() -> None:
+    config = study(codecs=["uniform:2", "uniform:8"], widths=["w8a8"], warm_start={"codec": "uniform:8"})
+    assert [(cell.imagery.codec, cell.origin) for cell in networks(config)] == [
+        ("uniform:8", False),
+        ("uniform:2", False),
+    ]
+
+
 def test_the_weights_of_a_folder_decide_a_digest_and_its_name_does_not(tmp_path: Path) -> None:
     for name, content in (("a", b"one"), ("b", b"one"), ("c", b"two")):
         (tmp_path / name).mkdir()
@@ -154,8 +195,9 @@ def test_examples_are_valid_and_their_cells_survive_json(name: str, fidelity: An
     assert len({cell.digest for cell in cells}) == len(cells)
 
 
-def test_the_screen_of_eurosat_has_24_networks() -> None:
-    assert len(networks(load_study(EXAMPLES / "eurosat.yaml"), "quick")) == 24
+def test_the_screen_of_eurosat_has_24_networks_beside_those_they_start_from() -> None:
+    found = networks(load_study(EXAMPLES / "eurosat.yaml"), "quick")
+    assert [cell.origin for cell in found].count(False) == 24
 
 
 @pytest.mark.parametrize(
@@ -168,6 +210,10 @@ def test_the_screen_of_eurosat_has_24_networks() -> None:
         ("name: x\ndata: {name: synthetic}\ncodecs: [uniform:1]\nwidths: [w0a4]", "widths.0"),
         ("name: x\ndata: {name: synthetic}\ncodecs: [uniform:1]\ntraining: [{architectures: [alexnet]}]", "alexnet"),
         ("name: x\ndata: {name: synthetic}\ncodecs: [uniform:1]\nwarm_start: {}", "either a codec or a folder"),
+        (
+            "name: x\ndata: {name: synthetic}\ncodecs: [uniform:1]\nwarm_start: {codec: uniform:8, architecture: q}",
+            "no architecture 'q'",
+        ),
         ("name: x\ndata: {name: synthetic}\ncodecs: [uniform:1]\nepochs: 4", "epochs"),
         ("[1, 2]", "table"),
     ],
