@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from bitswath.models.study.report.labels import Label, place_labels
@@ -41,9 +42,10 @@ def accuracy_by_bits(results: Results) -> Picture:
     dithers = dithers_of(results)
     labels = _references(axes, results, main)
     values = [100 * value for n in networks for value in (n.score.low, n.score.high)]
-    for series, members in series_of(networks).items():
-        look = look_of(*series, dithers)
-        labels.append(_line(axes, members, look, series_name(*series)))
+    found = series_of(networks)
+    for index, (series, members) in enumerate(found.items()):
+        aside = 1 + 0.018 * (index - (len(found) - 1) / 2)
+        labels.append(_line(axes, members, look_of(*series, dithers), series_name(*series), aside))
     for fill, (setting, members) in zip(_FILLS, _other_widths(results, main).items()):
         for network in members:
             _hollow(axes, network, look_of(*network.series, dithers), fill)
@@ -60,13 +62,15 @@ def dithers_of(results: Results) -> list[str]:
     return sorted(found, key=lambda name: (name != "ordered", name))
 
 
-def _line(axes: Axes, members: list[Network], look: Look, name: str) -> Label:
-    places = [(float(n.bits_per_pixel or 0), 100 * n.score.accuracy) for n in members]
+def _line(axes: Axes, members: list[Network], look: Look, name: str, aside: float) -> Label:
+    """A series; `aside` moves it, so that it covers no other's marker at the same bits."""
+    places = [(aside * float(n.bits_per_pixel or 0), 100 * n.score.accuracy) for n in members]
     axes.plot(*zip(*places), look.line, color=look.colour, linewidth=1.3)
     for (x, _), network in zip(places, members):
         score = network.score
         error_bars(axes, x, score.accuracy, score.low, score.high, marker=look.marker, color=look.colour, markersize=6)
-    return Label(name, places, look.colour, bold=True)
+    between = [((a + c) / 2, (b + d) / 2) for (a, b), (c, d) in pairwise(places)]
+    return Label(name, places + between, look.colour, bold=True)
 
 
 def _hollow(axes: Axes, network: Network, look: Look, fill: str) -> None:
@@ -122,6 +126,6 @@ def _finish(axes: Axes, results: Results, main: Setting, networks: list[Network]
 def _caption(results: Results, main: Setting) -> str:
     others = " Markers that are not filled: the same network at other widths." if _other_widths(results, main) else ""
     return (
-        f"Network {main}; bars and bands are 95 % intervals. Bits of all bands together: 4-bit codes of three bands are"
-        f" 12 bits a pixel, a 4-bit palette is 4.{others}"
+        f"Network {main}; bars and bands are 95 % intervals; points of equal bits are drawn side by side. Bits of all"
+        f" bands together: 4-bit codes of three bands are 12 bits a pixel, a 4-bit palette is 4.{others}"
     )

@@ -40,13 +40,13 @@ def accuracy_by_bytes(results: Results) -> Picture:
     dithers = dithers_of(results)
     for codec in dict.fromkeys(cost.network.codec for cost in points if cost.how != "jpeg"):
         _codes(axes, [cost for cost in points if cost.how != "jpeg" and cost.network.codec == codec], dithers)
-    labels = _jpeg(axes, [cost for cost in points if cost.how == "jpeg"])
     front = pareto_front(points)
+    labels = _jpeg(axes, [cost for cost in points if cost.how == "jpeg"], front)
     _front(axes, front)
     percent_axis(axes, [100 * v for cost in points for v in (cost.network.score.low, cost.network.score.high)])
     _finish(axes, results, points, dithers)
-    labels = [Label(cost.label, [_place(cost)], BLACK, bold=True) for cost in front] + labels
-    place_labels(axes, labels, size=7.5)
+    labels = [Label(cost.label, [_place(cost)]) for cost in front] + labels
+    place_labels(axes, labels, size=7.0)
     members = "; ".join(f"{cost.label} ({cost.bytes_per_patch:,.0f} B)" for cost in front)
     caption = (
         f"Network {main}. Bars are 95 % intervals. A line joins a codec's packed frame with its codes in their smallest"
@@ -73,7 +73,7 @@ def _point(axes: Axes, cost: Cost, look: Look, fill: str) -> None:
     error_bars(axes, cost.bytes_per_patch, score.accuracy, score.low, score.high, **options)
 
 
-def _jpeg(axes: Axes, points: list[Cost]) -> list[Label]:
+def _jpeg(axes: Axes, points: list[Cost], front: list[Cost]) -> list[Label]:
     labels = []
     for codec, marker, line in zip(
         dict.fromkeys(cost.network.codec for cost in points), "x+1234", ("-", "--", ":") * 2
@@ -84,7 +84,7 @@ def _jpeg(axes: Axes, points: list[Cost]) -> list[Label]:
         for cost in members:
             _point(axes, cost, Look(BLACK, marker, line), "full")
         axes.plot([], [], color=BLACK, marker=marker, linestyle=line, label=name)
-        labels += [Label(str(cost.network.quality), [_place(cost)], GREY) for cost in members]
+        labels += [Label(f"q{cost.network.quality}", [_place(cost)], GREY) for cost in members if cost not in front]
     return labels
 
 

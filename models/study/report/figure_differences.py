@@ -73,9 +73,10 @@ def _row(axes: Axes, pair: Pair, place: float, colour: str, marker: str) -> None
         [100 * found.value], [place], xerr=spread, color=colour, marker=marker, capsize=2.5, elinewidth=1.1,
         markersize=6, fillstyle="none" if found.is_noise else "full",
     )  # fmt: skip
+    outer, side = (found.high, "left") if found.value >= 0 else (found.low, "right")
     axes.annotate(
-        f"{100 * found.value:+.1f}", (100 * found.high, place), (5, 0), textcoords="offset points", va="center",
-        fontsize=7.5, color=GREY,
+        f"{100 * found.value:+.1f}", (100 * outer, place), (5 if side == "left" else -5, 0), textcoords="offset points",
+        va="center", ha=side, fontsize=7.5, color=GREY,
     )  # fmt: skip
 
 

@@ -51,12 +51,20 @@ def place_labels(axes: Axes, labels: Sequence[Label], size: float = 8.0) -> None
         for point, reach, angle in product(label.points, REACHES, ANGLES):
             x, y = axes.transData.transform(point)
             box = _box(x, y, reach * scale, angle, width, height)
-            cost = 30 * _count_inside(covered, box) + reach + 1000 * sum(_meet(box, other) for other in taken)
-            cost += 0 if _within(box, frame) else 5000
-            best = min(best, (cost, (point, reach, box)), key=lambda found: found[0])
-        point, reach, box = best[1]
-        taken.append(box)
-        _write(axes, label, point, box, size, reach > REACHES[0])
+            if not _within(box, frame):
+                continue
+            cost = 30 * _count_inside(covered, box) + 1000 * sum(_meet(box, other) for other in taken) + reach
+            if cost < best[0] and reach > REACHES[0]:
+                leader = _leader(x, y, box)
+                cost += 25 + 10 * _count_near(covered, leader) + 500 * sum(_count_inside(leader, b) for b in taken)
+            if cost < best[0]:
+                best = cost, (point, reach, box, (x, y))
+        if best[1] is not None:
+            point, reach, box, start = best[1]
+            taken.append(box)
+            far = reach > REACHES[0]
+            _write(axes, label, point, box, size, far)
+            covered = np.concatenate([covered, _leader(*start, box)]) if far else covered
 
 
 def _write(axes: Axes, label: Label, point: tuple[float, float], box: _Box, size: float, far: bool) -> None:
@@ -88,6 +96,12 @@ def _box(x: float, y: float, reach: float, angle: float, width: float, height: f
     centre_x = x + across * reach + (width / 2) * (np.sign(across) if abs(across) > 0.3 else 0)
     centre_y = y + up * reach + (height / 2) * (np.sign(up) if abs(up) > 0.3 else 0)
     return centre_x - width / 2, centre_y - height / 2, centre_x + width / 2, centre_y + height / 2
+
+
+def _leader(x: float, y: float, box: _Box) -> _Points:
+    """Places along the line from a point to the nearest edge of a box, without its first few pixels."""
+    end = np.array([min(max(x, box[0]), box[2]), min(max(y, box[1]), box[3])])
+    return _along(np.array([(x, y), end]))[3:]
 
 
 def _drawn(axes: Axes) -> _Points:
@@ -126,6 +140,14 @@ def _written(axes: Axes) -> list[_Box]:
 def _count_inside(points: _Points, box: _Box) -> int:
     x, y = points.T
     return int(((x > box[0]) & (x < box[2]) & (y > box[1]) & (y < box[3])).sum())
+
+
+def _count_near(points: _Points, places: _Points) -> int:
+    """How many of the places have a point within half a step."""
+    if not len(points) or not len(places):
+        return 0
+    gaps = np.abs(places[:, None] - points[None]).max(axis=2)
+    return int((gaps.min(axis=1) < STEP / 2).sum())
 
 
 def _meet(one: _Box, other: _Box) -> bool:

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from bitswath.errors import DependencyError
 
 if TYPE_CHECKING:
@@ -36,6 +38,10 @@ _MARKERS = {"uniform": "os<8", "companded": "DX>p", "palette": "^vPh"}
 _LINES = ("-", "--", ":", "-.")
 
 DPI = 200
+
+WIDE_RANGE = 25.0
+"""Points of accuracy from which on an axis is by errors."""
+_ERROR_TICKS = (0, 20, 40, 50, 60, 70, 75, 80, 85, 88, 90, 92, 94, 95, 96, 97, 98, 99, 100)
 
 
 @dataclass(frozen=True)
@@ -105,12 +111,34 @@ def data_url(content: bytes, kind: str) -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def percent_axis(axes: Axes, values: list[float], axis: str = "y") -> None:
-    """Limits around all values, in percent, with room for labels."""
+def percent_axis(axes: Axes, values: list[float]) -> None:
+    """The y axis around all values, in percent, with room for labels. Over a wide range it is by the logarithm of the
+    errors, as otherwise one poor value presses all good ones together."""
     low, high = min(values), max(values)
-    room = max(0.08 * (high - low), 0.5)
-    limits = max(low - room, -1.0), min(high + room, 101.5)
-    axes.set_ylim(*limits) if axis == "y" else axes.set_xlim(*limits)
+    if high - low > WIDE_RANGE and high > 100 - WIDE_RANGE:
+        axes.set_yscale("function", functions=(_by_errors, _from_errors))
+        ends = _by_errors(np.array([low, high]))
+        room = 0.1 * (ends[1] - ends[0])
+        axes.set_ylim(*_from_errors(np.array([ends[0] - room, ends[1] + room])))
+        axes.set_yticks([tick for tick in _ERROR_TICKS if low - 2 <= tick <= high], minor=False)
+    else:
+        room = max(0.08 * (high - low), 0.5)
+        axes.set_ylim(max(low - room, -1.0), min(high + room, 101.5))
+        axes.yaxis.set_major_locator(_ticks())
+
+
+def _ticks() -> Any:
+    from matplotlib.ticker import MaxNLocator
+
+    return MaxNLocator(nbins=9, steps=(1, 2, 5, 10))
+
+
+def _by_errors(percent: Any) -> Any:
+    return -np.log10(np.maximum(101.0 - np.asarray(percent, float), 1e-3))
+
+
+def _from_errors(value: Any) -> Any:
+    return 101.0 - 10.0 ** -np.asarray(value, float)
 
 
 def error_bars(axes: Axes, x: float, share: float, low: float, high: float, **options: Any) -> None:
