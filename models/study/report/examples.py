@@ -21,7 +21,7 @@ from bitswath.models.study.report.select import series_order
 __all__ = ["Examples", "NoExamples", "borrowed_examples", "own_examples"]
 
 CLASSES = 3
-FITTED_TO = 1000
+FITTED_TO = 200
 BITS = (8, 4, 2, 1)
 
 

@@ -74,7 +74,7 @@ def _point(axes: Axes, cost: Cost, look: Look, fill: str) -> None:
 
 
 def _jpeg(axes: Axes, points: list[Cost], front: list[Cost]) -> list[Label]:
-    labels = []
+    labels: list[Label] = []
     for codec, marker, line in zip(
         dict.fromkeys(cost.network.codec for cost in points), "x+1234", ("-", "--", ":") * 2
     ):
@@ -84,7 +84,8 @@ def _jpeg(axes: Axes, points: list[Cost], front: list[Cost]) -> list[Label]:
         for cost in members:
             _point(axes, cost, Look(BLACK, marker, line), "full")
         axes.plot([], [], color=BLACK, marker=marker, linestyle=line, label=name)
-        labels += [Label(f"q{cost.network.quality}", [_place(cost)], GREY) for cost in members if cost not in front]
+        if not labels:  # the others lie at the same bytes
+            labels += [Label(f"q{cost.network.quality}", [_place(cost)], GREY) for cost in members if cost not in front]
     return labels
 
 

@@ -49,7 +49,7 @@ def accuracy_by_hardware(results: Results) -> Picture:
     panels[1].legend(title="board", loc="lower right")
     percent_axis(panels[0], [100 * v for network, _ in built for v in (network.score.low, network.score.high)])
     for axes, key in zip(panels, ("lut", "hw_patches_per_s")):
-        names = [Label(f"{n.codec} {n.widths}", [(build[key], 100 * n.score.accuracy)], BLACK) for n, build in built]
+        names = [Label(f"{n.name} {n.widths}", [(build[key], 100 * n.score.accuracy)], BLACK) for n, build in built]
         place_labels(axes, names, size=7.0)
     caption = (
         "A point for each build, bars are 95 % intervals. Patches/s are those of the simulated cycles at the build's"
