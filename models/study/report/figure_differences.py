@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import groupby
 from typing import TYPE_CHECKING
 
 from bitswath.models.study.report.results import Network, Results
@@ -33,7 +32,7 @@ def differences(results: Results) -> Picture:
     pairs = [*dither_pairs(results), *companding_pairs(results), *width_pairs(results)]
     if not pairs:
         return Picture(name, title, "Left out: no two networks differ in dither, companding or widths alone.")
-    groups = [(what, list(members)) for what, members in groupby(pairs, key=lambda pair: pair.what)]
+    groups = [(what, [pair for pair in pairs if pair.what == what]) for what in dict.fromkeys(p.what for p in pairs)]
     figure = new_figure(7.6, 1.1 + 0.24 * (len(pairs) + 1.2 * len(groups)))
     axes = figure.add_subplot()
     _rows(axes, groups)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from itertools import groupby
 
 from bitswath.models.study.report.compare import difference
 from bitswath.models.study.report.figure_differences import leak_rows
@@ -99,11 +98,10 @@ def widths(results: Results) -> list[str]:
 
 
 def _by_change(pairs: Iterable[Pair], group: Callable[[Pair], str]) -> list[str]:
-    sentences = []
-    for (what, _), members in groupby(sorted(pairs, key=lambda p: (p.what, group(p))), lambda p: (p.what, group(p))):
-        changes = "; ".join(f"{pair.where} {pair.difference}" for pair in members)
-        sentences.append(f"{what[0].upper()}{what[1:]}: {changes}.")
-    return sentences
+    changes: dict[tuple[str, str], list[str]] = {}
+    for pair in pairs:
+        changes.setdefault((pair.what, group(pair)), []).append(f"{pair.where} {pair.difference}")
+    return [f"{what[0].upper()}{what[1:]}: {'; '.join(told)}." for (what, _), told in changes.items()]
 
 
 def fewest_bytes(results: Results) -> list[str]:

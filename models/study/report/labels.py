@@ -64,12 +64,10 @@ def place_labels(axes: Axes, labels: Sequence[Label], size: float = 8.0) -> None
             taken.append(box)
             far = reach > REACHES[0]
             _write(axes, label, point, box, size, far)
-            covered = np.concatenate([covered, _leader(*start, box)]) if far else covered
+            covered = np.concatenate([covered, _leader(start[0], start[1], box)]) if far else covered
 
 
 def _write(axes: Axes, label: Label, point: tuple[float, float], box: _Box, size: float, far: bool) -> None:
-    from matplotlib.patheffects import withStroke
-
     figure: Any = axes.get_figure()
     x, y = axes.transData.transform(point)
     to_points = 72 / figure.dpi
@@ -78,7 +76,8 @@ def _write(axes: Axes, label: Label, point: tuple[float, float], box: _Box, size
     written = axes.annotate(
         label.text, point, offset, textcoords="offset points",
         ha="center", va="center", fontsize=size, color=label.colour, weight="bold" if label.bold else "normal",
-        arrowprops=leader if far else None, path_effects=[withStroke(linewidth=2.2, foreground="white")], zorder=6,
+        arrowprops=leader if far else None, zorder=6,
+        bbox={"facecolor": "white", "alpha": 0.7, "edgecolor": "none", "pad": 0.3},
     )  # fmt: skip
     written.set_in_layout(False)
 

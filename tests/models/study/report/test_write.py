@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -63,6 +64,20 @@ def page(study: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> 
     return make_report("toy", cells_of(study[0]), "full", study[1], tmp_path_factory.mktemp("report") / "out")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def small_pictures() -> Iterator[None]:
+    """Fewer pixels, for speed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bitswath.models.study.report.style.DPI", 60)
+        yield
+
+
+@pytest.fixture
+def without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For speed, where figures do not matter; example patches are drawn."""
+    monkeypatch.setattr("bitswath.models.study.report.write._pictures", lambda results: [])
+
+
 def cells_of(config: Path) -> list[Cell]:
     return expand(load_study(config), "full")
 
@@ -91,7 +106,7 @@ def test_one_call_writes_page_figures_and_data(page: Path) -> None:
     figures = {"accuracy-bits", "accuracy-bytes", "confusion", "differences", "examples", "leak"}
     assert names == {"report.html", "study.json", "study.csv"} | {f"{f}.{e}" for f in figures for e in ("png", "svg")}
     for figure in figures:
-        assert min(Image.open(page.parent / f"{figure}.png").size) > 200
+        assert min(Image.open(page.parent / f"{figure}.png").size) > 100
         assert (page.parent / f"{figure}.svg").read_bytes().startswith(b"<?xml")
 
 
@@ -112,6 +127,7 @@ def test_the_page_stands_alone_and_says_what_is_missing(study: tuple[Path, Path]
     assert not re.search(r"\bnan\b|None\b", re.sub(r"data:[^\"]*", "", text))
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_the_data_behind_it_are_the_rows_of_its_cells(study: tuple[Path, Path], tmp_path: Path) -> None:
     config, folder = study
     cells = cells_of(config)
@@ -152,6 +168,7 @@ def test_no_study_is_an_error_and_makes_none(study: tuple[Path, Path], tmp_path:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_the_command_reports_without_working_on_anything(study: tuple[Path, Path], tmp_path: Path) -> None:
     config, folder = study
     options = [str(config), "-o", str(folder), "--list", "--report", str(tmp_path / "out"), "--examples", "synthetic"]
