@@ -49,6 +49,7 @@ _METHOD = (
     " kept, else as of two samples. Each is for one comparison alone: of twenty, one misses by chance.",
     "Codecs were fitted to the training split, without labels. PSNR, SSIM, bytes and speeds of codecs and containers"
     " are of patches of the validation split, speeds of one thread.",
+    "Where accuracies spread over more than 25 points, their axis is by the logarithm of the errors.",
     "Patches/s, LUT, RAMB36 and DSP come from builds' reports, as they state them. Energy is not measured.",
 )
 
