@@ -17,7 +17,9 @@ from bitswath.errors import DependencyError, InputError
 from bitswath.files import write_atomic
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
     from rich.table import Table
 
 __all__ = [
@@ -27,6 +29,9 @@ __all__ = [
     "confusion_figure",
     "confusion_matrix",
     "confusion_table",
+    "difference_interval",
+    "draw_confusion",
+    "paired_difference_interval",
     "picture_format",
     "save_confusion_picture",
     "wilson_interval",
@@ -50,6 +55,50 @@ def wilson_interval(correct: int, total: int, z: float = _Z_95) -> tuple[float, 
     low = 0.0 if correct == 0 else max(0.0, centre - half)
     high = 1.0 if correct == total else min(1.0, centre + half)
     return low, high
+
+
+def difference_interval(first: tuple[int, int], second: tuple[int, int], z: float = _Z_95) -> tuple[float, float]:
+    """Interval of the first share minus the second, each (correct, total) of patches of its own.
+
+    R. G. Newcombe, Interval estimation for the difference between independent proportions, Statistics in Medicine 17
+    (1998) 873-890, method 10: the square-and-add of two Wilson intervals. Raises `InputError` as `wilson_interval`.
+    """
+    return _square_and_add(first, second, 0.0, z)
+
+
+def paired_difference_interval(first: ArrayLike, second: ArrayLike, z: float = _Z_95) -> tuple[float, float]:
+    """Interval of the first share minus the second, of hits (N,), booleans or 0 and 1, on the same patches in order.
+
+    R. G. Newcombe, Improved confidence intervals for the difference between binomial proportions based on paired data,
+    Statistics in Medicine 17 (1998) 2635-2650, method 10. Raises `InputError` unless both are of one length, not empty.
+    """
+    one, other = np.asarray(first).reshape(-1), np.asarray(second).reshape(-1)
+    if one.shape != other.shape or not one.size:
+        raise InputError(f"expected hits on the same patches, at least one, got {one.size} and {other.size}")
+    for hits in (one, other):
+        if not np.isin(hits, (0, 1)).all():
+            raise InputError(f"expected hits of 0 and 1, got {_span(hits)}")
+    total, one, other = one.size, one.astype(bool), other.astype(bool)
+    both, neither = int((one & other).sum()), int((~one & ~other).sum())
+    only_one, only_other = int((one & ~other).sum()), int((~one & other).sum())
+    margins = math.prod(map(int, (one.sum(), total - one.sum(), other.sum(), total - other.sum())))
+    excess = both * neither - only_one * only_other
+    corrected = max(excess - total / 2, 0.0) if excess > 0 else excess
+    correlation = corrected / math.sqrt(margins) if margins else 0.0
+    return _square_and_add((int(one.sum()), total), (int(other.sum()), total), correlation, z)
+
+
+def _square_and_add(
+    first: tuple[int, int], second: tuple[int, int], correlation: float, z: float
+) -> tuple[float, float]:
+    share, other = first[0] / max(first[1], 1), second[0] / max(second[1], 1)
+    low, high = wilson_interval(*first, z)
+    other_low, other_high = wilson_interval(*second, z)
+    below, other_above = share - low, other_high - other
+    above, other_below = high - share, other - other_low
+    down = below**2 - 2 * correlation * below * other_above + other_above**2
+    up = above**2 - 2 * correlation * above * other_below + other_below**2
+    return share - other - math.sqrt(max(down, 0.0)), share - other + math.sqrt(max(up, 0.0))
 
 
 def confusion_matrix(labels: ArrayLike, predicted: ArrayLike, classes: int) -> NDArray[np.int64]:
@@ -196,13 +245,23 @@ def confusion_figure(report: Report, title: str | None = None) -> Figure:
     except ImportError as error:
         raise DependencyError(f"a confusion picture needs matplotlib, pip install matplotlib ({error})") from error
 
-    count = len(report.classes)
-    side = 2.6 + 0.52 * count
+    side = 2.6 + 0.52 * len(report.classes)
     figure = Figure(figsize=(side + 0.8, side), layout="constrained")
     axes = figure.add_subplot()
+    image = draw_confusion(axes, report)
+    figure.colorbar(image, ax=axes, label="share of the true class (%)", shrink=0.8)
+    low, high = report.interval
+    share = f"{100 * report.accuracy:.2f} % of {report.patches} patches correct"
+    measured = f"{share} (95 %: {100 * low:.2f}-{100 * high:.2f})"
+    axes.set_title(f"{title}\n{measured}" if title else measured)
+    return figure
+
+
+def draw_confusion(axes: Axes, report: Report) -> AxesImage:
+    """The matrix on matplotlib's axes, shades from 0 to 100 % of the true class; for `confusion_figure` and others."""
+    count = len(report.classes)
     shares = report.matrix / np.maximum(report.matrix.sum(axis=1, keepdims=True), 1)
     image = axes.imshow(100 * shares, cmap="Blues", vmin=0, vmax=100)
-    figure.colorbar(image, ax=axes, label="share of the true class (%)", shrink=0.8)
     axes.set_xticks(range(count), report.classes, rotation=45, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(count), report.classes)
     axes.set_xticks(np.arange(count + 1) - 0.5, minor=True)
@@ -215,11 +274,7 @@ def confusion_figure(report: Report, title: str | None = None) -> Figure:
         ink = "white" if shares[row, column] > 0.55 else "black"
         weight = "bold" if row == column else "normal"
         axes.text(column, row, str(patches) if patches else "·", ha="center", va="center", color=ink, weight=weight)
-    low, high = report.interval
-    share = f"{100 * report.accuracy:.2f} % of {report.patches} patches correct"
-    measured = f"{share} (95 %: {100 * low:.2f}-{100 * high:.2f})"
-    axes.set_title(f"{title}\n{measured}" if title else measured)
-    return figure
+    return image
 
 
 def save_confusion_picture(report: Report, path: str | Path, title: str | None = None) -> None:

@@ -38,6 +38,12 @@ __all__ = ["command"]
 @click.option("--download", is_flag=True, help="Fetch the data set if it is not there.")
 @click.option("--silence", default=1800.0, show_default=True, help="Seconds without news after which a cell is ended.")
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds that a cell may take at most.")
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Write a page, figures and their data there; with --list of what is done so far.",
+)
+@click.option("--examples", metavar="NAME", help="The report's example patches: of this data set, not of the study's.")
 @click.option("--list", "listing", is_flag=True, help="Only list the cells and what is known of each.")
 def command(
     config: Path,
@@ -50,31 +56,52 @@ def command(
     download: bool,
     silence: float,
     timeout: float | None,
+    report: Path | None,
+    examples: str | None,
     listing: bool,
 ) -> None:
     """Measure and train the grid of CONFIG (YAML or TOML), cell by cell.
 
     The same call goes on where an interrupted one stopped; a cell that is done is never repeated, whatever is added to
     the grid. Validation accuracy is measured at both fidelities, test accuracy once, at full. Writes study.sqlite, and
-    from it study.json and study.csv. The exit code is 1 if a cell failed.
+    from it study.json and study.csv; with --report a page with figures. The exit code is 1 if a cell failed.
     """
     settings = load_study(config)
     cells = expand(settings, fidelity)
     folder = output or Path(f"{settings.name}.study")
+    place = str(data.absolute()) if data else None
     if listing:
         _list(cells, folder)
+        _report(report, settings.name, cells, fidelity, folder, examples, place)
         return
     store = Store(folder)
     engine = _engine(cluster, jobs)
     threads = threads or (1 if cluster else threads_for(engine.jobs))
-    options = Settings(str(data.absolute()) if data else None, download, threads, silence, timeout)
+    options = Settings(place, download, threads, silence, timeout)
     signal.signal(signal.SIGTERM, _interrupt)
     done = {row.digest for row in store.rows() if row.state == "done"}
     left = [cell for cell in cells if cell.digest not in done]
     say(f"{len(cells)} cells, {len(cells) - len(left)} of them done")
     with Show(left, Console()) as show:
         run_study(cells, store, engine, options, show)
+    _report(report, settings.name, cells, fidelity, folder, examples, place)
     _conclude(store, cells)
+
+
+def _report(
+    target: Path | None,
+    name: str,
+    cells: list[Cell],
+    fidelity: Fidelity,
+    folder: Path,
+    examples: str | None,
+    data: str | None,
+) -> None:
+    if target is None:
+        return
+    from bitswath.models.study.report.write import make_report
+
+    say(f"{make_report(name, cells, fidelity, folder, target, examples=examples, data=data)}: the report")
 
 
 def _engine(cluster: str | None, jobs: int | None) -> Engine:

@@ -21,6 +21,8 @@ from bitswath.report import (
     class_table,
     confusion_figure,
     confusion_matrix,
+    difference_interval,
+    paired_difference_interval,
     save_confusion_picture,
     wilson_interval,
 )
@@ -53,6 +55,58 @@ def test_the_interval_is_the_textbooks() -> None:
 def test_an_impossible_count_has_no_interval(correct: int, total: int) -> None:
     with pytest.raises(InputError, match=f"{correct} of {total}"):
         wilson_interval(correct, total)
+
+
+def test_the_interval_of_a_difference_is_the_publisheds() -> None:
+    """Newcombe, Statistics in Medicine 17 (1998) 873-890, table II, method 10."""
+    assert difference_interval((56, 70), (48, 80)) == pytest.approx((0.0524, 0.3339), abs=5e-5)
+    assert difference_interval((9, 10), (3, 10)) == pytest.approx((0.1705, 0.8090), abs=5e-5)
+    assert difference_interval((5, 56), (0, 29)) == pytest.approx((-0.0381, 0.1926), abs=5e-5)
+    assert difference_interval((0, 10), (0, 20)) == pytest.approx((-0.1611, 0.2775), abs=5e-5)
+    assert difference_interval((10, 10), (0, 10)) == pytest.approx((0.6075, 1.0), abs=5e-5)
+
+
+def paired_counts(both: int, only_first: int, only_second: int, neither: int) -> tuple[list[int], list[int]]:
+    first = [1] * (both + only_first) + [0] * (only_second + neither)
+    return first, [1] * both + [0] * only_first + [1] * only_second + [0] * neither
+
+
+def test_the_interval_of_a_paired_difference_is_the_publisheds() -> None:
+    """What the R package contingencytables 3.1 (Fagerland, Lydersen and Laake) gives for Cavo et al. (2012)."""
+    assert paired_difference_interval(*paired_counts(59, 6, 16, 80)) == pytest.approx((-0.1186, -0.0046), abs=5e-5)
+
+
+@settings(deadline=None, max_examples=50)
+@given(counts=st.tuples(*[st.integers(0, 400)] * 4).filter(any))
+def test_a_paired_difference_turns_round_with_its_sides(counts: tuple[int, int, int, int]) -> None:
+    first, second = paired_counts(*counts)
+    low, high = paired_difference_interval(first, second)
+    assert paired_difference_interval(second, first) == pytest.approx((-high, -low))
+    assert -1 <= low <= np.mean(first) - np.mean(second) <= high <= 1
+
+
+def test_a_paired_difference_covers_the_true_one_nineteen_times_in_twenty() -> None:
+    seed = 11
+    random = np.random.default_rng(seed)
+    covered = []
+    for _ in range(1500):
+        cells = random.choice(4, 300, p=(0.85, 0.06, 0.03, 0.06))
+        low, high = paired_difference_interval(cells < 2, cells % 2 == 0)
+        covered.append(low <= 0.03 <= high)
+    assert np.mean(covered) == pytest.approx(0.95, abs=0.02), f"seed {seed}"
+
+
+def test_hits_on_the_same_patches_tell_more_than_two_samples() -> None:
+    first, second = paired_counts(900, 30, 10, 60)
+    low, high = paired_difference_interval(first, second)
+    wide_low, wide_high = difference_interval((930, 1000), (910, 1000))
+    assert wide_low < 0 < low < high < wide_high
+
+
+@pytest.mark.parametrize(("first", "second"), [([1, 0], [1]), ([], []), ([2, 0], [1, 0])])
+def test_hits_that_do_not_fit_are_refused(first: list[int], second: list[int]) -> None:
+    with pytest.raises(InputError, match="hits"):
+        paired_difference_interval(first, second)
 
 
 @settings(deadline=None)

@@ -1,0 +1,194 @@
+"""What was found, in sentences: each computed from the rows, with its interval, and left out where rows are missing.
+
+A difference whose interval includes zero is said to be within noise. Rows that leak appear in the finding about the
+leak alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+
+from bitswath.models.study.report.compare import difference
+from bitswath.models.study.report.figure_differences import leak_rows
+from bitswath.models.study.report.results import Network, Results, Score
+from bitswath.models.study.report.select import (
+    Cost,
+    Pair,
+    at,
+    companding_pairs,
+    compared,
+    costs,
+    dither_pairs,
+    eight_bit,
+    float_network,
+    main_setting,
+    width_pairs,
+)
+
+__all__ = ["FINDINGS", "MARGIN", "findings", "share"]
+
+MARGIN = 0.01
+"""A codec is as good as 8 bits if the whole interval of the difference lies above minus this."""
+
+
+def findings(results: Results) -> list[str]:
+    """Every sentence that the rows allow."""
+    return [sentence for find in FINDINGS for sentence in find(results)]
+
+
+def share(score: Score) -> str:
+    """In percent: "95.6 % (95.0-96.1)"."""
+    return f"{100 * score.accuracy:.1f} % ({100 * score.low:.1f}-{100 * score.high:.1f})"
+
+
+def fewest_bits(results: Results) -> list[str]:
+    """The fewest bits a pixel that are no worse than 8 bits a band, by more than a margin."""
+    main = main_setting(results)
+    reference = eight_bit(results, main)
+    fewer = [
+        network
+        for network in at(results, main)
+        if reference and (network.bits_per_pixel or math.inf) < (reference.bits_per_pixel or 0)
+    ]
+    if reference is None or not fewer:
+        return []
+    margin = f"{100 * MARGIN:g} point{'s' * (MARGIN != 0.01)}"
+    rule = f"its whole 95 % interval lies above -{margin}"
+    whole = f"{reference.codec} ({_bits(reference)}): {share(reference.score)}"
+    enough = [network for network in fewer if difference(network, reference).low > -MARGIN]
+    if not enough:
+        best = max(fewer, key=lambda network: (difference(network, reference).low, -(network.bits_per_pixel or 0)))
+        return [
+            f"No codec of fewer bits is shown to be within {margin} of {whole} ({rule}); nearest is {best.codec}"
+            f" ({_bits(best)}) at {share(best.score)}, {difference(best, reference)}."
+        ]
+    found = min(enough, key=lambda network: (network.bits_per_pixel or math.inf, -network.score.accuracy))
+    return [
+        f"Of {len(fewer)} codecs with fewer bits than {whole}, the one of fewest bits within {margin} is {found.codec}"
+        f" ({_bits(found)}): {share(found.score)}, {difference(found, reference)} ({main}; within: {rule})."
+    ]
+
+
+def quantization(results: Results) -> list[str]:
+    """What the main setting costs against the float network."""
+    main = main_setting(results)
+    whole, reference = float_network(results, main), eight_bit(results, main)
+    if main is None or whole is None or reference is None:
+        return []
+    return [
+        f"The float network reaches {share(whole.score)} on 8-bit patches, {main} {share(reference.score)}:"
+        f" {difference(reference, whole)}."
+    ]
+
+
+def dithering(results: Results) -> list[str]:
+    """What each dither changes, a sentence for each dither and kind of codec."""
+    return _by_change(dither_pairs(results), lambda pair: pair.first.kind)
+
+
+def companding(results: Results) -> list[str]:
+    """What levels fitted to the data change against uniform ones."""
+    return _by_change(companding_pairs(results), lambda pair: "")
+
+
+def widths(results: Results) -> list[str]:
+    """What narrower or wider weights and activations cost."""
+    return _by_change(width_pairs(results), lambda pair: "")
+
+
+def _by_change(pairs: Iterable[Pair], group: Callable[[Pair], str]) -> list[str]:
+    changes: dict[tuple[str, str], list[str]] = {}
+    for pair in pairs:
+        changes.setdefault((pair.what, group(pair)), []).append(f"{pair.where} {pair.difference}")
+    return [f"{what[0].upper()}{what[1:]}: {'; '.join(told)}." for (what, _), told in changes.items()]
+
+
+def fewest_bytes(results: Results) -> list[str]:
+    """The fewest bytes at an accuracy that codes and JPEG both reach, and what JPEG does not reach."""
+    points = costs(results)
+    codes, jpeg = ([c for c in points if (c.how == "jpeg") == of_jpeg] for of_jpeg in (False, True))
+    if not codes or not jpeg:
+        return []
+    reached = math.floor(100 * min(max(map(_accuracy, codes)), max(map(_accuracy, jpeg))) + 1e-9)
+    ours, theirs = (_cheapest(found, reached / 100) for found in (codes, jpeg))
+    fewer, more = sorted((ours, theirs), key=lambda cost: cost.bytes_per_patch)
+    ratio = more.bytes_per_patch / fewer.bytes_per_patch
+    sentence = (
+        f"At a measured accuracy of {reached} % or more the fewest bytes a patch are {_cost(ours)}, with JPEG"
+        f" {_cost(theirs)}: {fewer.label} needs {ratio:.1f} times fewer."
+    )
+    return [sentence, *_equal_bytes(min(codes, key=lambda cost: cost.bytes_per_patch), jpeg)]
+
+
+def _equal_bytes(smallest: Cost, jpeg: list[Cost]) -> list[str]:
+    """The fewest bytes of codes beside the JPEG of at least as few."""
+    below = [cost for cost in jpeg if cost.bytes_per_patch >= smallest.bytes_per_patch]
+    if not below:
+        return []
+    nearest = min(below, key=lambda cost: cost.bytes_per_patch)
+    found = difference(smallest.network, nearest.network)
+    return [f"The fewest bytes of all codes are {_cost(smallest)}; of JPEG not smaller, {_cost(nearest)}: {found}."]
+
+
+def _accuracy(cost: Cost) -> float:
+    return cost.network.score.accuracy
+
+
+def _cheapest(points: list[Cost], accuracy: float) -> Cost:
+    return min((c for c in points if _accuracy(c) >= accuracy), key=lambda cost: cost.bytes_per_patch)
+
+
+def _cost(cost: Cost) -> str:
+    return f"{cost.bytes_per_patch:,.0f} ({cost.label}, {share(cost.network.score)})"
+
+
+def leaking(results: Results) -> list[str]:
+    """What palettes by class give away to a rule that learns nothing."""
+    sentences = []
+    for bits, rows in leak_rows(results).items():
+        told = "; ".join(f"{r.what} {100 * r.accuracy:.1f} % ({100 * r.low:.1f}-{100 * r.high:.1f})" for r in rows)
+        sentences.append(f"LEAK, palettes of {bits} bit: {told}. What leaks measures the palette, not the network.")
+    return sentences
+
+
+def hardware(results: Results) -> list[str]:
+    """The fastest build on each board, and what it needs."""
+    built = [(network, build) for network in compared(results) for build in network.builds]
+    sentences = []
+    for board in sorted({str(build["board"]) for _, build in built}):
+        network, build = max(
+            ((n, b) for n, b in built if b["board"] == board), key=lambda found: float(found[1]["hw_patches_per_s"])
+        )
+        sentences.append(
+            f"On {board} the fastest build, {network.name} {network.setting} ({share(network.score)}), takes"
+            f" {build['hw_patches_per_s']:,.0f} patches/s at {build['clock_hz'] / 1e6:g} MHz in"
+            f" {build['lut']:,.0f} LUT, {build['bram36']:g} RAMB36 and {build['dsp']:,.0f} DSP (simulated"
+            " cycles; energy is not measured)."
+        )
+    return sentences
+
+
+def seeds(results: Results) -> list[str]:
+    """How far networks lie apart that differ in their seed alone."""
+    groups: dict[tuple[object, ...], list[Network]] = {}
+    for n in results.honest:
+        key = (n.codec, n.source, n.setting.network, n.setting.weights, n.setting.activations)
+        groups.setdefault(key, []).append(n)
+    spreads = [
+        (max(a) - min(a), len(a)) for a in ([n.score.accuracy for n in g] for g in groups.values()) if len(a) > 1
+    ]
+    if not spreads:
+        return []
+    widest, count = max(spreads)[0], len(spreads)
+    return [f"Networks that differ in their seed alone lie up to {100 * widest:.1f} points apart ({count} tried)."]
+
+
+def _bits(network: Network) -> str:
+    return f"{network.bits_per_pixel or 0:.3g} bits a pixel"
+
+
+FINDINGS: tuple[Callable[[Results], list[str]], ...] = (
+    fewest_bits, quantization, dithering, companding, widths, fewest_bytes, hardware, seeds, leaking,
+)  # fmt: skip
+"""In the order of the page; each gives no sentence where its rows are missing."""

@@ -1,0 +1,107 @@
+"""The tables of a report's page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from html import escape
+from statistics import median
+from typing import Any
+
+from bitswath.models.study.report.results import CodecFacts, Network, Results
+from bitswath.models.study.report.select import series_order
+
+__all__ = ["codecs_table", "container_bytes_table", "container_speeds_table", "networks_table", "table"]
+
+NONE = "–"
+
+
+def networks_table(results: Results) -> str:
+    """A row a network and build; those that leak come last and say so."""
+    heads = (
+        "codec", "network", "seed", "accuracy %", "95 %", "bits/pixel", "link bytes", "MACs", "epochs",
+        "emulator patches/s", "board", "LUT", "RAMB36", "DSP", "patches/s", "energy",
+    )  # fmt: skip
+    ordered = sorted(results.networks, key=lambda n: (n.leaks, n.setting.network, -(n.setting.weights or 99)))
+    rows = [_network(network, build) for network in ordered for build in (network.builds or [{}])]
+    return table(heads, rows, text=2, marked=lambda cells: "LEAKS" in cells[0])
+
+
+def _network(network: Network, build: Any) -> list[str]:
+    score, row = network.score, network.row
+    return [
+        network.name, str(network.setting), str(network.setting.seed), f"{100 * score.accuracy:.2f}",
+        f"{100 * score.low:.2f}-{100 * score.high:.2f}", _number(network.bits_per_pixel), _number(network.link_bytes),
+        _number(row["macs"]), _number(row["epochs"]), _number(row["emulator_patches_per_s"], whole=True),
+        build.get("board", NONE), _number(build.get("lut")), _number(build.get("bram36")), _number(build.get("dsp")),
+        _number(build.get("hw_patches_per_s"), whole=True), "not measured",
+    ]  # fmt: skip
+
+
+def codecs_table(results: Results) -> str:
+    """A row a codec; speeds are of one thread."""
+    heads = (
+        "codec",
+        "bits/pixel",
+        "link bytes",
+        "JPEG bytes",
+        "PSNR dB",
+        "SSIM",
+        "encode patches/s",
+        "decode patches/s",
+    )
+    ordered = sorted(results.codecs, key=lambda f: (f.leaks, -(f.quality or 999), series_order(f.series), -f.bits))
+    return table(heads, [_codec(facts) for facts in ordered], text=1, marked=lambda cells: "LEAKS" in cells[0])
+
+
+def _codec(facts: CodecFacts) -> list[str]:
+    row = facts.row
+    psnr = f"{row['psnr_db']:.1f}" if row["psnr_db"] is not None else "same"
+    return [
+        facts.name, _number(facts.bits_per_pixel), _number(facts.link_bytes), _number(facts.source_bytes, whole=True),
+        psnr, f"{row['ssim']:.3f}", _number(row["encode_patches_per_s"], whole=True),
+        _number(row["decode_patches_per_s"], whole=True),
+    ]  # fmt: skip
+
+
+def container_bytes_table(results: Results) -> str:
+    """Bytes a patch: a row a codec, a column a container; in brackets where it holds decoded patches."""
+    containers = list(dict.fromkeys(stored.container for stored in results.stored))
+    codecs = {s.codec: s for s in sorted(results.stored, key=lambda s: (series_order((s.kind, s.dither)), -s.bits))}
+    sizes = {(s.codec, s.container): s for s in results.stored}
+    rows = []
+    for codec in codecs:
+        cells = [codec]
+        for container in containers:
+            found = sizes.get((codec, container))
+            size = "" if found is None else f"{found.bytes_per_patch:,.0f}"
+            cells.append(NONE if found is None else size if found.holds.startswith("codes") else f"({size})")
+        rows.append(cells)
+    return table(("codec", *containers), rows, text=1)
+
+
+def container_speeds_table(results: Results) -> str:
+    """Patches/s of writing and reading, the median over all codecs."""
+    rows = []
+    for container in dict.fromkeys(stored.container for stored in results.stored):
+        found = [stored.row for stored in results.stored if stored.container == container]
+        speeds = (median(row[key] for row in found) for key in ("write_patches_per_s", "read_patches_per_s"))
+        rows.append([container, *(_number(speed, whole=True) for speed in speeds), str(len(found))])
+    return table(("container", "write patches/s", "read patches/s", "codecs"), rows, text=1)
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, text: int, marked: Any = lambda cells: False) -> str:
+    """HTML; the first `text` columns are words, the others numbers; `marked` rows stand out."""
+    kinds = ["" if index < text else ' class="n"' for index in range(len(heads))]
+    head = "".join(f"<th{kind}>{escape(name)}</th>" for kind, name in zip(kinds, heads))
+    body = []
+    for cells in rows:
+        line = "".join(f"<td{kind}>{escape(cell)}</td>" for kind, cell in zip(kinds, cells))
+        body.append(f"<tr{' class=leaks' if marked(cells) else ''}>{line}</tr>")
+    head, rest = f"<thead><tr>{head}</tr></thead>", f"<tbody>{chr(10).join(body)}</tbody>"
+    return f'<div class="scroll"><table>{head}\n{rest}</table></div>'
+
+
+def _number(value: float | None, whole: bool = False) -> str:
+    if value is None:
+        return NONE
+    return f"{value:,.0f}" if whole or float(value).is_integer() else f"{value:,.1f}"

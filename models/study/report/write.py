@@ -1,0 +1,103 @@
+"""A report into a folder: the data, the figures, and last the page that shows them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from bitswath.errors import StudyError
+from bitswath.files import write_atomic
+from bitswath.models.study.cells import Cell
+from bitswath.models.study.config import Fidelity
+from bitswath.models.study.patches import Shelf
+from bitswath.models.study.report.examples import borrowed_examples, own_examples
+from bitswath.models.study.report.figure_bits import accuracy_by_bits
+from bitswath.models.study.report.figure_bytes import accuracy_by_bytes
+from bitswath.models.study.report.figure_confusion import confusion_matrices
+from bitswath.models.study.report.figure_differences import differences, leak
+from bitswath.models.study.report.figure_examples import example_patches
+from bitswath.models.study.report.figure_hardware import accuracy_by_hardware
+from bitswath.models.study.report.page import report_page
+from bitswath.models.study.report.results import Results, results_of
+from bitswath.models.study.report.style import Picture, rendered, styled
+from bitswath.models.study.store import FILE, Row, Store
+from bitswath.models.study.table import COLUMNS, export, flat_row
+
+__all__ = ["PAGE", "make_report"]
+
+PAGE = "report.html"
+
+_ENDINGS = ("png", "svg")
+
+
+def make_report(
+    name: str,
+    cells: Sequence[Cell],
+    fidelity: Fidelity,
+    folder: Path,
+    target: Path,
+    *,
+    examples: str | None = None,
+    data: str | None = None,
+) -> Path:
+    """Write the report of these cells, as far as the study in `folder` has them, into `target`; returns the page.
+
+    `examples`: the data set of the example patches, by default the study's own; `data`: where data sets are. Each file
+    is written whole, the page last; figures of an earlier report that this one has not are removed.
+
+    Raises `StudyError` where there is no study, `DatasetError` for `examples`, `DependencyError`, `OSError`.
+    """
+    if not (folder / FILE).is_file():
+        raise StudyError(f"{folder}: no study is there; run 'bitswath study' first, or say where it is (-o)")
+    results = results_of(name, fidelity, _rows(Store(folder), cells))
+    found = (
+        own_examples(results, Shelf(folder, data)) if examples is None else borrowed_examples(results, examples, data)
+    )
+    with styled():
+        pictures = [*_pictures(results), example_patches(found)]
+        drawn = {(p.name, ending): rendered(p.figure, ending) for p in pictures if p.figure for ending in _ENDINGS}
+    page = report_page(results, pictures, drawn)
+    target.mkdir(parents=True, exist_ok=True)
+    _write_data(results, target)
+    for picture in pictures:
+        for ending in _ENDINGS:
+            path = target / f"{picture.name}.{ending}"
+            if picture.figure is None:
+                path.unlink(missing_ok=True)
+            else:
+                write_atomic(path, drawn[picture.name, ending])
+    write_atomic(target / PAGE, page.encode())
+    return target / PAGE
+
+
+def _pictures(results: Results) -> list[Picture]:
+    draws = (accuracy_by_bits, accuracy_by_bytes, accuracy_by_hardware, confusion_matrices, differences, leak)
+    return [draw(results) for draw in draws]
+
+
+def _rows(store: Store, cells: Iterable[Cell]) -> list[dict[str, Any]]:
+    """The cells' rows; a cell that the study does not have yet is waiting."""
+    whole: list[dict[str, Any]] = json.loads(export(store)[0].read_text())["rows"]
+    by_digest = {row["digest"]: row for row in whole}
+    return [by_digest.get(cell.digest) or _waiting(cell, store.folder) for cell in cells]
+
+
+def _waiting(cell: Cell, folder: Path) -> dict[str, Any]:
+    row = Row(cell.digest, cell, "waiting", 0, None, None, None, None, None)
+    nothing: dict[str, Any] = {"measures": None, "ran_on": None, "hardware": []}
+    return {**flat_row(row, folder), "cell": cell.model_dump(mode="json"), **nothing}
+
+
+def _write_data(results: Results, target: Path) -> None:
+    """``study.json`` and ``study.csv`` as `table.export` writes them, of this report's cells alone."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(results.rows)
+    whole = json.dumps({"rows": list(results.rows)}, indent=1, allow_nan=False) + "\n"
+    write_atomic(target / "study.json", whole.encode())
+    write_atomic(target / "study.csv", text.getvalue().encode())

@@ -1,0 +1,115 @@
+"""Networks that are set beside each other differ in what is asked about, and in nothing else."""
+
+from __future__ import annotations
+
+from bitswath.models.study.report.select import (
+    at,
+    companding_pairs,
+    costs,
+    dither_pairs,
+    eight_bit,
+    float_network,
+    main_setting,
+    pareto_front,
+    series_of,
+    width_pairs,
+)
+from tests.models.study.report.rows import STUDY, network, results
+
+
+def test_the_main_setting_is_the_one_most_codecs_were_tried_with() -> None:
+    found = results(*STUDY)
+    main = main_setting(found)
+    assert str(main) == "vgg W4A4"
+    reference, whole = eight_bit(found, main), float_network(found, main)
+    assert reference is not None
+    assert whole is not None
+    assert (reference.score.correct, whole.score.correct) == (965, 970)
+
+
+def test_leaking_and_recompressed_networks_are_in_no_series() -> None:
+    found = results(*STUDY, network("palette:1", 990, codebook="per_class"))
+    codecs = [n.codec for n in at(found, main_setting(found))]
+    assert codecs == [
+        "uniform:8",
+        "uniform:1",
+        "companded:1",
+        "companded:1:ordered",
+        "companded:2:ordered",
+        "palette:2",
+    ]
+    assert {n.leaks for pair in dither_pairs(found) for n in (pair.first, pair.second)} == {False}
+    assert all(not cost.network.leaks for cost in costs(found))
+
+
+def test_a_leaking_study_alone_has_no_setting() -> None:
+    assert main_setting(results(network("palette:1", 990, codebook="per_class"))) is None
+
+
+def test_series_go_from_few_bits_to_many_plain_ones_first() -> None:
+    found = results(*STUDY)
+    series = series_of(at(found, main_setting(found)))
+    assert list(series) == [("uniform", None), ("companded", None), ("companded", "ordered"), ("palette", None)]
+    assert [n.bits for n in series["companded", "ordered"]] == [1, 2]
+
+
+def test_pairs_differ_in_one_thing() -> None:
+    found = results(*STUDY)
+    assert [(p.what, p.where, p.first.codec, p.second.codec) for p in dither_pairs(found)] == [
+        ("ordered dither", "companded 1 bit", "companded:1:ordered", "companded:1")
+    ]
+    assert [(p.where, p.first.codec, p.second.codec) for p in companding_pairs(found)] == [
+        ("1 bit, plain", "companded:1", "uniform:1")
+    ]
+    (pair,) = width_pairs(found)
+    assert (pair.what, pair.where) == ("W2A2 for W4A4", "companded:2:ordered")
+    assert (pair.first.widths, pair.second.widths) == ("W2A2", "W4A4")
+
+
+def test_each_dither_is_compared_with_plain_codes() -> None:
+    found = results(
+        network("uniform:1", 700),
+        network("uniform:1:ordered", 800),
+        {**network("uniform:1", 850, seed=0), "dither": "blue16", "codec": "uniform:1:blue16"},
+    )
+    assert [(p.what, p.second.dither) for p in dither_pairs(found)] == [
+        ("blue16 dither", None),
+        ("ordered dither", None),
+    ]
+
+
+def test_other_seeds_are_not_mixed_in() -> None:
+    found = results(
+        network("companded:1", 800, seed=1), network("companded:1", 700, seed=0), network("uniform:1", 700, seed=1)
+    )
+    assert companding_pairs(found) == []
+    assert [n.score.correct for n in at(found, main_setting(found))] == [700]
+
+
+def test_codes_cost_their_frame_or_their_smallest_lossless_file() -> None:
+    found = {(cost.how, cost.label): cost.bytes_per_patch for cost in costs(results(*STUDY))}
+    assert found["link", "companded:2:ordered packed"] == 3072
+    assert found["file", "companded:2:ordered in webp"] == 800
+    assert found["file", "palette:2 in png"] == 400
+    assert found["jpeg", "JPEG 75"] == 1800
+    assert ("file", "companded:2:ordered in jpeg:75:420") not in found
+
+
+def test_the_front_is_what_no_other_point_beats() -> None:
+    points = costs(results(*STUDY))
+    front = pareto_front(points)
+    beaten = [
+        p for p in points
+        if any(
+            q.bytes_per_patch <= p.bytes_per_patch and q.network.score.accuracy >= p.network.score.accuracy
+            and (q.bytes_per_patch, q.network.score.accuracy) != (p.bytes_per_patch, p.network.score.accuracy)
+            for q in points
+        )
+    ]  # fmt: skip
+    assert [p for p in points if p not in beaten] == front
+    assert [p.label for p in front] == [
+        "palette:2 in png",
+        "JPEG 10",
+        "companded:2:ordered in webp",
+        "uniform:8 packed",
+    ]
