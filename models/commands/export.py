@@ -44,12 +44,17 @@ def command(model: Path, output: Path, classes: str | None, data: Path | None) -
 
 
 def export_trained(folder: Path, output: Path) -> tuple[Bundle, DataConfig]:
-    """Bundle a run of `bitswath train`; the bundle and the data it was trained on."""
+    """Bundle a run of `bitswath train`; the bundle and the data it was trained on.
+
+    Raises `ExportError` for a network that is not quantized, and what lowering raises.
+    """
     from bitswath.models.export import export_qonnx
     from bitswath.models.trained import load_trained
 
     trained = load_trained(folder)
     info = trained.info
+    if info.config.widths is None:
+        raise ExportError(f"{folder}: holds a float network, and bundles hold quantized ones; train it with widths")
     proto = export_qonnx(trained.model, trained.spec)
     bundle = save_bundle(
         output,

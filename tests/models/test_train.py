@@ -9,6 +9,8 @@ from bitswath.codecs import UniformCodec
 from bitswath.errors import ConfigError, TrainingError
 from bitswath.models.architectures import InputSpec
 from bitswath.models.config import TrainConfig, parse_config
+from bitswath.models.datasets import Dataset
+from bitswath.models.fit import train_model
 from bitswath.models.train import Samples, Teacher, TrainingRun, evaluate, float_variables
 from bitswath.models.trained import ModelInfo, load_teacher, load_trained, save_trained
 
@@ -120,6 +122,47 @@ def test_a_run_that_never_gets_one_right_still_leaves_a_model(tmp_path: Path) ->
     never = Samples(val.patches, np.full_like(val.labels, 99))
     trial = run(tmp_path, config(schedule={"epochs": 1, "batch": 32}))
     assert evaluate(trial.fit(samples(64, 0), never), trial.encode, never) == 0
+
+
+def test_a_network_that_is_not_quantized_has_one_phase(tmp_path: Path) -> None:
+    settings = config(widths="float", schedule={"epochs": 2, "batch": 32, "learning_rate": 0.005})
+    phases: list[str] = []
+    trial = run(tmp_path, settings, report=lambda phase, epoch, metrics: phases.append(phase))
+    model = trial.fit(samples(320, 0), samples(60, 1))
+    assert phases == ["float", "float"]
+    assert not any("scale" in variable.name for variable in model.variables)
+    described = info(settings, UniformCodec(4))
+    save_trained(tmp_path, described, model)
+    again = load_trained(tmp_path)
+    assert evaluate(again.model, trial.encode, samples(60, 1)) == evaluate(model, trial.encode, samples(60, 1))
+
+
+def test_a_configuration_names_the_run_to_start_from(tmp_path: Path) -> None:
+    first = config(widths="float", schedule={"epochs": 1, "batch": 32})
+    save_trained(
+        tmp_path / "a", info(first, UniformCodec(4)), run(tmp_path / "a", first).fit(samples(64, 0), samples(30, 1))
+    )
+    later = config(
+        start=str(tmp_path / "a"), schedule={"epochs": 1, "batch": 32, "learning_rate": 1e-12, "warmup_epochs": 0}
+    )
+    data = Dataset("stripes", "train", samples(64, 0).patches, samples(64, 0).labels, ("a", "b", "c"))
+    trained, _ = train_model(info(later, UniformCodec(4)), UniformCodec(4), data, data, tmp_path / "b")
+    started, there = float_variables(trained.model), float_variables(load_trained(tmp_path / "a").model)
+    for name in ("conv0", "conv1", "fc"):
+        np.testing.assert_allclose(started[name][0], there[name][0], atol=1e-6)
+
+
+def test_bfloat16_is_what_passes_between_layers_alone(tmp_path: Path) -> None:
+    trial = run(tmp_path, config(schedule={"epochs": 1, "precision": "bfloat16"}))
+    narrow, full = trial.build("quantized", training=True), trial.build("quantized")
+    full.set_weights(narrow.get_weights())
+    assert {variable.dtype.name for variable in narrow.trainable_variables} == {"float32"}
+    assert {layer.compute_dtype for layer in narrow.layers if layer.name.endswith(("conv0", "bn0", "act0"))} == {
+        "bfloat16"
+    }
+    codes = trial.encode(samples(30, 0).patches).astype(np.float32)
+    expected = np.asarray(full(codes))
+    assert np.abs(np.asarray(narrow(codes), np.float32) - expected).mean() < 0.05 * np.abs(expected).mean()
 
 
 def test_other_data_do_not_take_over_a_folder(tmp_path: Path) -> None:

@@ -103,6 +103,11 @@ class Network(_Coded):
         return self.setting.widths
 
     @property
+    def origin(self) -> bool:
+        """Trained, with a schedule of its own, for others to start from; a float network is their line too."""
+        return bool(self.row.get("origin")) and self.setting.weights is not None
+
+    @property
     def builds(self) -> list[Facts]:
         """Builds of its bundle whose report can be read."""
         return [build for build in self.row.get("hardware") or [] if "error" not in build]
@@ -148,8 +153,8 @@ class Results:
 
     @cached_property
     def honest(self) -> tuple[Network, ...]:
-        """Without those whose input gives the label away."""
-        return tuple(network for network in self.networks if not network.leaks)
+        """Without those whose input gives the label away, and quantized ones that others merely start from."""
+        return tuple(network for network in self.networks if not network.leaks and not network.origin)
 
 
 def split_of(fidelity: Fidelity) -> str:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
 from bitswath.accelerator import open as open_accelerator
 from bitswath.bundle import load_bundle
+from bitswath.errors import ExportError
+from bitswath.models.commands.export import export_trained
 from bitswath.models.study.cells import Cell, TrainingCell
 from bitswath.models.study.config import StudyConfig
 from bitswath.models.study.grid import expand
@@ -15,6 +18,7 @@ from bitswath.models.study.patches import Shelf
 from bitswath.models.study.runner import LocalEngine, Settings, run_study
 from bitswath.models.study.store import Row, Store
 from bitswath.models.study.train_cell import run_name
+from bitswath.models.trained import load_trained
 from bitswath.report import wilson_interval
 
 TOY = StudyConfig.model_validate(
@@ -26,7 +30,7 @@ TOY = StudyConfig.model_validate(
         "jpeg": {"qualities": [50], "codecs": ["uniform:4"]},
         "architectures": {"tiny": {"kind": "vgg", "widths": [4, "M", 8, "M"]}},
         "widths": ["w4a4"],
-        "warm_start": {"codec": "uniform:8"},
+        "warm_start": {"codec": "uniform:8", "widths": "float"},
         "distill": {"teacher": "warm_start"},
         "training": [{"codecs": [], "jpeg": {"qualities": [50], "codecs": ["uniform:4"]}}],
         "schedule": {"epochs": 2, "batch": 50, "learning_rate": 0.005},
@@ -62,18 +66,38 @@ def test_the_bundle_classifies_as_the_row_says(study: tuple[Store, list[Training
     store, cells = study
     for cell, row in zip(cells, rows(study)):
         assert row.measures is not None
+        if cell.widths is None:
+            continue
         bundle = load_bundle(store.folder / row.measures["bundle"])
         splits = ("val", "test") if cell.fidelity == "full" else ("val",)
         assert set(bundle.manifest.accuracy) == set(splits)
         for split in splits:
             samples = Shelf(store.folder).split(cell.imagery, split)
             with open_accelerator(bundle, "emulator") as accelerator:
-                correct = int((accelerator.classify(samples.patches).labels == samples.labels).sum())
+                right = accelerator.classify(samples.patches).labels == samples.labels
+            correct = int(right.sum())
             found = row.measures[split]
+            assert row.measures["hits"][split] == "".join("1" if hit else "0" for hit in right)
             assert (found["correct"], found["patches"]) == (correct, 100)
             assert found["interval"] == list(wilson_interval(correct, 100))
         assert row.measures["link_bytes"] == bundle.manifest.input.frame_bytes
         assert row.measures["emulator_patches_per_s"] > 0
+
+
+def test_a_network_that_is_not_quantized_is_measured_in_keras(study: tuple[Store, list[TrainingCell]]) -> None:
+    store, cells = study
+    row, student = rows(study)[0], rows(study)[1]
+    assert row.measures is not None
+    assert student.measures is not None
+    trained = load_trained(store.folder / row.measures["run"])
+    samples = Shelf(store.folder).split(cells[0].imagery, "test")
+    scores = np.asarray(trained.model(trained.codec.encode(samples.patches).astype(np.float32)))
+    assert row.measures["test"]["correct"] == int((scores.argmax(axis=1) == samples.labels).sum())
+    assert "bundle" not in row.measures
+    with pytest.raises(ExportError, match="float network"):
+        export_trained(store.folder / row.measures["run"], store.folder / "no.bsw")
+    config = json.loads((store.folder / student.measures["run"] / "config.json").read_text())
+    assert config["start"] == config["distill"]["teacher"] == row.measures["run"]
 
 
 def test_a_screen_leaves_the_test_split_alone(study: tuple[Store, list[TrainingCell]]) -> None:

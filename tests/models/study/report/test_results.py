@@ -97,3 +97,12 @@ def test_classes_that_counts_do_not_tell_apart_are_numbers() -> None:
     classes = {name: {"patches": n, "correct": n, "predicted": n} for name, n in (("a", 1), ("b", 2), ("c", 2))}
     assert class_names(classes, np.diag([2, 1, 2])) == ("class 0", "class 1", "class 2")
     assert class_names(classes, np.diag([1, 2, 2])) == ("a", "b", "c")
+
+
+def test_what_others_start_from_is_compared_only_where_it_is_their_float_line() -> None:
+    rows = [
+        network("uniform:4", 900, origin=True),
+        network("uniform:4", 950, seed=1),
+        network("uniform:8", 980, widths=None, origin=True),
+    ]
+    assert [found.score.correct for found in results_of("x", "full", rows).honest] == [950, 980]
