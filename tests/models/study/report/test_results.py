@@ -105,4 +105,4 @@ def test_what_others_start_from_is_compared_only_where_it_is_their_float_line() 
         network("uniform:4", 950, seed=1),
         network("uniform:8", 980, widths=None, origin=True),
     ]
-    assert [found.score.correct for found in results_of("x", "full", rows).honest] == [950, 980]
+    assert [found.score.correct for found in results(*rows).honest] == [950, 980]
