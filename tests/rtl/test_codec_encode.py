@@ -58,5 +58,5 @@ def test_refuses_a_palette_codec() -> None:
 
 def test_refuses_a_larger_mask_than_the_kernels() -> None:
     assert thresholds(UniformCodec(2, "ordered4"), 3).shape == (3, 8, 8, 3)
-    with pytest.raises(BuildError, match="8 x 8 pixels.*ordered16"):
+    with pytest.raises(BuildError, match=r"8 x 8 pixels.*ordered16"):
         thresholds(UniformCodec(2, "ordered16"), 3)
