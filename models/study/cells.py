@@ -128,7 +128,7 @@ class TrainingCell(_Plain):
     def label(self) -> str:
         bits = f"w{self.widths.weights}a{self.widths.activations}" if self.widths else "float"
         name = f"{self.imagery.label}, {self.network or self.architecture.kind} {bits}, seed {self.schedule.seed}"
-        return name + ", to start from" * self.origin
+        return name + " (to start from)" * self.origin
 
 
 Cell: TypeAlias = ImageryCell | ContainerCell | TrainingCell
