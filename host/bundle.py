@@ -35,7 +35,7 @@ from bitswath.network import ArgMax, Network
 from bitswath.network_io import load_network, network_bytes
 from bitswath.packing import frame_bytes
 from bitswath.schema import build, parse_json
-from bitswath.zoo import PREFIX, located
+from bitswath.zoo import located, refuse_writing
 
 __all__ = ["SUFFIX", "Bundle", "load_bundle", "save_bundle", "update_accuracy"]
 
@@ -91,8 +91,7 @@ def save_bundle(
     the folder's. The result is checked as by `load_bundle` before it takes its place, so a failure
     leaves what was there. Raises `BundleError`, `NetworkError`, `PackingError`, `CodecError`.
     """
-    if str(path).startswith(PREFIX):
-        raise BundleError(f"{path}: names a model of the zoo, which is not written to; give a path")
+    refuse_writing(path)
     path = Path(os.path.realpath(path))
     _check_target(path)
     contents = {NETWORK: network_bytes(network)}

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bitswath.errors import BundleError
 
-__all__ = ["PREFIX", "located", "zoo_folder", "zoo_names", "zoo_path"]
+__all__ = ["PREFIX", "located", "refuse_writing", "zoo_folder", "zoo_names", "zoo_path"]
 
 PREFIX = "zoo:"
 
@@ -45,3 +45,11 @@ def located(path: str | Path) -> Path:
     """A path as it is, ``zoo:NAME`` as the path of that bundle. Raises `BundleError` for an unknown name."""
     text = str(path)
     return zoo_path(text.removeprefix(PREFIX)) if text.startswith(PREFIX) else Path(path)
+
+
+def refuse_writing(path: str | Path) -> None:
+    """Raises `BundleError` for ``zoo:NAME``, whose bundle stays as it came."""
+    text = str(path)
+    if text.startswith(PREFIX):
+        name = text.removeprefix(PREFIX)
+        raise BundleError(f"{text}: is not written to; copy it first, 'bitswath zoo {name} -o {name}.bsw'")

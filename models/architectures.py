@@ -152,9 +152,9 @@ def build_model(
 ) -> keras.Model:
     """The network of a configuration, quantization-aware unless `widths` is None.
 
-    Input: float32 codes (N, H, W, C); output: float32 logits (N, classes). With `precision` "bfloat16" all between
-    them, but no weight, scale or statistic, is held in bfloat16. Raises `ConfigError` where the configuration does not
-    fit the input.
+    Input: float32 codes (N, H, W, C); output: logits (N, classes), float32 unless `precision` is "bfloat16": then they
+    and all that passes between layers are bfloat16, but no weight, scale or statistic is. Raises `ConfigError` where
+    the configuration does not fit the input.
     """
     builder = _Builder(widths)
     with _computing_in(precision):

@@ -105,7 +105,7 @@ class AugmentConfig(_Section):
 class ScheduleConfig(_Section):
     """How long and how fast. `float_epochs`: warm-up of the unquantized network before the quantized one.
 
-    `precision`: arithmetic of the convolutions while training; evaluation and export are always float32.
+    `precision`: of what passes between layers while training; what is exported is always float32.
     `early_stop`: epochs without a better validation accuracy before training ends.
     """
 
@@ -151,6 +151,8 @@ class TrainConfig(_Section):
     def _float_teacher_needs_float_epochs(self) -> TrainConfig:
         if self.distill and self.distill.teacher == "float" and self.schedule.float_epochs == 0:
             raise ValueError('distill.teacher "float" needs schedule.float_epochs of at least 1')
+        if self.widths is None and self.schedule.float_epochs:
+            raise ValueError("schedule.float_epochs: a float network has no warm-up; set epochs alone")
         return self
 
 

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from bitswath.errors import ConfigError, TrainingError
 from bitswath.files import write_atomic
@@ -118,20 +119,25 @@ class TrainingRun:
         """Write what is trained, or refuse a folder that holds the run of something else."""
         data = hashlib.sha256(np.ascontiguousarray(train.patches).data)
         data.update(np.ascontiguousarray(train.labels).data)
-        for name, text in (
-            ("config.json", self.config.model_dump_json(indent=2) + "\n"),
-            ("data.sha256", data.hexdigest() + "\n"),
-        ):
+        texts = {"config.json": self.config.model_dump_json(indent=2) + "\n", "data.sha256": data.hexdigest() + "\n"}
+        for name, text in texts.items():
             path = self.folder / name
-            if path.exists() and path.read_text() != text:
+            if path.exists() and not self._same(path.read_text(), text):
                 raise ConfigError(
                     f"{self.folder}: holds a run of another configuration or other data ({name} differs);"
                     " choose another folder"
                 )
             write_atomic(path, text.encode())
 
+    def _same(self, there: str, text: str) -> bool:
+        """Whether a file of the folder says what this run's would, written by an older release perhaps."""
+        try:
+            return there == text or TrainConfig.model_validate_json(there) == self.config
+        except ValidationError:
+            return False
+
     def build(self, phase: str, *, training: bool = False) -> keras.Model:
-        """The network of a phase; convolutions in the schedule's precision only for training."""
+        """The network of a phase; in the schedule's precision only for training."""
         widths = self.config.widths if phase == "quantized" else None
         precision = self.config.schedule.precision if training else "float32"
         return build_model(self.config.architecture, self.spec, self.classes, widths, precision)
@@ -275,7 +281,8 @@ def predict(model: keras.Model, encode: Encode, patches: NDArray[Any], batch: in
 
 def evaluate(model: keras.Model, encode: Encode, samples: Samples) -> float:
     """Share of patches whose largest logit is at the label."""
-    return float((predict(model, encode, samples.patches) == samples.labels).mean())
+    correct = int((predict(model, encode, samples.patches) == samples.labels).sum())
+    return correct / max(len(samples.labels), 1)
 
 
 def float_variables(model: keras.Model) -> dict[str, list[tf.Variable]]:

@@ -19,7 +19,7 @@ from typing import Any
 from bitswath.archive import ArchiveWriter
 from bitswath.bundle import Bundle
 from bitswath.cards import card
-from bitswath.errors import BitswathError, DatasetError, ImageError
+from bitswath.errors import BackendError, BitswathError, DatasetError, ImageError
 from bitswath.images import open_images
 from bitswath.manifest import SplitAccuracy
 from bitswath.models.catalogue import CATALOGUE
@@ -62,11 +62,14 @@ def differences(said: SplitAccuracy | None, figures: dict[str, Any], text: str) 
 
 
 def classify(bundle: str, arguments: list[str], figures: Path) -> dict[str, Any]:
-    """The figures that the command writes. Raises `SystemExit` with what it says if it fails."""
+    """The figures that the command writes. Raises `BackendError` with what it says if it fails."""
     command = [sys.executable, "-m", "bitswath", "classify", bundle, *arguments, "--json", str(figures)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST_S, check=False)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST_S, check=False)
+    except subprocess.TimeoutExpired:
+        raise BackendError(f"'{' '.join(command)}' took longer than {LONGEST_S} s") from None
     if done.returncode:
-        raise SystemExit(f"check_zoo: {' '.join(command)}\n{done.stderr}")
+        raise BackendError(f"'{' '.join(command)}' failed: {' '.join(done.stderr.split())}")
     return dict(json.loads(figures.read_text()))
 
 

@@ -78,6 +78,8 @@ def from_study(folder: Path, cell: str) -> Made:
         raise StudyError(f"{folder}: cell {cell!r} is no trained network; it is {trained.kind}, {found[0].state}")
     if trained.imagery.leaks or trained.imagery.source != "original":
         raise StudyError(f"{folder}: cell {cell!r}: {trained.imagery.label}: a bundle cannot do that to patches")
+    if "bundle" not in measures:
+        raise StudyError(f"{folder}: cell {cell!r} is a float network, which has no bundle; choose a quantized one")
     bundle = load_bundle(folder / measures["bundle"])
     starts = tuple((f"cell {start.digest[:12]}", _recipe(start)) for start in _starts(trained, rows))
     log = folder / measures["run"] / "log.jsonl"
@@ -94,10 +96,11 @@ def _config_of(bundle: Bundle) -> TrainConfig:
 def _notes(row: Row, cell: TrainingCell, rows: Sequence[Row]) -> tuple[str, ...]:
     """What a study did that the configuration does not say: cell, start, teacher."""
     notes = [f"Trained by `bitswath study`: {cell.label}, cell {row.digest[:12]}."]
-    if cell.start is not None:
-        notes.append(f"Its weights start from {_start(cell, rows)}.")
-    if cell.distill is not None and cell.distill.teacher == "warm_start":
-        notes.append("That network is its teacher too.")
+    taught = cell.distill is not None and cell.distill.teacher == "warm_start"
+    if cell.start is not None and cell.start.weights:
+        notes.append(f"Its weights start from those of {_start(cell, rows)}." + " It is its teacher too." * taught)
+    elif cell.start is not None and taught:
+        notes.append(f"Its teacher is {_start(cell, rows)}; its own weights start at random.")
     return tuple(notes)
 
 
@@ -109,11 +112,11 @@ def _start(cell: TrainingCell, rows: Sequence[Row]) -> str:
     known = next((row for row in rows if row.digest == start.cell), None)
     label = f"{known.cell.label}, " if known else ""
     epochs = f" ({known.measures['epochs']} epochs)" if known and known.measures else ""
-    return f"those of {label}cell {str(start.cell)[:12]}{epochs}"
+    return f"{label}cell {str(start.cell)[:12]}{epochs}"
 
 
 def _starts(cell: TrainingCell, rows: Sequence[Row]) -> list[TrainingCell]:
-    """The cells whose weights this one's come from, the next one first."""
+    """The cells that this one starts or learns from, the next one first."""
     by_digest = {row.digest: row.cell for row in rows}
     found: list[TrainingCell] = []
     while cell.start is not None and isinstance(before := by_digest.get(str(cell.start.cell)), TrainingCell):

@@ -19,7 +19,7 @@ from bitswath.errors import InputError
 from bitswath.evaluation import Classified, classify_path
 from bitswath.files import write_atomic
 from bitswath.report import Report, class_table, picture_format, save_confusion_picture
-from bitswath.zoo import PREFIX
+from bitswath.zoo import refuse_writing
 
 __all__ = ["command"]
 
@@ -55,8 +55,8 @@ def command(
         picture_format(confusion)
     if record and split and record != split:
         raise InputError(f"--record: expected {split!r}, the split that is measured, got {record!r}")
-    if record and str(bundle).startswith(PREFIX):
-        raise InputError(f"--record: {bundle} keeps its accuracy; copy it first, 'bitswath zoo NAME -o NAME.bsw'")
+    if record:
+        refuse_writing(bundle)
     loaded = load_bundle(bundle)
     given: dict[str, Any] = {"board": board, "bitstream": bitstream}
     options = {name: value for name, value in given.items() if value is not None}

@@ -19,6 +19,7 @@ from bitswath.errors import BuildError
 from bitswath.hw.bitstream import missing_tools
 from bitswath.hw.boards import Board, find_board
 from bitswath.hw.build import MARGIN, Options, build
+from bitswath.zoo import refuse_writing
 
 __all__ = ["command"]
 
@@ -54,6 +55,7 @@ def command(
     emulator, its resources counted. With Vivado (or Vitis) on the path the bitstream follows. The build goes into
     the bundle, below hw/BOARD. A build that was stopped goes on where it was.
     """
+    refuse_writing(bundle)
     board, loaded = find_board(board_name), load_bundle(bundle)
     if (bitstream or out_of_context) and (reason := missing_tools(board)):
         raise BuildError(f"no bitstream for {board.name}: {reason}")

@@ -84,8 +84,10 @@ def command(
     say(f"{len(cells)} cells, {len(cells) - len(left)} of them done")
     with Show(left, Console()) as show:
         run_study(cells, store, engine, options, show)
+    failed = _conclude(store, cells)
     _report(report, settings.name, cells, fidelity, folder, examples, place)
-    _conclude(store, cells)
+    if failed:
+        sys.exit(1)
 
 
 def _report(
@@ -128,7 +130,8 @@ def _list(cells: list[Cell], folder: Path) -> None:
     say(", ".join(f"{count} {kind}" for kind, count in kinds.items()))
 
 
-def _conclude(store: Store, cells: list[Cell]) -> None:
+def _conclude(store: Store, cells: list[Cell]) -> bool:
+    """Show and write what was found; whether a cell failed."""
     rows = store.rows(cell.digest for cell in cells)
     table = results_table(rows)
     if table.row_count:
@@ -138,5 +141,4 @@ def _conclude(store: Store, cells: list[Cell]) -> None:
     say(f"{whole} and {flat.name}: {len(rows) - len(failed)} cells done, {len(failed)} failed")
     for row in failed:
         say(f"failed: {row.cell.label}: {row.error}", "red")
-    if failed:
-        sys.exit(1)
+    return bool(failed)

@@ -125,10 +125,14 @@ class TrainingCell(_Plain):
     uncounted: ClassVar[dict[str, Any]] = {"network": True, "origin": True, "start": {"folder": True}}
 
     @property
-    def label(self) -> str:
+    def name(self) -> str:
+        """The same whether others start from it or not."""
         bits = f"w{self.widths.weights}a{self.widths.activations}" if self.widths else "float"
-        name = f"{self.imagery.label}, {self.network or self.architecture.kind} {bits}, seed {self.schedule.seed}"
-        return name + " (to start from)" * self.origin
+        return f"{self.imagery.label}, {self.network or self.architecture.kind} {bits}, seed {self.schedule.seed}"
+
+    @property
+    def label(self) -> str:
+        return self.name + " (to start from)" * self.origin
 
 
 Cell: TypeAlias = ImageryCell | ContainerCell | TrainingCell

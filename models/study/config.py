@@ -159,6 +159,8 @@ class WarmStartConfig(_Section):
     def _one_of_both(self) -> WarmStartConfig:
         if (self.codec is None) == (self.folder is None):
             raise ValueError("expected either a codec or a folder")
+        if self.folder and (ignored := self.model_fields_set - {"folder", "weights"}):
+            raise ValueError(f"a folder has been trained already; leave out {', '.join(sorted(ignored))}")
         return self
 
     @property

@@ -88,12 +88,21 @@ def _started(config: StudyConfig, cell: TrainingCell, warm: WarmStartConfig | No
         }
     )
     *origins, first = _started(config, before, warm.warm_start)
-    if (before.imagery, before.widths, before.network) == (cell.imagery, cell.widths, cell.network) and not (
-        warm.schedule.model_fields_set
-    ):
+    if _same(before, cell):
         return [*origins, first.model_copy(update={"origin": False})]
+    if warm.weights and before.architecture != cell.architecture:
+        raise ConfigError(
+            f"warm_start: the weights of a {before.network} do not fit a {cell.network}; with weights: false it teaches"
+        )
     start = Start(cell=first.digest, weights=warm.weights)
     return [*origins, first, cell.model_copy(update={"start": start})]
+
+
+def _same(one: TrainingCell, other: TrainingCell) -> bool:
+    """Whether they are one network, trained alike."""
+    return all(
+        getattr(one, field) == getattr(other, field) for field in ("imagery", "widths", "architecture", "schedule")
+    )
 
 
 def _folder_start(folder: Path, weights: bool) -> Start:

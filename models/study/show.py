@@ -114,6 +114,7 @@ def results_table(rows: Iterable[Row]) -> Table:
 
 def _cells_of(cell: TrainingCell, measures: dict[str, Any]) -> list[Text]:
     best = measures.get("test", measures["val"])
+    speed = measures.get("emulator_patches_per_s")
     low, high = best["interval"]
     values = (
         cell.label,
@@ -121,6 +122,6 @@ def _cells_of(cell: TrainingCell, measures: dict[str, Any]) -> list[Text]:
         f"{100 * measures['val']['accuracy']:.2f}",
         f"{100 * measures['test']['accuracy']:.2f}" if "test" in measures else "",
         f"{100 * low:.2f}-{100 * high:.2f}",
-        f"{measures['emulator_patches_per_s']:,.0f}",
+        "" if speed is None else f"{speed:,.0f}",
     )
     return [Text(value) for value in values]

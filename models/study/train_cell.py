@@ -50,8 +50,8 @@ def use_threads(threads: int) -> None:
 
 
 def run_name(cell: TrainingCell) -> str:
-    """Readable and unique: what is in the label, then the digest's first twelve digits."""
-    readable = re.sub(r"[^A-Za-z0-9]+", "-", cell.label.replace(":420", "")).strip("-")
+    """Readable and unique: what is in the name, then the digest's first twelve digits."""
+    readable = re.sub(r"[^A-Za-z0-9]+", "-", cell.name.replace(":420", "")).strip("-")
     return f"{readable[:50].lower()}-{cell.digest[:12]}"
 
 

@@ -49,7 +49,7 @@ def test_a_wrong_name_is_told_with_those_there_are(name: str) -> None:
 def test_nothing_is_written_to_a_name() -> None:
     bundle = bs.load_bundle(f"zoo:{SMALL}")
     shape = bundle.manifest.input.patch_shape
-    with pytest.raises(BundleError, match="not written to; give a path"):
+    with pytest.raises(BundleError, match="not written to; copy it first"):
         bs.save_bundle(
             "zoo:mine", network=bundle.network, codec=bundle.codec, patch_shape=shape, classes=bundle.classes
         )
@@ -87,7 +87,7 @@ def test_commands_take_a_name(tmp_path: Path) -> None:
 def test_the_zoos_figures_are_not_overwritten(tmp_path: Path) -> None:
     before = (zoo.zoo_path(SMALL) / "manifest.json").read_bytes()
     done = CliRunner().invoke(classify.command, [f"zoo:{SMALL}", str(tmp_path), "--record", "test"])
-    assert isinstance(done.exception, InputError)
+    assert isinstance(done.exception, BundleError)
     assert "copy it first" in str(done.exception)
     assert (zoo.zoo_path(SMALL) / "manifest.json").read_bytes() == before
 

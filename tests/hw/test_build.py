@@ -23,6 +23,7 @@ from bitswath.hw.folding import find_folding
 from bitswath.hw.plan import plan
 from bitswath.network import INPUT, Conv, Dense, MaxPool, Network, TensorSpec, Threshold
 from bitswath.overlay import load_overlay
+from bitswath.zoo import zoo_path
 from tests.designs import CACHE
 
 SHAPE = (8, 8, 3)
@@ -197,3 +198,10 @@ def test_a_bitstream_says_what_it_is(built: tuple[Bundle, str, Report], tmp_path
     with pytest.raises(BuildError, match="expected one bit file"):
         overlay.bitfile.unlink()
         describe_overlay(result, design)
+
+
+def test_nothing_is_built_into_the_zoo() -> None:
+    done = run("build", "zoo:synthetic-u4-w4a4", "--board", BOARD)
+    assert done.returncode == 1
+    assert "copy it first" in done.stderr
+    assert not (zoo_path("synthetic-u4-w4a4") / "hw").exists()

@@ -1,5 +1,6 @@
 """Training learns, resumes where it stopped, and leaves a model that can be loaded."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -163,6 +164,16 @@ def test_bfloat16_is_what_passes_between_layers_alone(tmp_path: Path) -> None:
     codes = trial.encode(samples(30, 0).patches).astype(np.float32)
     expected = np.asarray(full(codes))
     assert np.abs(np.asarray(narrow(codes), np.float32) - expected).mean() < 0.05 * np.abs(expected).mean()
+
+
+def test_a_run_of_an_older_release_goes_on(tmp_path: Path) -> None:
+    settings = config(schedule={"epochs": 1, "batch": 32})
+    run(tmp_path, settings).fit(samples(64, 0), samples(30, 1))
+    older = json.loads((tmp_path / "config.json").read_text())
+    del older["start"]
+    (tmp_path / "config.json").write_text(json.dumps(older))
+    run(tmp_path, settings).fit(samples(64, 0), samples(30, 1))
+    assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 1
 
 
 def test_other_data_do_not_take_over_a_folder(tmp_path: Path) -> None:

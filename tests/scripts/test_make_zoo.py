@@ -155,7 +155,8 @@ def cell(codec: str, **values: Any) -> TrainingCell:
 
 @pytest.fixture
 def study(tmp_path: Path) -> Store:
-    """A warm start, a network that starts from it and learns from it, one through JPEG, one that leaks, one waiting."""
+    """A warm start, a network that starts from it and learns from it, one through JPEG, one that leaks, one waiting,
+    one that learns from it only, one that is not quantized."""
     store = Store(tmp_path / "study")
     first = cell("uniform:8", schedule=ScheduleConfig(epochs=7), widths=WidthsConfig(weights=8, activations=8))
     distill = DistillConfig(teacher="warm_start")
@@ -163,11 +164,14 @@ def study(tmp_path: Path) -> Store:
     jpeg = TrainingCell(imagery=Imagery(data=DataConfig(name="synthetic"), codec="uniform:4", source="jpeg:50"))
     leaking = TrainingCell(imagery=Imagery(data=DataConfig(name="synthetic"), codec="palette:2", codebook="per_class"))
     waiting = cell("uniform:2", schedule=ScheduleConfig(seed=5))
-    store.add([first, second, jpeg, leaking, waiting])
+    taught = cell("uniform:3", start=Start(cell=first.digest, weights=False), distill=distill)
+    unquantized = cell("uniform:8", widths=None)
+    store.add([first, second, jpeg, leaking, waiting, taught, unquantized])
     (store.folder / "bundles").mkdir()
     bundle = copy_of(store.folder / "bundles" / "cell.bsw", distill=distill.model_dump())
     run_of(store.folder / "runs" / "cell", bundle)
-    for done in (first, second, jpeg, leaking):
+    store.finish(unquantized.digest, {"run": "runs/cell", "epochs": 7}, 1.0)
+    for done in (first, second, jpeg, leaking, taught):
         store.begin(done.digest)
         store.finish(done.digest, {"bundle": "bundles/cell.bsw", "run": "runs/cell", "epochs": 7}, 1.0)
     return store
@@ -179,13 +183,20 @@ def test_a_cell_says_where_its_weights_start_and_who_taught_it(study: Store, zoo
         made = make_zoo.from_study(study.folder, named)
         assert made.notes == (
             f"Trained by `bitswath study`: {second.cell.label}, cell {second.digest[:12]}.",
-            f"Its weights start from those of {first.cell.label}, cell {first.digest[:12]} (7 epochs).",
-            "That network is its teacher too.",
+            f"Its weights start from those of {first.cell.label}, cell {first.digest[:12]} (7 epochs)."
+            " It is its teacher too.",
         )
     path = make_zoo.add(made, "new", zoo=zoo)
     assert path.with_suffix(".yaml").read_text().startswith(f"# {made.notes[0]}\n# {made.notes[1]}\n")
     assert " ".join(made.notes) in path.with_suffix(".md").read_text()
     assert load_config(path.with_suffix(".yaml")).name == "new"
+
+
+def test_a_cell_that_was_only_taught_says_so(study: Store) -> None:
+    first, taught = study.rows()[0], study.rows()[5]
+    teacher = f"{first.cell.label}, cell {first.digest[:12]} (7 epochs)"
+    notes = make_zoo.from_study(study.folder, taught.digest).notes
+    assert notes[1:] == (f"Its teacher is {teacher}; its own weights start at random.",)
 
 
 def test_a_cell_brings_the_configuration_of_its_start(study: Store, zoo: Path, tmp_path: Path) -> None:
@@ -202,7 +213,8 @@ def test_a_cell_brings_the_configuration_of_its_start(study: Store, zoo: Path, t
 
 
 @pytest.mark.parametrize(
-    ("index", "reason"), [(2, "cannot do that to patches"), (3, "cannot do that to patches"), (4, "waiting")]
+    ("index", "reason"),
+    [(2, "cannot do that to patches"), (3, "cannot do that to patches"), (4, "waiting"), (6, "float network")],
 )
 def test_cells_that_no_bundle_can_repeat_are_refused(study: Store, index: int, reason: str) -> None:
     with pytest.raises(StudyError, match=reason):

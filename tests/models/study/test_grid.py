@@ -157,6 +157,23 @@ def test_a_block_has_a_schedule_and_a_teacher_of_another_architecture() -> None:
     assert (large.schedule.learning_rate, small.schedule.learning_rate) == (0.001, 0.5)
 
 
+def test_weights_of_another_architecture_are_refused_before_anything_is_trained() -> None:
+    architectures = {"small": {"widths": [4]}, "large": {"widths": [8]}}
+    warm = {"codec": "uniform:8", "widths": "float", "architecture": "large"}
+    with pytest.raises(ConfigError, match="weights: false"):
+        expand(study(architectures=architectures, warm_start=warm))
+
+
+def test_a_block_keeps_its_schedule_where_it_trains_the_warm_start_itself() -> None:
+    config = study(
+        codecs=["uniform:8"],
+        widths=["w8a8"],
+        warm_start={"codec": "uniform:8"},
+        training=[{"schedule": {"epochs": 7}}],
+    )
+    assert [(cell.schedule.epochs, cell.origin) for cell in networks(config)] == [(30, True), (7, False)]
+
+
 def test_a_cell_of_the_grid_that_others_start_from_is_no_mere_origin() -> None:
     config = study(codecs=["uniform:2", "uniform:8"], widths=["w8a8"], warm_start={"codec": "uniform:8"})
     assert [(cell.imagery.codec, cell.origin) for cell in networks(config)] == [
@@ -213,6 +230,10 @@ def test_the_screen_of_eurosat_has_28_networks_beside_those_they_start_from() ->
         (
             "name: x\ndata: {name: synthetic}\ncodecs: [uniform:1]\nwarm_start: {codec: uniform:8, architecture: q}",
             "no architecture 'q'",
+        ),
+        (
+            "name: x\ndata: {name: synthetic}\ncodecs: [uniform:1]\nwarm_start: {folder: run, widths: float}",
+            "leave out widths",
         ),
         ("name: x\ndata: {name: synthetic}\ncodecs: [uniform:1]\nepochs: 4", "epochs"),
         ("[1, 2]", "table"),

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.text import Text
 
 from bitswath.build_report import REPORT, Counts, LinkReport, Report
 from bitswath.errors import BundleError
 from bitswath.models.config import DataConfig, WidthsConfig
 from bitswath.models.study.cells import Imagery, ImageryCell, TrainingCell
-from bitswath.models.study.show import Show, cost
+from bitswath.models.study.show import Show, cost, results_table
 from bitswath.models.study.store import Store
 from bitswath.models.study.table import COLUMNS, export, hardware
 
@@ -114,3 +115,12 @@ def test_the_time_left_goes_by_the_work_done(monkeypatch: pytest.MonkeyPatch) ->
         show({"digest": NETWORK.digest, "event": "failed", "note": "x"})
         assert show.left_s == 0.0
         assert show.counts == {"done": 1, "failed": 1}
+
+
+def test_a_network_that_is_not_quantized_is_listed_without_a_speed(store: Store) -> None:
+    unquantized = NETWORK.model_copy(update={"widths": None})
+    store.add([unquantized])
+    store.finish(unquantized.digest, {key: MEASURES[key] for key in ("link_bytes", "val")}, 60.0)
+    table = results_table(store.rows())
+    assert [list(column.cells)[1:] for column in table.columns][-1] == [Text("")]
+    assert rows(store)[2]["weights"] is None
