@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING
 
 from bitswath.models.study.report.labels import Label, place_labels
 from bitswath.models.study.report.results import Network, Results, Setting
-from bitswath.models.study.report.select import at, compared, eight_bit, float_network, main_setting, series_of
+from bitswath.models.study.report.select import (
+    at,
+    compared,
+    dithers_of,
+    eight_bit,
+    float_network,
+    main_setting,
+    once,
+    series_of,
+)
 from bitswath.models.study.report.style import (
     BLACK,
     GREY,
@@ -23,7 +32,7 @@ from bitswath.models.study.report.style import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["accuracy_by_bits", "dithers_of"]
+__all__ = ["accuracy_by_bits"]
 
 NAME = "accuracy-bits"
 TITLE = "Accuracy against bits a pixel"
@@ -32,7 +41,7 @@ _FILLS = ("none", "left", "bottom", "right", "top")
 
 
 def accuracy_by_bits(results: Results) -> Picture:
-    """The main setting in lines, other widths of the same network in hollow markers, references as bands."""
+    """The main setting in lines, other widths of the same architecture in hollow markers, references as bands."""
     main = main_setting(results)
     networks = [network for network in at(results, main) if network.bits_per_pixel]
     if main is None or not networks:
@@ -46,20 +55,17 @@ def accuracy_by_bits(results: Results) -> Picture:
     for index, (series, members) in enumerate(found.items()):
         aside = 1 + 0.018 * (index - (len(found) - 1) / 2)
         labels.append(_line(axes, members, look_of(*series, dithers), series_name(*series), aside))
-    for fill, (setting, members) in zip(_FILLS, _other_widths(results, main).items()):
+    others = _other_widths(results, main)
+    shown = list(networks)
+    for fill, (setting, members) in zip(_FILLS, others.items()):
+        shown += members
         for network in members:
             _hollow(axes, network, look_of(*network.series, dithers), fill)
             values += [100 * network.score.low, 100 * network.score.high]
         axes.plot([], [], "o", color=BLACK, fillstyle=fill, linestyle="none", label=setting.widths)
-    _finish(axes, results, main, networks, values)
+    _finish(axes, results, main, shown, values)
     place_labels(axes, labels)
-    return Picture(NAME, TITLE, _caption(results, main), figure)
-
-
-def dithers_of(results: Results) -> list[str]:
-    """All dithers of the study, "ordered" first."""
-    found = {item.dither for item in (*results.networks, *results.codecs) if item.dither}
-    return sorted(found, key=lambda name: (name != "ordered", name))
+    return Picture(NAME, TITLE, _caption(main, list(others)), figure)
 
 
 def _line(axes: Axes, members: list[Network], look: Look, name: str, aside: float) -> Label:
@@ -100,7 +106,7 @@ def _references(axes: Axes, results: Results, main: Setting) -> list[Label]:
 
 def _other_widths(results: Results, main: Setting) -> dict[Setting, list[Network]]:
     found: dict[Setting, list[Network]] = {}
-    for network in compared(results):
+    for network in once(compared(results)):
         setting = network.setting
         if setting.weights is None or setting == main or setting.network != main.network:
             continue
@@ -123,8 +129,10 @@ def _finish(axes: Axes, results: Results, main: Setting, networks: list[Network]
         axes.legend(loc="lower right", title="other widths")
 
 
-def _caption(results: Results, main: Setting) -> str:
-    others = " Markers that are not filled: the same network at other widths." if _other_widths(results, main) else ""
+def _caption(main: Setting, widths: list[Setting]) -> str:
+    others = " Markers that are not filled: the same architecture at other widths." if widths else ""
+    if left := ", ".join(setting.widths for setting in widths[len(_FILLS) :]):
+        others += f" Not drawn, for want of markers: {left}."
     return (
         f"Network {main}; bars and bands are 95 % intervals; points of equal bits are drawn side by side. Bits of all"
         f" bands together: 4-bit codes of three bands are 12 bits a pixel, a 4-bit palette is 4.{others}"

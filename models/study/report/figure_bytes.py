@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bitswath.models.study.report.figure_bits import dithers_of
 from bitswath.models.study.report.labels import Label, place_labels
 from bitswath.models.study.report.results import Results
-from bitswath.models.study.report.select import Cost, costs, main_setting, pareto_front
+from bitswath.models.study.report.select import Cost, costs, dithers_of, main_setting, pareto_front
 from bitswath.models.study.report.style import (
     BLACK,
     GREY,

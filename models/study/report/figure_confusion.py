@@ -21,7 +21,7 @@ MOST = 4
 
 def confusion_matrices(results: Results) -> Picture:
     """The best network, the 8-bit one, and those of the fewest bits; at most four."""
-    chosen = _chosen(results)
+    chosen, main = _chosen(results), main_setting(results)
     if not chosen:
         return Picture(NAME, TITLE, "Left out: no network is trained yet.")
     reports = [report_of(network, results.split) for network in chosen]
@@ -38,7 +38,7 @@ def confusion_matrices(results: Results) -> Picture:
         image = draw_confusion(axes, reports[place])
         axes.grid(visible=False, which="major")
         network = chosen[place]
-        axes.set_title(f"{network.name}, {network.widths}: {100 * network.score.accuracy:.1f} %")
+        axes.set_title(f"{network.title(main)}: {100 * network.score.accuracy:.1f} %")
         for text in axes.texts:
             text.set_fontsize(7)
         if place % columns:

@@ -1,26 +1,23 @@
-"""Differences between two networks that differ in one thing, and how much palettes by class give away."""
+"""Differences between two networks of a pair, and how much palettes by class give away."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bitswath.models.study.report.results import Network, Results
+from bitswath.models.study.report.results import Results
 from bitswath.models.study.report.select import (
     Pair,
     companding_pairs,
-    compared,
     dither_pairs,
-    main_setting,
+    leak_rows,
     width_pairs,
 )
 from bitswath.models.study.report.style import BLACK, BLUE, GREEN, GREY, ORANGE, VERMILLION, Picture, new_figure
-from bitswath.report import wilson_interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["LeakRow", "differences", "leak", "leak_rows"]
+__all__ = ["differences", "leak"]
 
 _COLOURS = (BLUE, VERMILLION, GREEN, ORANGE)
 _MARKERS = "osD^"
@@ -28,10 +25,10 @@ _MARKERS = "osD^"
 
 def differences(results: Results) -> Picture:
     """A row a pair: the difference in points with its interval; filled where that does not include zero."""
-    name, title = "differences", "What one change alone does"
+    name, title = "differences", "What dither, companding and widths change"
     pairs = [*dither_pairs(results), *companding_pairs(results), *width_pairs(results)]
     if not pairs:
-        return Picture(name, title, "Left out: no two networks differ in dither, companding or widths alone.")
+        return Picture(name, title, "Left out: no two networks differ in dither, companding or widths as pairs do.")
     groups = [(what, [pair for pair in pairs if pair.what == what]) for what in dict.fromkeys(p.what for p in pairs)]
     figure = new_figure(7.6, 1.1 + 0.24 * (len(pairs) + 1.2 * len(groups)))
     axes = figure.add_subplot()
@@ -45,7 +42,10 @@ def differences(results: Results) -> Picture:
         if paired == len(pairs)
         else f"by each patch in {paired} of {len(pairs)} pairs, else as of two samples"
     )
-    caption = f"Bars are 95 % intervals, found {how}. Not filled: the interval includes zero, which is noise."
+    caption = (
+        f"Bars are 95 % intervals, found {how}. Not filled: the interval includes zero, which is noise. Two networks"
+        " may differ in how they were trained, too; where their epochs differ, the row says so."
+    )
     return Picture(name, title, caption, figure)
 
 
@@ -77,47 +77,6 @@ def _row(axes: Axes, pair: Pair, place: float, colour: str, marker: str) -> None
         f"{100 * found.value:+.1f}", (100 * outer, place), (5 if side == "left" else -5, 0), textcoords="offset points",
         va="center", ha=side, fontsize=7.5, color=GREY,
     )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class LeakRow:
-    """A share with its interval; `leaks`: whether the label was in the colours."""
-
-    what: str
-    leaks: bool
-    accuracy: float
-    low: float
-    high: float
-
-
-def leak_rows(results: Results) -> dict[int, list[LeakRow]]:
-    """By palette bits: the rule that compares palettes, on leaking and on honest patches, and the networks."""
-    found: dict[int, list[LeakRow]] = {}
-    for facts in sorted(results.codecs, key=lambda facts: facts.bits):
-        rule = (facts.row.get("measures") or {}).get("palette_rule")
-        if facts.leaks and rule:
-            total = facts.row["measured_patches"]
-            rows = [_rule("rule, palettes by class: LEAKS", True, rule["per_class"], total)]
-            rows.append(_rule("rule, one palette for all", False, rule["shared"], total))
-            found[facts.bits] = rows + _networks(results, facts.codec)
-    return found
-
-
-def _rule(what: str, leaks: bool, found: dict[str, float], total: int) -> LeakRow:
-    return LeakRow(what, leaks, found["accuracy"], *wilson_interval(int(found["correct"]), total))
-
-
-def _networks(results: Results, codec: str) -> list[LeakRow]:
-    main = main_setting(results)
-    honest = [n for n in compared(results) if n.setting == main and n.original and n.codec == codec]
-    leaking = [n for n in results.networks if n.leaks and n.codec == codec and n.setting == main]
-    rows = [("network, palettes by class: LEAKS", True, n) for n in leaking[:1]]
-    rows += [("network, one palette for all", False, n) for n in honest[:1]]
-    return [_scored(*row) for row in rows]
-
-
-def _scored(what: str, leaks: bool, network: Network) -> LeakRow:
-    return LeakRow(what, leaks, network.score.accuracy, network.score.low, network.score.high)
 
 
 def leak(results: Results) -> Picture:

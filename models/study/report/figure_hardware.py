@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from bitswath.models.study.report.labels import Label, place_labels
 from bitswath.models.study.report.results import Network, Results
-from bitswath.models.study.report.select import compared
+from bitswath.models.study.report.select import compared, main_setting
 from bitswath.models.study.report.style import (
     BLACK,
     BLUE,
@@ -39,6 +39,7 @@ def accuracy_by_hardware(results: Results) -> Picture:
     built = [(network, build) for network in compared(results) for build in network.builds]
     if not built:
         return Picture(NAME, TITLE, _NOT_BUILT)
+    main = main_setting(results)
     figure = new_figure(9.0, 4.4)
     panels = figure.subplots(1, 2, sharey=True)
     boards = sorted({str(build["board"]) for _, build in built})
@@ -49,7 +50,7 @@ def accuracy_by_hardware(results: Results) -> Picture:
     panels[1].legend(title="board", loc="lower right")
     percent_axis(panels[0], [100 * v for network, _ in built for v in (network.score.low, network.score.high)])
     for axes, key in zip(panels, ("lut", "hw_patches_per_s")):
-        names = [Label(f"{n.name} {n.widths}", [(build[key], 100 * n.score.accuracy)], BLACK) for n, build in built]
+        names = [Label(n.title(main), [(build[key], 100 * n.score.accuracy)], BLACK) for n, build in built]
         place_labels(axes, names, size=7.0)
     caption = (
         "A point for each build, bars are 95 % intervals. Patches/s are those of the simulated cycles at the build's"

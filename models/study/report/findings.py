@@ -10,7 +10,6 @@ import math
 from collections.abc import Callable, Iterable
 
 from bitswath.models.study.report.compare import difference
-from bitswath.models.study.report.figure_differences import leak_rows
 from bitswath.models.study.report.results import Network, Results, Score
 from bitswath.models.study.report.select import (
     Cost,
@@ -21,7 +20,9 @@ from bitswath.models.study.report.select import (
     costs,
     dither_pairs,
     eight_bit,
+    epochs_note,
     float_network,
+    leak_rows,
     main_setting,
     width_pairs,
 )
@@ -61,25 +62,40 @@ def fewest_bits(results: Results) -> list[str]:
         best = max(fewer, key=lambda network: (difference(network, reference).low, -(network.bits_per_pixel or 0)))
         return [
             f"No codec of fewer bits is shown to be within {margin} of {whole} ({rule}); nearest is {best.codec}"
-            f" ({_bits(best)}) at {share(best.score)}, {difference(best, reference)}."
+            f" ({_bits(best)}) at {share(best.score)}, {_against(best, reference)}."
         ]
     found = min(enough, key=lambda network: (network.bits_per_pixel or math.inf, -network.score.accuracy))
     return [
         f"Of {len(fewer)} codecs with fewer bits than {whole}, the one of fewest bits within {margin} is {found.codec}"
-        f" ({_bits(found)}): {share(found.score)}, {difference(found, reference)} ({main}; within: {rule})."
+        f" ({_bits(found)}): {share(found.score)}, {_against(found, reference)} ({main}; within: {rule})."
     ]
 
 
 def quantization(results: Results) -> list[str]:
-    """What the main setting costs against the float network."""
+    """What the main setting costs against the float network of its architecture."""
     main = main_setting(results)
     whole, reference = float_network(results, main), eight_bit(results, main)
     if main is None or whole is None or reference is None:
         return []
     return [
         f"The float network reaches {share(whole.score)} on 8-bit patches, {main} {share(reference.score)}:"
-        f" {difference(reference, whole)}."
+        f" {_against(reference, whole)}{_started(results, reference)}."
     ]
+
+
+def _started(results: Results, network: Network) -> str:
+    """Where its training began elsewhere: then a difference to another is not of quantization alone."""
+    start = network.row["cell"].get("start")
+    if not start:
+        return ""
+    origin = next((row for row in results.rows if row["digest"] == start.get("cell")), None)
+    kind = "trained" if origin is None else "float" if origin["weights"] is None else "quantized"
+    how = "starts from" if start.get("weights", True) else "learned from"
+    return f"; it {how} a {kind} network, so the difference is not of quantization alone"
+
+
+def _against(first: Network, second: Network) -> str:
+    return f"{difference(first, second)}{epochs_note(first, second)}"
 
 
 def dithering(results: Results) -> list[str]:
@@ -127,7 +143,7 @@ def _equal_bytes(smallest: Cost, jpeg: list[Cost]) -> list[str]:
     if not below:
         return []
     nearest = min(below, key=lambda cost: cost.bytes_per_patch)
-    found = difference(smallest.network, nearest.network)
+    found = _against(smallest.network, nearest.network)
     return [f"The fewest bytes of all codes are {_cost(smallest)}; of JPEG not smaller, {_cost(nearest)}: {found}."]
 
 
@@ -173,14 +189,13 @@ def seeds(results: Results) -> list[str]:
     """How far networks lie apart that differ in their seed alone."""
     groups: dict[tuple[object, ...], list[Network]] = {}
     for n in results.honest:
-        key = (n.codec, n.source, n.setting.network, n.setting.weights, n.setting.activations)
+        key = (n.codec, n.source, n.setting.network, n.setting.weights, n.setting.activations, n.recipe)
         groups.setdefault(key, []).append(n)
-    spreads = [
-        (max(a) - min(a), len(a)) for a in ([n.score.accuracy for n in g] for g in groups.values()) if len(a) > 1
-    ]
+    tried = [group for group in groups.values() if len({n.setting.seed for n in group}) > 1]
+    spreads = [max(a) - min(a) for a in ([n.score.accuracy for n in group] for group in tried)]
     if not spreads:
         return []
-    widest, count = max(spreads)[0], len(spreads)
+    widest, count = max(spreads), len(spreads)
     return [f"Networks that differ in their seed alone lie up to {100 * widest:.1f} points apart ({count} tried)."]
 
 

@@ -49,6 +49,8 @@ _METHOD = (
     " kept, else as of two samples. Each is for one comparison alone: of twenty, one misses by chance.",
     "Codecs were fitted to the training split, without labels. PSNR, SSIM, bytes and speeds of codecs and containers"
     " are of patches of the validation split, speeds of one thread.",
+    "Networks marked (to start from) were trained for others to start from; quantized ones of them are left out of"
+    " figures and findings.",
     "Where accuracies spread over more than 25 points, their axis is by the logarithm of the errors.",
     "Patches/s, LUT, RAMB36 and DSP come from builds' reports, as they state them. Energy is not measured.",
 )

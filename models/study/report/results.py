@@ -92,15 +92,30 @@ class CodecFacts(_Coded):
 
 @dataclass(frozen=True)
 class Network(_Coded):
-    """A done training cell. `data`: which patches it was scored on; only networks with the same are comparable."""
+    """A done training cell. `data`: which patches it was scored on; only networks with the same are comparable.
+
+    `recipe`: how it was trained, all but the seed, as canonical JSON.
+    """
 
     setting: Setting
     score: Score
     data: str = field(repr=False)
+    recipe: str = field(repr=False)
 
     @property
     def widths(self) -> str:
         return self.setting.widths
+
+    def title(self, main: Setting | None) -> str:
+        """Short: "uniform:8, W4A4", with the architecture where it is not that of the main setting."""
+        same = main is not None and self.setting.network == main.network
+        return f"{self.name}, {self.widths if same else self.setting}"
+
+    @property
+    def epochs(self) -> int | None:
+        """Of its schedule; early stopping may have ended it sooner."""
+        found = (self.row["cell"].get("schedule") or {}).get("epochs")
+        return None if found is None else int(found)
 
     @property
     def origin(self) -> bool:
@@ -172,12 +187,13 @@ def results_of(name: str, fidelity: Fidelity, rows: Iterable[Facts]) -> Results:
     shown = [CodecFacts(**_coded(row, row)) for row in done if row["kind"] == "imagery"]
     by_imagery = {(facts.codec, facts.source, facts.leaks): facts.row for facts in shown}
     pixels = next((8 * f.link_bytes / f.bits_per_pixel for f in shown if f.link_bytes and f.bits_per_pixel), None)
+    by_digest = {row["digest"]: row for row in rows}
     networks = []
     for row in (row for row in done if row["kind"] == "training"):
         joined = by_imagery.get((row["codec"], row["source"], row["leaks"]))
         score = _score(row, split_of(fidelity))
         if score is not None:
-            networks.append(_network(row, joined, score, pixels))
+            networks.append(_network(row, joined, score, pixels, _recipe(row, by_digest)))
     return Results(
         name,
         fidelity,
@@ -207,13 +223,33 @@ def dither_name(value: Any) -> str | None:
     return "ordered" if value is True else str(value) if value else None
 
 
-def _network(row: Facts, joined: Facts | None, score: Score, pixels: float | None) -> Network:
+def _network(row: Facts, joined: Facts | None, score: Score, pixels: float | None, recipe: str) -> Network:
     coded = _coded(row, joined or {})
     if joined is None and pixels and coded["link_bytes"]:
         coded["bits_per_pixel"] = 8 * coded["link_bytes"] / pixels
     setting = Setting(row["network"], row["weights"], row["activations"], row["seed"])
     data = json.dumps(row["cell"]["imagery"]["data"], sort_keys=True)
-    return Network(**coded, setting=setting, score=score, data=data)
+    return Network(**coded, setting=setting, score=score, data=data, recipe=recipe)
+
+
+def _recipe(row: Facts, rows: Mapping[str, Facts]) -> str:
+    cell = row["cell"]
+    schedule = {name: value for name, value in (cell.get("schedule") or {}).items() if name != "seed"}
+    same = {name: cell.get(name) for name in ("architecture", "augment", "distill")}
+    return json.dumps({**same, "schedule": schedule, "start": _start(row, rows)}, sort_keys=True)
+
+
+def _start(row: Facts, rows: Mapping[str, Facts]) -> dict[str, Any] | None:
+    """What a network starts from, without digests of cells, in which are the seed and the codec of its own."""
+    start = row["cell"].get("start")
+    if not start:
+        return None
+    origin = rows.get(start.get("cell"))
+    told: dict[str, Any] = {name: start.get(name) for name in ("sha256", "weights")}
+    if origin is not None:
+        told["codec"] = None if origin["codec"] == row["codec"] else origin["codec"]
+        told |= {"widths": [origin["weights"], origin["activations"]], "recipe": _recipe(origin, rows)}
+    return told
 
 
 def _score(row: Facts, split: str) -> Score | None:

@@ -1,17 +1,20 @@
-"""Which networks are set beside which: series, reference lines, pairs that differ in one thing, costs in bytes."""
+"""Which networks are set beside which: series, reference lines, pairs, costs in bytes, leaks."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from bitswath.containers import parse_container
 from bitswath.models.study.report.compare import Difference, difference
 from bitswath.models.study.report.results import Network, Results, Setting
+from bitswath.report import wilson_interval
 
 __all__ = [
-    "Cost", "Pair", "at", "companding_pairs", "compared", "costs", "dither_pairs", "eight_bit", "float_network",
-    "main_setting", "pareto_front", "series_of", "width_pairs",
+    "Cost", "LeakRow", "Pair", "at", "companding_pairs", "compared", "costs", "dither_pairs", "dithers_of",
+    "eight_bit", "epochs_note", "float_network", "leak_rows", "main_setting", "once", "pareto_front", "series_of",
+    "width_pairs",
 ]  # fmt: skip
 
 Series = tuple[str, str | None]
@@ -20,9 +23,20 @@ _KINDS = ("uniform", "companded", "palette")
 
 
 def compared(results: Results) -> list[Network]:
-    """Honest networks of the study's first seed: one network for each codec and setting."""
+    """Honest networks of the study's first seed, those of their setting's most usual recipe first."""
     seed = min((network.setting.seed for network in results.honest), default=0)
-    return [network for network in results.honest if network.setting.seed == seed]
+    found = [network for network in results.honest if network.setting.seed == seed]
+    counts = Counter((network.setting, network.recipe) for network in found)
+    usual = dict(reversed([recipe for recipe, _ in counts.most_common()]))
+    return sorted(found, key=lambda network: network.recipe != usual[network.setting])
+
+
+def once(networks: Iterable[Network]) -> list[Network]:
+    """The first of each codec, source and setting."""
+    found: dict[tuple[str, str, Setting], Network] = {}
+    for network in networks:
+        found.setdefault((network.codec, network.source, network.setting), network)
+    return list(found.values())
 
 
 def main_setting(results: Results) -> Setting | None:
@@ -36,11 +50,7 @@ def main_setting(results: Results) -> Setting | None:
 
 def at(results: Results, setting: Setting | None) -> list[Network]:
     """The networks of a setting on patches that went through no JPEG, each codec once."""
-    found: dict[str, Network] = {}
-    for network in compared(results):
-        if network.setting == setting and network.original:
-            found.setdefault(network.codec, network)
-    return list(found.values())
+    return once(network for network in compared(results) if network.setting == setting and network.original)
 
 
 def eight_bit(results: Results, setting: Setting | None) -> Network | None:
@@ -49,10 +59,15 @@ def eight_bit(results: Results, setting: Setting | None) -> Network | None:
 
 
 def float_network(results: Results, setting: Setting | None) -> Network | None:
-    """The float network on 8-bit patches, of the setting's architecture if it was trained, else of any."""
+    """The float network of the setting's architecture on 8-bit patches."""
     found = [n for n in compared(results) if n.original and n.codec == "uniform:8" and n.setting.weights is None]
-    same = [network for network in found if setting and network.setting.network == setting.network]
-    return next(iter(same or found), None)
+    return next((network for network in found if setting and network.setting.network == setting.network), None)
+
+
+def dithers_of(results: Results) -> list[str]:
+    """All dithers of the study, "ordered" first."""
+    found = {item.dither for item in (*results.networks, *results.codecs) if item.dither}
+    return sorted(found, key=lambda name: (name != "ordered", name))
 
 
 def series_of(networks: Iterable[Network]) -> dict[Series, list[Network]]:
@@ -70,8 +85,8 @@ def series_order(series: Series) -> tuple[int, str, str]:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two networks that differ in one thing. `what`: what the first has and the second has not; `where`: what both
-    have."""
+    """Two networks that differ in one thing, and maybe in their recipes. `what`: what the first has and the second has
+    not; `where`: what both have, and their epochs where those differ."""
 
     what: str
     where: str
@@ -81,6 +96,13 @@ class Pair:
     @property
     def difference(self) -> Difference:
         return difference(self.first, self.second)
+
+
+def epochs_note(first: Network, second: Network) -> str:
+    """Such as " (16 epochs against 12)"; nothing where both have as many or it is not known."""
+    if first.epochs is None or second.epochs is None or first.epochs == second.epochs:
+        return ""
+    return f" ({first.epochs} epochs against {second.epochs})"
 
 
 def dither_pairs(results: Results) -> list[Pair]:
@@ -116,21 +138,22 @@ def width_pairs(results: Results) -> list[Pair]:
         if setting.weights is not None and setting.widths != main.widths:
             for second in _like(results, replace(first, setting=usual), kind=first.kind, dither=first.dither):
                 pairs.append(Pair(f"{first.widths} for {main.widths}", first.name, first, second))
-    return pairs if len({pair.first.setting.network for pair in pairs}) < 2 else _named(results, pairs, widths=False)
+    one = len({pair.first.setting.network for pair in pairs}) < 2
+    return _with_epochs(pairs) if one else _named(results, pairs, widths=False)
 
 
 def _like(results: Results, network: Network, kind: str, dither: str | None) -> list[Network]:
-    """At most one network that is like another but for kind and dither."""
+    """At most one network that is like another but for kind and dither, of the most usual recipe."""
     alike = (network.setting, network.source, network.bits, kind, dither)
     found = [n for n in compared(results) if (n.setting, n.source, n.bits, n.kind, n.dither) == alike]
     return found[:1]
 
 
 def _ordered(results: Results) -> list[Network]:
-    """The main setting first, then by setting, series and bits."""
+    """Each codec and setting once: the main setting first, then by setting, series and bits."""
     main = main_setting(results)
     return sorted(
-        compared(results),
+        once(compared(results)),
         key=lambda n: (
             n.setting != main,
             n.setting.network,
@@ -151,7 +174,11 @@ def _named(results: Results, pairs: list[Pair], widths: bool = True) -> list[Pai
         same = setting == main if widths else main is not None and setting.network == main.network
         which = "" if same else f", {setting if widths else setting.network}"
         named.append(replace(pair, where=pair.where + of + which))
-    return named
+    return _with_epochs(named)
+
+
+def _with_epochs(pairs: list[Pair]) -> list[Pair]:
+    return [replace(pair, where=pair.where + epochs_note(pair.first, pair.second)) for pair in pairs]
 
 
 @dataclass(frozen=True)
@@ -174,7 +201,7 @@ def costs(results: Results) -> list[Cost]:
             found.append(Cost("link", f"{network.codec} packed", network.link_bytes, network))
         if smallest := smallest_file(results, network.codec):
             found.append(Cost("file", f"{network.codec} in {smallest[0]}", smallest[1], network))
-    for network in compared(results):
+    for network in once(compared(results)):
         if network.setting == main and network.quality and network.source_bytes:
             label = f"JPEG {network.quality}" + ("" if network.codec == "uniform:8" else f", {network.codec}")
             found.append(Cost("jpeg", label, network.source_bytes, network))
@@ -198,3 +225,44 @@ def pareto_front(points: list[Cost]) -> list[Cost]:
         if not front or point.network.score.accuracy > front[-1].network.score.accuracy:
             front.append(point)
     return front
+
+
+@dataclass(frozen=True)
+class LeakRow:
+    """A share with its interval; `leaks`: whether the label was in the colours."""
+
+    what: str
+    leaks: bool
+    accuracy: float
+    low: float
+    high: float
+
+
+def leak_rows(results: Results) -> dict[int, list[LeakRow]]:
+    """By palette bits: the rule that compares palettes, on leaking and on honest patches, and the networks."""
+    found: dict[int, list[LeakRow]] = {}
+    for facts in sorted(results.codecs, key=lambda facts: facts.bits):
+        rule = (facts.row.get("measures") or {}).get("palette_rule")
+        if facts.leaks and rule:
+            total = facts.row["measured_patches"]
+            rows = [_rule("rule, palettes by class: LEAKS", True, rule["per_class"], total)]
+            rows.append(_rule("rule, one palette for all", False, rule["shared"], total))
+            found[facts.bits] = rows + _leak_networks(results, facts.codec)
+    return found
+
+
+def _rule(what: str, leaks: bool, found: dict[str, float], total: int) -> LeakRow:
+    return LeakRow(what, leaks, found["accuracy"], *wilson_interval(int(found["correct"]), total))
+
+
+def _leak_networks(results: Results, codec: str) -> list[LeakRow]:
+    main = main_setting(results)
+    honest = [n for n in compared(results) if n.setting == main and n.original and n.codec == codec]
+    leaking = [n for n in results.networks if n.leaks and n.codec == codec and n.setting == main]
+    rows = [("network, palettes by class: LEAKS", True, n) for n in leaking[:1]]
+    rows += [("network, one palette for all", False, n) for n in honest[:1]]
+    return [_scored(*row) for row in rows]
+
+
+def _scored(what: str, leaks: bool, network: Network) -> LeakRow:
+    return LeakRow(what, leaks, network.score.accuracy, network.score.low, network.score.high)

@@ -16,20 +16,24 @@ NONE = "–"
 
 
 def networks_table(results: Results) -> str:
-    """A row a network and build; those that leak come last and say so."""
+    """A row a network and build; those to start from and those that leak come last and say so."""
     heads = (
         "codec", "network", "seed", "accuracy %", "95 %", "bits/pixel", "link bytes", "MACs", "epochs",
         "emulator patches/s", "board", "LUT", "RAMB36", "DSP", "patches/s", "energy",
     )  # fmt: skip
-    ordered = sorted(results.networks, key=lambda n: (n.leaks, n.setting.network, -(n.setting.weights or 99)))
+    ordered = sorted(
+        results.networks,
+        key=lambda n: (n.leaks, bool(n.row.get("origin")), n.setting.network, -(n.setting.weights or 99)),
+    )
     rows = [_network(network, build) for network in ordered for build in (network.builds or [{}])]
     return table(heads, rows, text=2, marked=lambda cells: "LEAKS" in cells[0])
 
 
 def _network(network: Network, build: Any) -> list[str]:
     score, row = network.score, network.row
+    name = network.name + " (to start from)" * bool(row.get("origin"))
     return [
-        network.name, str(network.setting), str(network.setting.seed), f"{100 * score.accuracy:.2f}",
+        name, str(network.setting), str(network.setting.seed), f"{100 * score.accuracy:.2f}",
         f"{100 * score.low:.2f}-{100 * score.high:.2f}", _number(network.bits_per_pixel), _number(network.link_bytes),
         _number(row["macs"]), _number(row["epochs"]), _number(row["emulator_patches_per_s"], whole=True),
         build.get("board", NONE), _number(build.get("lut")), _number(build.get("bram36")), _number(build.get("dsp")),

@@ -33,6 +33,8 @@ PAGE = "report.html"
 
 _ENDINGS = ("png", "svg")
 
+_UNCOUNTED = ("label", "network", "origin", "cell")
+
 
 def make_report(
     name: str,
@@ -80,10 +82,12 @@ def _pictures(results: Results) -> list[Picture]:
 
 
 def _rows(store: Store, cells: Iterable[Cell]) -> list[dict[str, Any]]:
-    """The cells' rows; a cell that the study does not have yet is waiting."""
+    """The cells' rows; a cell that the study does not have yet is waiting. What is no part of a digest is as in the
+    cells given, for the store keeps what it was first given."""
     whole: list[dict[str, Any]] = json.loads(export(store)[0].read_text())["rows"]
     by_digest = {row["digest"]: row for row in whole}
-    return [by_digest.get(cell.digest) or _waiting(cell, store.folder) for cell in cells]
+    now = [_waiting(cell, store.folder) for cell in cells]
+    return [{**row, **by_digest.get(row["digest"], {}), **{name: row[name] for name in _UNCOUNTED}} for row in now]
 
 
 def _waiting(cell: Cell, folder: Path) -> dict[str, Any]:

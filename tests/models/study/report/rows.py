@@ -79,6 +79,11 @@ def network(
     )  # fmt: skip
 
 
+def trained(row: Row, **cell: Any) -> Row:
+    """The row of a network whose cell says how it was trained."""
+    return {**row, "cell": {**row["cell"], **cell}}
+
+
 def build(board: str, rate: float, lut: float) -> Row:
     return {"board": board, "hw_patches_per_s": rate, "clock_hz": 1e8, "lut": lut, "bram36": 40.5, "dsp": 0}
 

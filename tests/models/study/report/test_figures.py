@@ -89,6 +89,32 @@ def test_confusion_matrices_share_one_scale(study: Results) -> None:
     assert len(panels) == 4
 
 
+def test_another_architecture_is_named_in_titles_and_labels() -> None:
+    other = network("uniform:8", 940, widths=(2, 1), architecture="resnet", hardware=[build("ZCU104", 9000.0, 9_000)])
+    study = results(*STUDY, BUILT, other)
+    with styled():
+        confusion, hardware = confusion_matrices(study), accuracy_by_hardware(study)
+    assert confusion.figure is not None
+    assert hardware.figure is not None
+    assert "uniform:8, resnet W2A1: 94.0 %" in [axes.get_title() for axes in confusion.figure.axes]
+    names = {text.get_text() for text in hardware.figure.axes[0].texts}
+    assert names == {"uniform:4, W4A4", "uniform:8, resnet W2A1"}
+
+
+def test_other_widths_are_within_the_axis_and_none_is_dropped_unsaid() -> None:
+    widths = [(8, 8), (6, 6), (3, 3), (2, 2), (1, 2), (1, 1)]
+    rows = [network("uniform:8", 950 - place, widths=pair) for place, pair in enumerate(widths)]
+    with styled():
+        picture = accuracy_by_bits(
+            results(imagery("uniform:8"), network("uniform:2", 900), network("uniform:1", 900), *rows)
+        )
+    assert picture.figure is not None
+    axes = picture.figure.axes[0]
+    assert axes.get_xlim()[1] > 24
+    assert 24 in axes.get_xticks()
+    assert picture.caption.endswith("Not drawn, for want of markers: W1A1.")
+
+
 def test_leaks_are_labelled_and_absent_from_honest_figures(study: Results) -> None:
     rule = {name: {"accuracy": n / 500, "correct": n} for name, n in (("per_class", 490), ("shared", 50))}
     leaky = imagery("palette:2", codebook="per_class", measures={"palette_rule": rule})

@@ -17,7 +17,7 @@ from bitswath.models.study.report.findings import (
     seeds,
     widths,
 )
-from tests.models.study.report.rows import STUDY, build, first_right, imagery, network, results
+from tests.models.study.report.rows import STUDY, build, first_right, imagery, network, results, trained
 
 
 def test_the_fewest_bits_within_the_margin_are_named_with_their_rule() -> None:
@@ -40,6 +40,16 @@ def test_quantization_costs_the_difference_to_the_float_network() -> None:
     assert "float network reaches 97.0 %" in sentence
     assert "vgg W4A4 96.5 %" in sentence
     assert "-0.5 points" in sentence
+
+
+def test_quantization_is_of_one_architecture_and_says_what_it_starts_from() -> None:
+    other = network("uniform:8", 970, widths=None, architecture="resnet")
+    assert quantization(results(network("uniform:8", 960), other)) == []
+    whole = trained(network("uniform:8", 970, widths=None), schedule={"epochs": 12})
+    start = {"cell": whole["digest"], "weights": True}
+    reference = trained(network("uniform:8", 960), schedule={"epochs": 16}, start=start)
+    (sentence,) = quantization(results(whole, reference))
+    assert "(16 epochs against 12); it starts from a float network, so the difference is not of quant" in sentence
 
 
 def test_dither_and_companding_say_what_they_buy() -> None:
@@ -103,6 +113,15 @@ def test_each_board_has_its_fastest_build() -> None:
 def test_seeds_say_how_far_they_spread() -> None:
     (sentence,) = seeds(results(*(network("uniform:4", 900 + 5 * seed, seed=seed) for seed in range(3))))
     assert sentence == "Networks that differ in their seed alone lie up to 1.0 points apart (1 tried)."
+
+
+def test_another_recipe_is_not_another_seed() -> None:
+    short, long = ({"epochs": epochs, "seed": 0} for epochs in (12, 16))
+    rows = [trained(network("uniform:4", 900), schedule=short), trained(network("uniform:4", 950), schedule=long)]
+    assert seeds(results(*rows)) == []
+    again = trained(network("uniform:4", 907, seed=1), schedule={**short, "seed": 1})
+    (sentence,) = seeds(results(*rows, again))
+    assert "up to 0.7 points apart (1 tried)" in sentence
 
 
 @pytest.mark.parametrize("find", FINDINGS)

@@ -1,4 +1,4 @@
-"""Networks that are set beside each other differ in what is asked about, and in nothing else."""
+"""Networks that are set beside each other differ in what is asked about; where their epochs differ, they say so."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from bitswath.models.study.report.select import (
     companding_pairs,
     costs,
     dither_pairs,
+    dithers_of,
     eight_bit,
     float_network,
     main_setting,
@@ -14,7 +15,7 @@ from bitswath.models.study.report.select import (
     series_of,
     width_pairs,
 )
-from tests.models.study.report.rows import STUDY, network, results
+from tests.models.study.report.rows import STUDY, network, results, trained
 
 
 def test_the_main_setting_is_the_one_most_codecs_were_tried_with() -> None:
@@ -113,3 +114,46 @@ def test_the_front_is_what_no_other_point_beats() -> None:
         "companded:2:ordered in webp",
         "uniform:8 packed",
     ]
+
+
+def test_of_several_recipes_the_one_most_networks_have_is_compared() -> None:
+    short, long = {"epochs": 12, "seed": 0}, {"epochs": 16, "seed": 0}
+    found = results(
+        trained(network("uniform:1", 650), schedule=short),
+        trained(network("uniform:1", 700), schedule=long),
+        trained(network("uniform:1:ordered", 800), schedule=long),
+        trained(network("uniform:2", 900), schedule=long),
+    )
+    assert sorted(n.score.correct for n in at(found, main_setting(found))) == [700, 800, 900]
+    (pair,) = dither_pairs(found)
+    assert (pair.second.score.correct, pair.where) == (700, "uniform 1 bit")
+
+
+def test_pairs_of_other_epochs_say_so() -> None:
+    found = results(
+        trained(network("uniform:1", 700), schedule={"epochs": 12}),
+        trained(network("uniform:2", 800), schedule={"epochs": 12}),
+        trained(network("uniform:1", 600, widths=(2, 2)), schedule={"epochs": 16}),
+    )
+    (pair,) = width_pairs(found)
+    assert pair.where == "uniform:1 (16 epochs against 12)"
+
+
+def test_recipes_are_the_same_whatever_seed_and_codec_they_start_from() -> None:
+    rows = []
+    for seed, codec in enumerate(("uniform:1", "uniform:2")):
+        origin = network(codec, 900, widths=None, seed=seed, origin=True)
+        rows += [origin, trained(network(codec, 800, seed=seed), start={"cell": origin["digest"], "weights": True})]
+    rows.append(network("uniform:1", 700, seed=3))
+    recipes = [n.recipe for n in results(*rows).networks if n.setting.weights]
+    assert recipes[0] == recipes[1] != recipes[2]
+
+
+def test_a_float_network_of_another_architecture_is_no_reference() -> None:
+    found = results(network("uniform:8", 960), network("uniform:8", 970, widths=None, architecture="resnet"))
+    assert float_network(found, main_setting(found)) is None
+
+
+def test_dithers_are_listed_ordered_first() -> None:
+    blue = {**network("uniform:1", 850), "dither": "blue16", "codec": "uniform:1:blue16"}
+    assert dithers_of(results(blue, network("uniform:1:ordered", 800))) == ["ordered", "blue16"]

@@ -20,10 +20,11 @@ from bitswath.models.study.config import load_study
 from bitswath.models.study.grid import expand
 from bitswath.models.study.measures import measure_container, measure_imagery
 from bitswath.models.study.patches import Shelf
+from bitswath.models.study.report.tables import networks_table
 from bitswath.models.study.report.write import make_report
 from bitswath.models.study.store import Store
 from bitswath.models.study.table import COLUMNS
-from tests.models.study.report.rows import network
+from tests.models.study.report.rows import network, results
 
 TOY = """
 name: toy
@@ -139,6 +140,29 @@ def test_the_data_behind_it_are_the_rows_of_its_cells(study: tuple[Path, Path], 
         flat = list(csv.DictReader(file))
     assert list(flat[0]) == list(COLUMNS)
     assert [row["label"] for row in flat] == [cell.label for cell in cells[:3]]
+
+
+@pytest.mark.usefixtures("without_figures")
+def test_names_that_no_digest_counts_are_those_of_the_cells_given(study: tuple[Path, Path], tmp_path: Path) -> None:
+    config, folder = study
+    before = next(cell for cell in cells_of(config) if isinstance(cell, TrainingCell))
+    cell = before.model_copy(update={"network": "renamed", "origin": True})
+    assert cell.digest == before.digest
+    make_report("toy", [cell], "full", folder, tmp_path)
+    (row,) = json.loads((tmp_path / "study.json").read_text())["rows"]
+    assert (row["state"], row["network"], row["origin"], row["label"]) == ("done", "renamed", True, cell.label)
+    assert row["cell"] == cell.model_dump(mode="json")
+    assert "uniform:8 (to start from)" in (tmp_path / "report.html").read_text()
+
+
+def test_networks_to_start_from_stand_last_but_for_leaks() -> None:
+    leaky, origin = network("palette:1", 999, codebook="per_class"), network("uniform:8", 970, widths=None, origin=True)
+    table = networks_table(results(leaky, origin, network("uniform:8", 960)))
+    assert re.findall(r"<td>([^<]*)</td><td>vgg", table) == [
+        "uniform:8",
+        "uniform:8 (to start from)",
+        "palette:1 PER CLASS (LEAKS)",
+    ]
 
 
 def test_cells_the_study_never_saw_are_missing_and_stay_unknown_to_it(study: tuple[Path, Path], tmp_path: Path) -> None:
