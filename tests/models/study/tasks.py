@@ -22,6 +22,12 @@ measure: {patches: 40}
 """
 
 
+LONGER = SMALL.replace("bits: [1, 2, 3, 4]", "bits: [1, 2, 3, 4, 5, 6, 7, 8]").replace(
+    "[png, tiff:deflate]", "[png, tiff, tiff:deflate, bmp]"
+)
+"""Of so many cells that a signal comes before the last."""
+
+
 def small_study(folder: Path, text: str = SMALL) -> tuple[Path, list[Cell]]:
     """A configuration file and its cells."""
     path = folder / "small.yaml"
@@ -61,4 +67,4 @@ def wait_until_gone(output: Path, seconds: float = 15.0) -> list[int]:
     return left
 
 
-__all__ = ["SMALL", "processes_of", "small_study", "start", "wait_until_gone"]
+__all__ = ["LONGER", "SMALL", "processes_of", "small_study", "start", "wait_until_gone"]

@@ -15,7 +15,7 @@ from bitswath.models.study.cells import Cell, Start, TrainingCell
 from bitswath.models.study.process import Event, Task, run_task
 from bitswath.models.study.runner import LocalEngine, Settings, run_study
 from bitswath.models.study.store import FILE, Store
-from tests.models.study.tasks import SMALL, small_study, start, wait_until_gone
+from tests.models.study.tasks import LONGER, SMALL, small_study, start, wait_until_gone
 
 
 def done_in(store: Store) -> list[str]:
@@ -31,7 +31,7 @@ def wait_for_results(output: Path, count: int) -> None:
 
 @pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_study_goes_on_where_it_was(tmp_path: Path, sign: signal.Signals) -> None:
-    config, cells = small_study(tmp_path)
+    config, cells = small_study(tmp_path, LONGER)
     output = tmp_path / "out"
     broken = start(config, output)
     wait_for_results(output, 2)
@@ -43,7 +43,7 @@ def test_an_interrupted_study_goes_on_where_it_was(tmp_path: Path, sign: signal.
     before = {row.digest: row.finished for row in store.rows() if row.state == "done"}
     assert 2 <= len(before) < len(cells)
     resumed = start(config, output)
-    text, errors = resumed.communicate(timeout=60)
+    text, errors = resumed.communicate(timeout=180)
     assert resumed.returncode == 0, errors
     assert f"{len(cells)} cells, {len(before)} of them done" in text
     rows = store.rows()
