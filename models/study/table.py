@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from bitswath.files import write_atomic
 from bitswath.models.study.cells import ContainerCell, TrainingCell
 from bitswath.models.study.store import Row, Store
 
-__all__ = ["COLUMNS", "export", "flat_row", "hardware"]
+__all__ = ["COLUMNS", "export", "flat_row", "hardware", "whole_row", "write_rows"]
 
 Facts = dict[str, Any]
 
@@ -95,26 +95,30 @@ def hardware(bundle: Path) -> list[Facts]:
     return found
 
 
+def whole_row(row: Row, folder: Path) -> Facts:
+    """A flat row with its cell, measures and all builds of its bundle."""
+    return {
+        **flat_row(row, folder),
+        "cell": row.cell.model_dump(mode="json"),
+        "measures": row.measures,
+        "ran_on": row.ran_on,
+        "hardware": _builds(folder, row.measures or {}),
+    }
+
+
 def export(store: Store, digests: Iterable[str] | None = None) -> tuple[Path, Path]:
-    """Write ``study.json`` (flat rows, each with its cell, measures and all builds) and ``study.csv`` (flat rows)."""
-    rows = store.rows(digests)
-    flat = [flat_row(row, store.folder) for row in rows]
-    whole = [
-        {
-            **facts,
-            "cell": row.cell.model_dump(mode="json"),
-            "measures": row.measures,
-            "ran_on": row.ran_on,
-            "hardware": _builds(store.folder, row.measures or {}),
-        }
-        for facts, row in zip(flat, rows)
-    ]
+    """Write the study's rows into its folder: see `write_rows`."""
+    return write_rows([whole_row(row, store.folder) for row in store.rows(digests)], store.folder)
+
+
+def write_rows(rows: Sequence[Mapping[str, Any]], folder: Path) -> tuple[Path, Path]:
+    """Write ``study.json`` (whole rows) and ``study.csv`` (their flat part)."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(flat)
-    paths = store.folder / "study.json", store.folder / "study.csv"
-    write_atomic(paths[0], (json.dumps({"rows": whole}, indent=1, allow_nan=False) + "\n").encode())
+    writer.writerows(rows)
+    paths = folder / "study.json", folder / "study.csv"
+    write_atomic(paths[0], (json.dumps({"rows": list(rows)}, indent=1, allow_nan=False) + "\n").encode())
     write_atomic(paths[1], text.getvalue().encode())
     return paths
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +23,13 @@ from bitswath.models.study.report.page import report_page
 from bitswath.models.study.report.results import Results, results_of
 from bitswath.models.study.report.style import Picture, rendered, styled
 from bitswath.models.study.store import FILE, Row, Store
-from bitswath.models.study.table import COLUMNS, export, flat_row
+from bitswath.models.study.table import whole_row, write_rows
 
 __all__ = ["PAGE", "make_report"]
 
 PAGE = "report.html"
 
 _ENDINGS = ("png", "svg")
-
-_UNCOUNTED = ("label", "network", "origin", "cell")
 
 
 def make_report(
@@ -64,7 +60,7 @@ def make_report(
         drawn = {(p.name, ending): rendered(p.figure, ending) for p in pictures if p.figure for ending in _ENDINGS}
     page = report_page(results, pictures, drawn)
     target.mkdir(parents=True, exist_ok=True)
-    _write_data(results, target)
+    write_rows(results.rows, target)
     for picture in pictures:
         for ending in _ENDINGS:
             path = target / f"{picture.name}.{ending}"
@@ -84,24 +80,9 @@ def _pictures(results: Results) -> list[Picture]:
 def _rows(store: Store, cells: Iterable[Cell]) -> list[dict[str, Any]]:
     """The cells' rows; a cell that the study does not have yet is waiting. What is no part of a digest is as in the
     cells given, for the store keeps what it was first given."""
-    whole: list[dict[str, Any]] = json.loads(export(store)[0].read_text())["rows"]
-    by_digest = {row["digest"]: row for row in whole}
-    now = [_waiting(cell, store.folder) for cell in cells]
-    return [{**row, **by_digest.get(row["digest"], {}), **{name: row[name] for name in _UNCOUNTED}} for row in now]
+    known = {row.digest: row for row in store.rows()}
+    return [whole_row(replace(known.get(cell.digest) or _waiting(cell), cell=cell), store.folder) for cell in cells]
 
 
-def _waiting(cell: Cell, folder: Path) -> dict[str, Any]:
-    row = Row(cell.digest, cell, "waiting", 0, None, None, None, None, None)
-    nothing: dict[str, Any] = {"measures": None, "ran_on": None, "hardware": []}
-    return {**flat_row(row, folder), "cell": cell.model_dump(mode="json"), **nothing}
-
-
-def _write_data(results: Results, target: Path) -> None:
-    """``study.json`` and ``study.csv`` as `table.export` writes them, of this report's cells alone."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(results.rows)
-    whole = json.dumps({"rows": list(results.rows)}, indent=1, allow_nan=False) + "\n"
-    write_atomic(target / "study.json", whole.encode())
-    write_atomic(target / "study.csv", text.getvalue().encode())
+def _waiting(cell: Cell) -> Row:
+    return Row(cell.digest, cell, "waiting", 0, None, None, None, None, None)
