@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 import bitswath._native as _native
-from bitswath.dither import Dither
+from bitswath.dither import Dither, mixture_ranks
 
-__all__ = ["band_histograms", "distinct_colours", "dithered_levels", "k_means", "lloyd_max"]
+__all__ = ["band_histograms", "distinct_colours", "dithered_levels", "k_means", "lloyd_max", "mixed_colours"]
 
 Samples = NDArray[np.uint8 | np.uint16]
 
@@ -31,6 +31,7 @@ pixels of the smallest mask, whose levels, fitted for 16, come back 3 dB closer 
 
 SEEDING_COLOURS = 1 << 14
 MAX_ITERATIONS = 300
+MIXING_ROUNDS = 40
 
 
 def band_histograms(patches: Samples) -> NDArray[np.int64]:
@@ -77,7 +78,7 @@ def dithered_levels(counts: NDArray[np.int64], count: int, dither: Dither) -> ND
     pixels where noise averages out; so the levels minimize the mean of variance + n * bias^2, where
     n is the pixels of the mask, within `AVERAGED_PIXELS`.
     """
-    averaged = min(max(dither.period**2, AVERAGED_PIXELS[0]), AVERAGED_PIXELS[1])
+    averaged = _averaged_pixels(dither)
     values = np.arange(len(counts))
     nodes = _nodes(counts, count)
     sums = [np.cumsum(counts * values**power) for power in (0.0, 1.0, 2.0)]
@@ -137,6 +138,50 @@ def k_means(colours: Samples, weights: NDArray[np.int64], count: int, seed: int)
             break
         centres = moved
     return _by_mean(np.rint(centres / grid).astype(np.int64))
+
+
+def mixed_colours(
+    colours: Samples, weights: NDArray[np.int64], centres: NDArray[np.int64], dither: Dither, seed: int
+) -> NDArray[np.int64]:
+    """`centres` (count, C) moved to where mixtures of them represent the distinct `colours` best; in order as before.
+
+    The error is that of `dithered_levels`: the mixture's variance, plus n times the square by which its mean is off.
+    By turns the encoder tells what is mixed and least squares where those colours should be; the best of
+    `MIXING_ROUNDS` is kept. Of many colours a sample is taken.
+    """
+    if len(colours) > SEEDING_COLOURS:
+        mass = weights / weights.sum()
+        colours = colours[np.random.default_rng(seed).choice(len(colours), SEEDING_COLOURS, p=mass)]
+        weights = np.ones(len(colours), np.int64)
+    averaged, shares = _averaged_pixels(dither), weights / weights.sum()
+    best, least = centres, np.inf
+    for _ in range(MIXING_ROUNDS):
+        mixed = _mixtures(colours, centres, dither)
+        means, weighted = mixed @ centres, mixed.T * shares
+        variance = (mixed @ np.square(centres) - np.square(means)).sum(axis=1) @ shares
+        error = variance + averaged * (np.square(colours - means).sum(axis=1) @ shares)
+        if error < least:
+            best, least = centres, error
+        kept = 1e-9 * np.eye(len(centres))  # what is mixed nowhere stays
+        equations = np.diag(weighted.sum(axis=1)) + (averaged - 1) * weighted @ mixed + kept
+        moved = np.linalg.solve(equations, averaged * weighted @ colours + kept @ centres)
+        centres = _by_mean(np.rint(moved).astype(np.int64).clip(0, np.iinfo(colours.dtype).max))
+    return best
+
+
+def _mixtures(colours: Samples, centres: NDArray[np.int64], dither: Dither) -> NDArray[np.float64]:
+    """The share of each of the centres (count, C) in what is mixed for colours (n, C): (n, count)."""
+    mixed = int(mixture_ranks(dither).max()) + 1
+    every_rank = np.tile(np.arange(mixed, dtype=np.uint8)[:, None], (mixed, 1, 1))
+    codes = np.empty((len(colours), mixed), np.uint8)
+    _native.encode_palette(colours[:, None, None].repeat(mixed, axis=2), centres, every_rank, codes, 0)
+    places = np.arange(len(colours))[:, None] * len(centres) + codes
+    counts = np.bincount(places.ravel(), minlength=len(colours) * len(centres))
+    return counts.reshape(len(colours), len(centres)) / mixed
+
+
+def _averaged_pixels(dither: Dither) -> int:
+    return min(max(dither.period**2, AVERAGED_PIXELS[0]), AVERAGED_PIXELS[1])
 
 
 def _chunks(patches: Samples) -> Iterator[Samples]:

@@ -25,7 +25,7 @@ from bitswath.dither import (
     Dither,
     count_thresholds,
     dither_named,
-    palette_offsets,
+    mixture_ranks,
     positions,
     rounded_quotient,
 )
@@ -310,12 +310,14 @@ class PaletteCodec(Codec):
 
     @classmethod
     def fit(cls, patches: Patches, bits: int, dither: str | None = None, seed: int = 0) -> PaletteCodec:
-        """k-means colours of the pixels of training patches (N, H, W, C)."""
+        """k-means colours of the pixels of training patches (N, H, W, C), with dither moved to where they mix best."""
         patches = _checked_patches(patches)
         depth = 8 * patches.dtype.itemsize
         UniformCodec(bits, dither, depth)  # refuses what no codec takes before the fit is made
         pixels, counts = codebooks.distinct_colours(patches, seed)
         colours = codebooks.k_means(pixels, counts, 1 << bits, seed)
+        if dither is not None:
+            colours = codebooks.mixed_colours(pixels, counts, colours, dither_named(dither), seed)
         return cls(bits, dither, depth, colours=tuple(tuple(row) for row in colours.tolist()))
 
     @property
@@ -332,7 +334,7 @@ class PaletteCodec(Codec):
         return height, width, 1
 
     def _fill(self, batch: Patches, out: Codes, pack_bits: int, threads: int) -> int:
-        return int(_native.encode_nearest(batch, self._colours, self._offsets, out, pack_bits, threads))
+        return int(_native.encode_palette(batch, self._colours, mixture_ranks(self._dither), out, pack_bits, threads))
 
     def _decode(self, codes: Codes) -> Patches:
         if codes.shape[-1] != 1:
@@ -342,12 +344,6 @@ class PaletteCodec(Codec):
     @cached_property
     def _colours(self) -> NDArray[np.int64]:
         return np.array(self.colours, np.int64)
-
-    @cached_property
-    def _offsets(self) -> NDArray[np.int32]:
-        if self.dither is None:
-            return np.empty((0, 0, 0), np.int32)
-        return _repeated(palette_offsets(self._colours, self._dither))
 
 
 _KINDS: dict[str, type[Codec]] = {codec.kind: codec for codec in (UniformCodec, CompandedCodec, PaletteCodec)}

@@ -12,14 +12,16 @@ saturates), and add the mask before the fraction is dropped::
 
     code = (p(x) + mask[h % P, w % P, band]) // S
 
-so that over every P x P block of equal samples the mean code is p / S. A palette codec adds
-``((2 mask - S + 1) * s + S) // (2 S)`` to each band, where s is the mean distance of a colour to its nearest other,
-saturates at the sample type's ends, and takes the nearest colour.
+so that over every P x P block of equal samples the mean code is p / S.
+
+A palette codec mixes colours, as Knoll's pattern dithering does (US patent 6,606,166, expired): N = min(S, 16) times it
+takes the colour nearest to ``clip(x + e)``, where e is what x minus the colour taken has added up to so far and clip
+saturates at the sample type's ends. Of these N codes, sorted, a pixel gets number ``mask[h % P, w % P, 0] N // S``, so
+that over a block of equal pixels the mean colour is x - e / N. A pixel has one code: shifts change nothing.
 """
 
 from __future__ import annotations
 
-import math
 import random
 from dataclasses import dataclass
 from functools import lru_cache
@@ -35,7 +37,7 @@ __all__ = [
     "Dither",
     "count_thresholds",
     "dither_named",
-    "palette_offsets",
+    "mixture_ranks",
     "positions",
     "rounded_quotient",
     "void_and_cluster",
@@ -43,6 +45,9 @@ __all__ = [
 
 MOST_STEPS = 256
 """With more, positions of 8-bit codes would not fit 16 bits."""
+
+MOST_MIXED = 16
+"""Colours of a palette's mixture: as many as native code takes."""
 
 PERIODS = {"ordered": (2, 4, 8, 16), "blue": (8, 16, 32)}
 ALIGNED = "-aligned"
@@ -198,15 +203,10 @@ def count_thresholds(positions: NDArray[np.uint16], bits: int, dither: Dither) -
     return np.ascontiguousarray(lines.astype(np.uint8 if samples == 1 << 8 else np.uint16))
 
 
-def palette_offsets(colours: NDArray[np.int64], dither: Dither) -> NDArray[np.int32]:
-    """What a palette (colours, C) adds to samples at (h % P, w % P, band): int32 (P, P, C)."""
-    distinct = np.unique(colours, axis=0)
-    spacing = 0
-    if len(distinct) > 1:
-        squares = [np.square(distinct - colour).sum(axis=1) for colour in distinct]
-        spacing = sum(math.isqrt(int(np.sort(row)[1])) for row in squares) // len(distinct)
-    centred = 2 * dither.mask(colours.shape[1]).astype(np.int64) - (dither.steps - 1)
-    return ((centred * spacing + dither.steps) // (2 * dither.steps)).astype(np.int32)
+def mixture_ranks(dither: Dither) -> NDArray[np.uint8]:
+    """Which of the colours that a palette mixes stands at (h % P, w % P): uint8 (P, P, 1) below N."""
+    mask = dither.mask(1).astype(np.int64)
+    return (mask * min(dither.steps, MOST_MIXED) // dither.steps).astype(np.uint8)
 
 
 def rounded_quotient(numerators: NDArray[np.int64], denominator: int | NDArray[np.int64]) -> NDArray[np.int64]:

@@ -32,7 +32,7 @@ template <class V>
 Mask<V> checked_mask(const Array<V>& mask, int64_t bands) {
     require(mask.ndim() == 3 && power_of_two(mask.shape(0), kLongestPeriod) && mask.shape(1) == mask.shape(0) &&
                 mask.shape(2) == bands,
-            "expected a mask or offsets (P, P, C), P a power of two up to 32");
+            "expected a mask (P, P, C), P a power of two up to 32");
     return {mask.data(), mask.shape(0)};
 }
 
@@ -90,23 +90,25 @@ uint64_t encode_positions(const Array<T>& patches, const Array<uint16_t>& positi
 }
 
 template <class T>
-std::unique_ptr<Encoder> nearest_encoder(Patches<T> source, const Array<int64_t>& colours,
-                                         Mask<int32_t> offsets, const std::string& kernels) {
+std::unique_ptr<Encoder> encoder_of(Patches<T> source, const Array<int64_t>& colours,
+                                         Mask<uint8_t> ranks, const std::string& kernels) {
     require(colours.ndim() == 2 && colours.shape(1) == source.bands, "expected colours (K, C)");
     require(colours.shape(0) >= 1 && colours.shape(0) <= 256, "expected 1 to 256 colours");
     const auto within = [](int64_t value) { return value >= 0 && value <= std::numeric_limits<T>::max(); };
     require(std::all_of(colours.data(), colours.data() + colours.size(), within),
             "expected colours within the pixels' type");
-    return palette_encoder(source, colours.data(), colours.shape(0), offsets, codec_isa(kernels));
+    return palette_encoder(source, colours.data(), colours.shape(0), ranks, codec_isa(kernels));
 }
 
-// `offsets` (P, P, C) or, for none, empty.
+// `ranks` (P, P, 1) below 16; one of 0 for the nearest colour.
 template <class T>
-uint64_t encode_nearest(const Array<T>& patches, const Array<int64_t>& colours, const Array<int32_t>& offsets,
+uint64_t encode_palette(const Array<T>& patches, const Array<int64_t>& colours, const Array<uint8_t>& ranks,
                         Array<uint8_t>& out, int pack_bits, int threads, const std::string& kernels) {
     const auto source = checked(patches);
-    const auto mask = offsets.size() ? checked_mask(offsets, source.bands) : Mask<int32_t>{nullptr, 1};
-    return run(*nearest_encoder(source, colours, mask, kernels), out, pack_bits, threads);
+    const auto mask = checked_mask(ranks, 1);
+    require(std::all_of(ranks.data(), ranks.data() + ranks.size(), [](uint8_t rank) { return rank < kMostMixed; }),
+            "expected ranks below 16");
+    return run(*encoder_of(source, colours, mask, kernels), out, pack_bits, threads);
 }
 
 // codes[i]: the number of the colour nearest to pixel i. pixels (n, C), colours (1..256, C) within T.
@@ -115,7 +117,8 @@ void nearest(const Array<T>& pixels, const Array<int64_t>& colours, Array<uint8_
     require(pixels.ndim() == 2 && pixels.size() > 0, "expected pixels (n, C), none empty");
     require(codes.ndim() == 1 && codes.shape(0) == pixels.shape(0), "expected one code a pixel");
     const Patches<T> source{pixels.data(), 1, 1, pixels.shape(0), pixels.shape(1)};
-    const auto encoder = nearest_encoder(source, colours, {nullptr, 1}, "");
+    const uint8_t nearest_of_all = 0;
+    const auto encoder = encoder_of(source, colours, {&nearest_of_all, 1}, "");
     uint8_t* out = codes.mutable_data();
     py::gil_scoped_release release;
     encode_codes(*encoder, threads, out);
@@ -131,8 +134,8 @@ void bind_samples(py::module_& m) {
           kernels);
     m.def("encode_positions", encode_positions<T>, patches, py::arg("positions").noconvert(),
           py::arg("steps"), py::arg("mask").noconvert(), out, pack_bits, threads);
-    m.def("encode_nearest", encode_nearest<T>, patches, py::arg("colours").noconvert(),
-          py::arg("offsets").noconvert(), out, pack_bits, threads, kernels);
+    m.def("encode_palette", encode_palette<T>, patches, py::arg("colours").noconvert(), py::arg("ranks").noconvert(),
+          out, pack_bits, threads, kernels);
     m.def("nearest", nearest<T>, py::arg("pixels").noconvert(), py::arg("colours").noconvert(),
           py::arg("codes").noconvert(), threads);
 }

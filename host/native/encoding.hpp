@@ -70,11 +70,15 @@ template <class T>
 std::unique_ptr<Encoder> position_encoder(Patches<T> patches, const uint16_t* positions, bool per_band, int shift,
                                           Mask<uint8_t> mask);
 
-// One code a pixel: the nearest of `count` <= 256 colours (count, C) within T, of equally near ones the lowest; to
-// clamp(sample + offsets[h % side][w % side][c]) if there are offsets. Throws std::invalid_argument for too many bands.
+// One code a pixel of `count` <= 256 colours (count, C) within T: the nearest to clamp(sample + left over), of equally
+// near ones the lowest, again and again, where left over is what samples minus colours have come to; of as many codes
+// as there are ranks, sorted, number ranks[h % side][w % side] < kMostMixed. Throws std::invalid_argument for too many
+// bands.
+constexpr int64_t kMostMixed = 16;
+
 template <class T>
 std::unique_ptr<Encoder> palette_encoder(Patches<T> patches, const int64_t* colours, int64_t count,
-                                         Mask<int32_t> offsets, Isa isa);
+                                         Mask<uint8_t> ranks, Isa isa);
 
 // Calls run(y, x, first, samples) for every part of a line within samples first .. last of a patch.
 template <class Run>

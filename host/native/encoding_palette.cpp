@@ -1,5 +1,5 @@
-// The exact nearest colour. A block of pixels at a time: colours that are nearest to none of them are left out, then
-// each pixel, one a lane, is compared with every colour that remains.
+// The exact nearest colour, or one of several that together come close. A block of pixels at a time: colours that are
+// nearest to none of them are left out, then each pixel, one a lane, is compared with every colour that remains.
 #include <algorithm>
 #include <limits>
 #include <numeric>
@@ -91,49 +91,105 @@ template <class T, class Key>
 constexpr Nearest<T, Key> kNearest[] = {nearest_plain<T, Key>};
 #endif
 
+// ---- a mixture ----
+
+// Of kMostMixed samples less colours.
+template <class T>
+using LeftOver = std::conditional_t<sizeof(T) == 1, int16_t, int32_t>;
+
+// What a thread needs to mix the colours of kPixels pixels.
+template <class T>
+struct Mixture {
+    explicit Mixture(int64_t bands) : wanted(kPixels * bands), left_over(kPixels * bands) {}
+
+    std::vector<T> wanted;
+    std::vector<LeftOver<T>> left_over;
+    uint8_t sorted[kMostMixed][kPixels];
+};
+
+// Takes the colours of the codes off; `bands` that of a pixel where it is not 0, for which compilers unroll.
+template <int bands, class T>
+BITSWATH_INLINE void take(const T* pixels, int64_t size, const uint8_t* codes, const int32_t* colours, int64_t step,
+                          LeftOver<T>* left_over) {
+    const int64_t width = bands ? bands : step;
+    for (int64_t i = 0; i < size; ++i)
+        for (int64_t c = 0; c < width; ++c)
+            left_over[i * width + c] += static_cast<LeftOver<T>>(pixels[i * width + c] - colours[codes[i] * width + c]);
+}
+
+// Puts codes[i] among sorted[0 .. count - 1][i], which ascend.
+inline void insert(const uint8_t* codes, int64_t count, uint8_t (*sorted)[kPixels]) {
+    std::copy_n(codes, kPixels, sorted[count]);
+    for (int64_t n = 0; n < count; ++n)
+        for (int64_t i = 0; i < kPixels; ++i) {
+            const uint8_t low = std::min(sorted[n][i], sorted[count][i]);
+            sorted[count][i] = std::max(sorted[n][i], sorted[count][i]);
+            sorted[n][i] = low;
+        }
+}
+
 template <class T, class Key>
 class PaletteEncoder final : public Encoder {
   public:
-    PaletteEncoder(Patches<T> patches, Palette<Key> palette, Mask<int32_t> offsets, Isa isa)
+    PaletteEncoder(Patches<T> patches, const int64_t* colours, int64_t count, Mask<uint8_t> ranks, Isa isa)
         : Encoder(patches.count, patches.height * patches.width, patches.size() * sizeof(T)),
-          patches_(patches), palette_(std::move(palette)), offsets_(offsets),
+          patches_(patches), palette_(palette_of<Key>(colours, count, patches.bands)),
+          colours_(colours, colours + count * patches.bands), ranks_(ranks),
+          mixed_(1 + *std::max_element(ranks.values, ranks.values + ranks.side * ranks.side)),
           kernel_(kNearest<T, Key>[static_cast<int>(isa)]) {}
 
     uint64_t encode(int64_t patch, int64_t first, int64_t last, uint8_t* out) const override {
         Scratch<Key> scratch(palette_);
-        std::vector<T> shifted(offsets_.values ? kPixels * patches_.bands : 0);
+        Mixture<T> mixture(mixed_ > 1 ? patches_.bands : 0);
         uint64_t seen = 0;
         for (; first < last; first += kPixels, out += kPixels) {
             const int64_t size = std::min(kPixels, last - first);
             const T* pixels = patches_.samples + patch * patches_.size() + first * patches_.bands;
             if (sizeof(T) == 2)
                 for (int64_t i = 0; i < size * patches_.bands; ++i) seen |= pixels[i];
-            if (offsets_.values) pixels = shift(pixels, first, size, shifted.data());
-            kernel_(palette_, pixels, size, scratch, out);
+            if (mixed_ == 1) {
+                kernel_(palette_, pixels, size, scratch, out);
+            } else {
+                mix(pixels, size, scratch, mixture);
+                pick(mixture, first, size, out);
+            }
         }
         return seen;
     }
 
   private:
-    const T* shift(const T* pixels, int64_t first, int64_t size, T* shifted) const {
-        constexpr int32_t top = std::numeric_limits<T>::max();
-        const int64_t bands = patches_.bands, period = offsets_.side * bands, start = first * bands;
-        over_lines(patches_.line(), start, start + size * bands, [&](int64_t y, int64_t x, int64_t at, int64_t count) {
-            const int32_t* offsets = offsets_.values + y % offsets_.side * period;
-            for (int64_t phase = x % period; count > 0; phase = 0) {
-                const int64_t run = std::min(period - phase, count);
-                for (int64_t i = 0; i < run; ++i)
-                    shifted[at - start + i] =
-                        static_cast<T>(std::clamp(pixels[at - start + i] + offsets[phase + i], 0, top));
-                at += run, count -= run;
+    void mix(const T* pixels, int64_t size, Scratch<Key>& scratch, Mixture<T>& mixture) const {
+        constexpr LeftOver<T> top = std::numeric_limits<T>::max();
+        const int64_t bands = patches_.bands, samples = size * bands;
+        uint8_t codes[kPixels] = {};
+        std::fill(mixture.left_over.begin(), mixture.left_over.end(), 0);
+        for (int64_t n = 0; n < mixed_; ++n) {
+            for (int64_t i = 0; i < samples; ++i) {
+                const auto sum = static_cast<LeftOver<T>>(pixels[i] + mixture.left_over[i]);
+                mixture.wanted[i] = static_cast<T>(std::clamp<LeftOver<T>>(sum, 0, top));
             }
+            kernel_(palette_, mixture.wanted.data(), size, scratch, codes);
+            if (bands == 3)
+                take<3>(pixels, size, codes, colours_.data(), bands, mixture.left_over.data());
+            else
+                take<0>(pixels, size, codes, colours_.data(), bands, mixture.left_over.data());
+            insert(codes, n, mixture.sorted);
+        }
+    }
+
+    void pick(const Mixture<T>& mixture, int64_t first, int64_t size, uint8_t* out) const {
+        over_lines(patches_.width, first, first + size, [&](int64_t y, int64_t x, int64_t at, int64_t count) {
+            const uint8_t* ranks = ranks_.values + y % ranks_.side * ranks_.side;
+            for (int64_t i = 0; i < count; ++i)
+                out[at - first + i] = mixture.sorted[ranks[(x + i) % ranks_.side]][at - first + i];
         });
-        return shifted;
     }
 
     Patches<T> patches_;
     Palette<Key> palette_;
-    Mask<int32_t> offsets_;
+    std::vector<int32_t> colours_;
+    Mask<uint8_t> ranks_;
+    int64_t mixed_;
     Nearest<T, Key> kernel_;
 };
 
@@ -141,20 +197,18 @@ class PaletteEncoder final : public Encoder {
 
 template <class T>
 std::unique_ptr<Encoder> palette_encoder(Patches<T> patches, const int64_t* colours, int64_t count,
-                                         Mask<int32_t> offsets, Isa isa) {
+                                         Mask<uint8_t> ranks, Isa isa) {
     constexpr double top = std::numeric_limits<T>::max();
     // Of a key: |c|^2 + 2 c.p and the colour's number.
     const double largest = static_cast<double>(std::max<int64_t>(room_for(count), 8)) * (3 * top * top * patches.bands + 1);
     if (largest > 0x1p53) throw std::invalid_argument("too many bands");
     if constexpr (sizeof(T) == 1)
         if (largest < 0x1p31)
-            return std::make_unique<PaletteEncoder<T, int32_t>>(
-                patches, palette_of<int32_t>(colours, count, patches.bands), offsets, isa);
-    return std::make_unique<PaletteEncoder<T, double>>(patches, palette_of<double>(colours, count, patches.bands),
-                                                       offsets, isa);
+            return std::make_unique<PaletteEncoder<T, int32_t>>(patches, colours, count, ranks, isa);
+    return std::make_unique<PaletteEncoder<T, double>>(patches, colours, count, ranks, isa);
 }
 
-template std::unique_ptr<Encoder> palette_encoder(Patches<uint8_t>, const int64_t*, int64_t, Mask<int32_t>, Isa);
-template std::unique_ptr<Encoder> palette_encoder(Patches<uint16_t>, const int64_t*, int64_t, Mask<int32_t>, Isa);
+template std::unique_ptr<Encoder> palette_encoder(Patches<uint8_t>, const int64_t*, int64_t, Mask<uint8_t>, Isa);
+template std::unique_ptr<Encoder> palette_encoder(Patches<uint16_t>, const int64_t*, int64_t, Mask<uint8_t>, Isa);
 
 }  // namespace bitswath
