@@ -76,16 +76,11 @@ def _description(entry: Entry, known: Facts, data: _Data | None) -> Iterable[tup
     yield "training split", _code(known["dataset_digest"]) if known["dataset_digest"] else "not known"
     yield "classes", f"{len(known['classes'])}: {', '.join(known['classes'])}"
     yield "patch", f"{height} x {width}, {bands} bands of {inputs.patch_dtype}"
-    pixel = inputs.bits * math.prod(inputs.code_shape) // (height * width)
-    yield (
-        "codec",
-        f"{_code(known['codec'])}: {pixel} bits a pixel instead of {8 * known['raw_bytes'] // height // width}",
-    )
-    ratio = known["raw_bytes"] / known["link_bytes"]
-    yield (
-        "bytes per patch on the link",
-        f"{known['link_bytes']:,}; raw {known['raw_bytes']:,}, {ratio:.1f} times as many",
-    )
+    pixel, raw = inputs.bits * math.prod(inputs.code_shape) // (height * width), known["raw_bytes"]
+    instead = f"instead of {8 * raw // height // width}" if known["link_bytes"] < raw else "as in the image"
+    yield "codec", f"{_code(known['codec'])}: {pixel} bits a pixel {instead}"
+    times = f"; raw {raw:,}, {raw / known['link_bytes']:.1f} times as many" if known["link_bytes"] < raw else ""
+    yield "bytes per patch on the link", f"{known['link_bytes']:,}{times}"
     yield "network", _network(entry)
     yield "weights and activations", _widths(entry)
     yield "multiply-accumulates per patch", f"{known['macs']:,}"

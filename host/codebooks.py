@@ -146,8 +146,8 @@ def mixed_colours(
     """`centres` (count, C) moved to where mixtures of them represent the distinct `colours` best; in order as before.
 
     The error is that of `dithered_levels`: the mixture's variance, plus n times the square by which its mean is off.
-    By turns the encoder tells what is mixed and least squares where those colours should be; the best of
-    `MIXING_ROUNDS` is kept. Of many colours a sample is taken.
+    By turns the encoder tells what is mixed and least squares where those colours should be, until nothing moves or
+    for `MIXING_ROUNDS`; the best is kept. Of many colours a sample is taken.
     """
     if len(colours) > SEEDING_COLOURS:
         mass = weights / weights.sum()
@@ -165,7 +165,10 @@ def mixed_colours(
         kept = 1e-9 * np.eye(len(centres))  # what is mixed nowhere stays
         equations = np.diag(weighted.sum(axis=1)) + (averaged - 1) * weighted @ mixed + kept
         moved = np.linalg.solve(equations, averaged * weighted @ colours + kept @ centres)
-        centres = _by_mean(np.rint(moved).astype(np.int64).clip(0, np.iinfo(colours.dtype).max))
+        moved = _by_mean(np.rint(moved).astype(np.int64).clip(0, np.iinfo(colours.dtype).max))
+        if np.array_equal(moved, centres):
+            break
+        centres = moved
     return best
 
 
