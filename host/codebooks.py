@@ -143,7 +143,7 @@ def k_means(colours: Samples, weights: NDArray[np.int64], count: int, seed: int)
 def mixed_colours(
     colours: Samples, weights: NDArray[np.int64], centres: NDArray[np.int64], dither: Dither, seed: int
 ) -> NDArray[np.int64]:
-    """`centres` (count, C) moved to where mixtures of them represent the distinct `colours` best; in order as before.
+    """`centres` (count, C) moved to where mixtures of them represent the distinct `colours` best, ascending by mean.
 
     The error is that of `dithered_levels`: the mixture's variance, plus n times the square by which its mean is off.
     By turns the encoder tells what is mixed and least squares where those colours should be, until nothing moves or

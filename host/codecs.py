@@ -334,7 +334,7 @@ class PaletteCodec(Codec):
         return height, width, 1
 
     def _fill(self, batch: Patches, out: Codes, pack_bits: int, threads: int) -> int:
-        return int(_native.encode_palette(batch, self._colours, mixture_ranks(self._dither), out, pack_bits, threads))
+        return int(_native.encode_palette(batch, self._colours, self._ranks, out, pack_bits, threads))
 
     def _decode(self, codes: Codes) -> Patches:
         if codes.shape[-1] != 1:
@@ -344,6 +344,10 @@ class PaletteCodec(Codec):
     @cached_property
     def _colours(self) -> NDArray[np.int64]:
         return np.array(self.colours, np.int64)
+
+    @cached_property
+    def _ranks(self) -> NDArray[np.uint8]:
+        return mixture_ranks(self._dither)
 
 
 _KINDS: dict[str, type[Codec]] = {codec.kind: codec for codec in (UniformCodec, CompandedCodec, PaletteCodec)}

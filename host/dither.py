@@ -14,7 +14,7 @@ saturates), and add the mask before the fraction is dropped::
 
 so that over every P x P block of equal samples the mean code is p / S.
 
-A palette codec mixes colours, as Knoll's pattern dithering does (US patent 6,606,166, expired): N = min(S, 16) times it
+A palette codec mixes colours, as Knoll's pattern dithering does (US patent 6,606,166): N = min(S, 16) times it
 takes the colour nearest to ``clip(x + e)``, where e is what x minus the colour taken has added up to so far and clip
 saturates at the sample type's ends. Of these N codes, sorted, a pixel gets number ``mask[h % P, w % P, 0] N // S``, so
 that over a block of equal pixels the mean colour is x - e / N. A pixel has one code: shifts change nothing.

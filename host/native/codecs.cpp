@@ -90,8 +90,8 @@ uint64_t encode_positions(const Array<T>& patches, const Array<uint16_t>& positi
 }
 
 template <class T>
-std::unique_ptr<Encoder> encoder_of(Patches<T> source, const Array<int64_t>& colours,
-                                         Mask<uint8_t> ranks, const std::string& kernels) {
+std::unique_ptr<Encoder> encoder_of(Patches<T> source, const Array<int64_t>& colours, Mask<uint8_t> ranks,
+                                    const std::string& kernels) {
     require(colours.ndim() == 2 && colours.shape(1) == source.bands, "expected colours (K, C)");
     require(colours.shape(0) >= 1 && colours.shape(0) <= 256, "expected 1 to 256 colours");
     const auto within = [](int64_t value) { return value >= 0 && value <= std::numeric_limits<T>::max(); };

@@ -31,7 +31,7 @@ from bitswath.codecs import (
     fit_codec,
     parse_codec,
 )
-from bitswath.dither import DITHERS, Dither, count_thresholds, dither_named, mixture_ranks, positions
+from bitswath.dither import DITHERS, Dither, count_thresholds, dither_named, positions
 from bitswath.errors import CodecError, PackingError
 from bitswath.packing import pack
 
@@ -297,7 +297,7 @@ def test_colours_left_out_of_smooth_blocks_are_never_nearest(dtype: type, kernel
 def encoded_by(codec: Codec, batch: NDArray[np.uint8 | np.uint16], kernels: str) -> NDArray[np.uint8]:
     out = np.full((len(batch), math.prod(codec.code_shape(batch.shape[1:]))), 255, np.uint8)
     if isinstance(codec, PaletteCodec):
-        _native.encode_palette(batch, codec._colours, mixture_ranks(dither_named(codec.dither)), out, 0, 1, kernels)
+        _native.encode_palette(batch, codec._colours, codec._ranks, out, 0, 1, kernels)
     elif isinstance(codec, UniformCodec) and codec.dither is None:
         _native.encode_shifts(batch, codec.depth - codec.bits, out, 0, 1, kernels)
     else:
