@@ -122,8 +122,8 @@ class ScheduleConfig(_Section):
 
 
 class DistillConfig(_Section):
-    """Learning from a float teacher: a folder that `bitswath train` wrote, or "float" for the
-    float warm-up of this very run."""
+    """Learning from a teacher: a folder that `bitswath train` wrote, a bundle (its path or ``zoo:NAME``), or "float"
+    for the float warm-up of this very run."""
 
     teacher: str = "float"
     temperature: float = Field(default=4.0, gt=0)
@@ -133,8 +133,9 @@ class DistillConfig(_Section):
 class TrainConfig(_Section):
     """Everything that decides a trained model.
 
-    `widths`: None or "float" for a network that is not quantized. `start`: a folder that `bitswath train` wrote, of the
-    same architecture, whose weights training starts from.
+    `widths`: None or "float" for a network that is not quantized. `start`: a folder that `bitswath train` wrote or a
+    bundle (its path or ``zoo:NAME``), of the same architecture, whose weights training starts from; learned scales too,
+    of layers of the same widths.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]

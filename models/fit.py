@@ -8,10 +8,11 @@ from pathlib import Path
 from bitswath.codecs import Codec
 from bitswath.models.config import TrainConfig
 from bitswath.models.datasets import Dataset
+from bitswath.models.origins import load_start, load_teacher
 from bitswath.models.quantizers import keras
 from bitswath.models.settle import Settled, settle
 from bitswath.models.train import Samples, Teacher, TrainingRun
-from bitswath.models.trained import ModelInfo, Trained, input_spec, load_teacher, save_trained
+from bitswath.models.trained import ModelInfo, Trained, input_spec, save_trained
 
 __all__ = ["describe", "train_model"]
 
@@ -50,7 +51,7 @@ def train_model(
     if teacher is None and distill is not None and distill.teacher != "float":
         teacher = load_teacher(distill.teacher, info)
     if start is None and info.config.start is not None:
-        start = load_teacher(info.config.start, info).model
+        start = load_start(info.config.start, info)
     run = TrainingRun(
         info.config,
         input_spec(codec, info.patch_shape),

@@ -35,6 +35,7 @@ __all__ = [
     "TrainingRun",
     "evaluate",
     "float_variables",
+    "keras_teacher",
     "phase_weights",
     "predict",
     "save_weights",
@@ -55,10 +56,9 @@ class Samples:
 
 @dataclass(frozen=True)
 class Teacher:
-    """A trained network to learn from, with the encoding that it was trained on."""
+    """A trained network to learn from. `logits`: float32 (N, classes) of raw patches (N, H, W, C)."""
 
-    model: keras.Model
-    encode: Encode
+    logits: Callable[[NDArray[Any]], NDArray[np.float32]]
 
 
 @dataclass
@@ -93,7 +93,7 @@ class TrainingRun:
             warm = self._phase("float", None, train, val)
             distill = self.config.distill
             if distill and distill.teacher == "float":
-                self.teacher = Teacher(warm, self.encode)
+                self.teacher = keras_teacher(warm, self.encode)
         model = self._phase("quantized", self.teacher, train, val)
         return self._recalibrated(model, train, val)
 
@@ -164,7 +164,7 @@ class TrainingRun:
         manager = tf.train.CheckpointManager(checkpoint, str(self.folder / "checkpoint" / phase), max_to_keep=1)
         if manager.latest_checkpoint:
             checkpoint.restore(manager.latest_checkpoint)
-        step = _make_step(model, optimizer, teacher.model if teacher else None, self.config)
+        step = _make_step(model, optimizer, self.config)
         writer = tf.summary.create_file_writer(str(self.folder / "tensorboard" / phase))
         while int(epoch) < epochs and not self._stalled(int(epoch), int(best_epoch)):
             metrics = self._epoch(phase, int(epoch), steps, step, train, teacher)
@@ -194,9 +194,8 @@ class TrainingRun:
         rng = np.random.default_rng((self.config.schedule.seed, epoch, phase == "float"))
         losses = []
         for done, (patches, labels) in enumerate(self._batches(train, rng), 1):
-            codes = tf.constant(self.encode(patches))
-            shown = tf.constant(teacher.encode(patches)) if teacher else codes
-            losses.append(step(codes, shown, tf.constant(labels)))
+            taught = tf.constant(teacher.logits(patches)) if teacher else None
+            losses.append(step(tf.constant(self.encode(patches)), tf.constant(labels), taught))
             self.progress(phase, done, steps)
         return {"loss": float(np.mean([loss.numpy() for loss in losses]))}
 
@@ -235,7 +234,7 @@ def _cosine(peak: float, epochs: int, warmup_epochs: float, steps: int) -> Any:
     )
 
 
-def _make_step(model: keras.Model, optimizer: Any, teacher: keras.Model | None, config: TrainConfig) -> Any:
+def _make_step(model: keras.Model, optimizer: Any, config: TrainConfig) -> Any:
     schedule, distill = config.schedule, config.distill
     hard = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=schedule.label_smoothing)
     classes = model.output_shape[-1]
@@ -244,13 +243,12 @@ def _make_step(model: keras.Model, optimizer: Any, teacher: keras.Model | None, 
     ]
 
     @tf.function
-    def step(codes: tf.Tensor, shown: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-        codes, shown = tf.cast(codes, tf.float32), tf.cast(shown, tf.float32)
+    def step(codes: tf.Tensor, labels: tf.Tensor, taught: tf.Tensor | None) -> tf.Tensor:
         with tf.GradientTape() as tape:
-            logits = tf.cast(model(codes, training=True), tf.float32)
+            logits = tf.cast(model(tf.cast(codes, tf.float32), training=True), tf.float32)
             loss = hard(tf.one_hot(labels, classes), logits)
-            if teacher is not None and distill is not None:
-                soft = _soft_loss(teacher(shown, training=False), logits, distill.temperature)
+            if taught is not None and distill is not None:
+                soft = _soft_loss(taught, logits, distill.temperature)
                 loss = (1 - distill.weight) * loss + distill.weight * soft
         gradients = tape.gradient(loss, model.trainable_variables)
         optimizer.apply_gradients(zip(gradients, model.trainable_variables))
@@ -268,6 +266,16 @@ def _soft_loss(teacher: tf.Tensor, student: tf.Tensor, temperature: float) -> tf
     target = tf.nn.softmax(teacher / temperature)
     losses = tf.nn.softmax_cross_entropy_with_logits(target, student / temperature)
     return tf.reduce_mean(losses) * temperature**2
+
+
+def keras_teacher(model: keras.Model, encode: Encode) -> Teacher:
+    """A network in Keras that teaches on patches encoded as it was trained on them."""
+
+    @tf.function
+    def logits(codes: tf.Tensor) -> tf.Tensor:
+        return tf.cast(model(tf.cast(codes, tf.float32), training=False), tf.float32)
+
+    return Teacher(lambda patches: logits(tf.constant(encode(patches))).numpy())
 
 
 def predict(model: keras.Model, encode: Encode, patches: NDArray[Any], batch: int = 300) -> NDArray[np.int64]:
@@ -307,6 +315,26 @@ def _copy_weights(source: keras.Model, target: keras.Model) -> None:
             raise ConfigError(f"weights to start from: layer {name} has {shapes or 'nothing'}, expected {expected}")
         for variable, value in zip(variables, ready[name]):
             variable.assign(value)
+    _copy_scales(source, target)
+
+
+def _copy_scales(source: keras.Model, target: keras.Model) -> None:
+    """Learned scales too, of what both quantize alike; the others' are found anew."""
+    ready = {name: (quantizer, variables) for name, quantizer, variables in _quantized(source)}
+    for name, quantizer, variables in _quantized(target):
+        if name in ready and ready[name][0] == quantizer:
+            for what, variable in variables.items():
+                variable.assign(ready[name][1][what])
+
+
+def _quantized(model: keras.Model) -> Iterator[tuple[str, Any, dict[str, tf.Variable]]]:
+    """What has a quantizer: the layer's plain name and whether its kernel or its output, quantizer, variables."""
+    for layer in model.layers:
+        name = plain_layer(layer).name
+        for _, quantizer, variables in getattr(layer, "_weight_vars", []):
+            yield f"{name} kernel", quantizer, variables
+        for quantizer in getattr(layer, "_output_quantizers", []):
+            yield f"{name} output", quantizer, layer._output_quantizer_vars
 
 
 def phase_weights(folder: Path, phase: str) -> Path:

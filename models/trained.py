@@ -19,9 +19,18 @@ from bitswath.files import write_atomic
 from bitswath.models.architectures import InputSpec, Precision, build_model
 from bitswath.models.config import TrainConfig
 from bitswath.models.quantizers import keras
-from bitswath.models.train import Teacher, phase_weights, save_weights
+from bitswath.models.train import save_weights
 
-__all__ = ["ModelInfo", "Trained", "input_spec", "load_teacher", "load_trained", "save_trained"]
+__all__ = [
+    "WEIGHTS",
+    "ModelInfo",
+    "Trained",
+    "input_spec",
+    "load_info",
+    "load_trained",
+    "load_weights",
+    "save_trained",
+]
 
 INFO = "model.json"
 WEIGHTS = "model.weights.h5"
@@ -73,30 +82,12 @@ def save_trained(folder: Path, info: ModelInfo, model: keras.Model) -> None:
 
 def load_trained(folder: str | Path) -> Trained:
     """Read what `save_trained` wrote. Raises `ConfigError` naming the file that is missing or wrong."""
-    info = _load_info(Path(folder))
-    return Trained(info, codec_from_dict(info.codec), _with_weights(info.build(), Path(folder) / WEIGHTS))
+    info = load_info(Path(folder))
+    return Trained(info, codec_from_dict(info.codec), load_weights(info.build(), Path(folder) / WEIGHTS))
 
 
-def load_teacher(folder: str | Path, student: ModelInfo) -> Teacher:
-    """The network of a training run to learn from: its float warm-up if it has one, else the quantized one.
-
-    Raises `ConfigError` if it was trained for other patches or classes than the student's.
-    """
-    folder = Path(folder)
-    info = _load_info(folder)
-    if (info.patch_shape, info.classes) != (student.patch_shape, student.classes):
-        raise ConfigError(
-            f"{folder}: a teacher of {info.patch_shape} patches in {len(info.classes)} classes does not fit"
-            f" {student.patch_shape} in {len(student.classes)}, or their classes differ"
-        )
-    path = phase_weights(folder, "float")
-    warm = path.exists()
-    network = info.build(quantized=not warm, precision=student.config.schedule.precision)
-    model = _with_weights(network, path if warm else folder / WEIGHTS)
-    return Teacher(model, codec_from_dict(info.codec).encode)
-
-
-def _load_info(folder: Path) -> ModelInfo:
+def load_info(folder: Path) -> ModelInfo:
+    """What a run's folder holds. Raises `ConfigError` naming the file that is missing or wrong."""
     path = folder / INFO
     try:
         return ModelInfo.model_validate(json.loads(path.read_text()))
@@ -106,7 +97,8 @@ def _load_info(folder: Path) -> ModelInfo:
         raise ConfigError(f"{path}: not a trained model's description ({str(error).splitlines()[0]})") from error
 
 
-def _with_weights(model: keras.Model, path: Path) -> keras.Model:
+def load_weights(model: keras.Model, path: Path) -> keras.Model:
+    """The model with the weights of a file. Raises `ConfigError` where they cannot be loaded."""
     try:
         model.load_weights(path)
     except (OSError, ValueError) as error:

@@ -20,7 +20,7 @@ from bitswath.models.study.grid import expand
 from bitswath.models.study.runner import Engine, LocalEngine, Settings, run_study, threads_for
 from bitswath.models.study.show import Show, results_table
 from bitswath.models.study.store import FILE, Store
-from bitswath.models.study.table import export
+from bitswath.models.study.table import export, read_rows
 
 __all__ = ["command"]
 
@@ -44,6 +44,11 @@ __all__ = ["command"]
     help="Write a page, figures and their data there; with --list of what is done so far.",
 )
 @click.option("--examples", metavar="NAME", help="The report's example patches: of this data set, not of the study's.")
+@click.option(
+    "--known",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A study.json whose results stand for cells that are not done in the folder.",
+)
 @click.option("--list", "listing", is_flag=True, help="Only list the cells and what is known of each.")
 def command(
     config: Path,
@@ -58,6 +63,7 @@ def command(
     timeout: float | None,
     report: Path | None,
     examples: str | None,
+    known: Path | None,
     listing: bool,
 ) -> None:
     """Measure and train the grid of CONFIG (YAML or TOML), cell by cell.
@@ -70,6 +76,8 @@ def command(
     cells = expand(settings, fidelity)
     folder = output or Path(f"{settings.name}.study")
     place = str(data.absolute()) if data else None
+    if known is not None:
+        say(f"{known}: {Store(folder).take(read_rows(known))} results taken")
     if listing:
         _list(cells, folder)
         _report(report, settings.name, cells, fidelity, folder, examples, place)

@@ -144,7 +144,8 @@ class WarmStartConfig(_Section):
 
     Either those of a cell with this codec, these widths and this architecture (by default the same), on original
     patches, which is trained first with its own `schedule` and `warm_start`; or those of a `folder` that
-    `bitswath train` wrote. `weights`: without them it only teaches, and may have another architecture.
+    `bitswath train` wrote, or of a bundle (its path or ``zoo:NAME``). `weights`: without them it only teaches, and may
+    have another architecture.
     """
 
     codec: CodecName | None = None
@@ -152,7 +153,7 @@ class WarmStartConfig(_Section):
     architecture: str | None = None
     schedule: ScheduleChanges = ScheduleChanges()
     warm_start: WarmStartConfig | None = None
-    folder: Path | None = None
+    folder: str | None = None
     weights: bool = True
 
     @model_validator(mode="after")

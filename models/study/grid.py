@@ -7,8 +7,9 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from bitswath.bundle import MANIFEST, MODEL
 from bitswath.codecs import parse_codec
-from bitswath.errors import ConfigError
+from bitswath.errors import BundleError, ConfigError
 from bitswath.files import sha256_of
 from bitswath.models.config import ArchitectureConfig, ScheduleConfig
 from bitswath.models.study.cells import ORIGINAL, Cell, ContainerCell, Imagery, ImageryCell, Start, TrainingCell
@@ -21,6 +22,7 @@ from bitswath.models.study.config import (
     TrainingBlock,
     WarmStartConfig,
 )
+from bitswath.zoo import PREFIX, located
 
 __all__ = ["data_cells", "expand", "training_cells"]
 
@@ -105,13 +107,24 @@ def _same(one: TrainingCell, other: TrainingCell) -> bool:
     )
 
 
-def _folder_start(folder: Path, weights: bool) -> Start:
-    from bitswath.models.trained import WEIGHTS  # brings TensorFlow, which few studies need here
+def _folder_start(folder: str, weights: bool) -> Start:
+    place = folder if folder.startswith(PREFIX) else str(Path(folder).absolute())
+    return Start(folder=place, sha256=sha256_of(_weights_file(folder)), weights=weights)
 
-    path = folder / WEIGHTS
-    if not path.is_file():
-        raise ConfigError(f"warm_start.folder: {path} is not there; 'bitswath train' writes it")
-    return Start(folder=str(folder.absolute()), sha256=sha256_of(path), weights=weights)
+
+def _weights_file(folder: str) -> Path:
+    """What holds the weights of a bundle or of a run."""
+    try:
+        place = located(folder)
+    except BundleError as error:
+        raise ConfigError(f"warm_start.folder: {error}") from error
+    if (place / MANIFEST).exists():
+        return place / MODEL
+    from bitswath.models.trained import WEIGHTS  # brings TensorFlow
+
+    if not (place / WEIGHTS).is_file():
+        raise ConfigError(f"warm_start.folder: {place / WEIGHTS} is not there; 'bitswath train' writes it")
+    return place / WEIGHTS
 
 
 def _network(config: StudyConfig, cell: TrainingCell, name: str | None) -> dict[str, Any]:

@@ -89,6 +89,22 @@ class Store:
         with self._transaction() as database:
             database.executemany("insert or ignore into cells (digest, kind, cell) values (?, ?, ?)", rows)
 
+    def take(self, rows: Iterable[Row]) -> int:
+        """Results of another study, of cells that are not done here; how many were taken."""
+        values = [
+            (
+                *(row.digest, row.cell.kind, row.cell.model_dump_json(), row.state, row.attempts),
+                json.dumps(row.measures, sort_keys=True, allow_nan=False),
+                *(row.seconds, row.finished, json.dumps(row.ran_on, sort_keys=True)),
+            )
+            for row in rows
+            if row.state == "done"
+        ]
+        with self._transaction() as database:
+            before = database.total_changes
+            database.executemany(_TAKE, values)
+            return database.total_changes - before
+
     def rows(self, digests: Iterable[str] | None = None) -> list[Row]:
         """All rows in the order in which they were added, or those of these digests in their order."""
         with self._transaction() as database:
@@ -168,6 +184,13 @@ class Store:
             raise StudyError(f"{self.path}: {error}; is it a study's file, on a disk with room?") from error
 
 
+_TAKE = """
+insert into cells (digest, kind, cell, state, attempts, measures, seconds, finished, ran_on)
+values (?, ?, ?, ?, ?, ?, ?, ?, ?)
+on conflict (digest) do update set state = excluded.state, attempts = excluded.attempts, measures = excluded.measures,
+    error = null, seconds = excluded.seconds, finished = excluded.finished, ran_on = excluded.ran_on
+where state != 'done'
+"""
 _COLUMNS = "digest, cell, state, attempts, measures, error, seconds, finished, ran_on"
 
 

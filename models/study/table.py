@@ -16,12 +16,12 @@ from typing import Any
 from bitswath.build_report import REPORT, read_report
 from bitswath.bundle import HARDWARE
 from bitswath.codecs import parse_codec
-from bitswath.errors import BundleError
+from bitswath.errors import BundleError, ConfigError, StudyError
 from bitswath.files import write_atomic
-from bitswath.models.study.cells import ContainerCell, TrainingCell
+from bitswath.models.study.cells import ContainerCell, TrainingCell, cell_from_json
 from bitswath.models.study.store import Row, Store
 
-__all__ = ["COLUMNS", "export", "flat_row", "hardware", "whole_row", "write_rows"]
+__all__ = ["COLUMNS", "export", "flat_row", "hardware", "read_rows", "whole_row", "write_rows"]
 
 Facts = dict[str, Any]
 
@@ -111,6 +111,34 @@ def export(store: Store, digests: Iterable[str] | None = None) -> tuple[Path, Pa
     return write_rows([whole_row(row, store.folder) for row in store.rows(digests)], store.folder)
 
 
+def read_rows(path: Path) -> list[Row]:
+    """The rows of a ``study.json``, the builds of each network among its measures, where `flat_row` finds them.
+
+    Raises `StudyError` naming the file and the row.
+    """
+    try:
+        found = json.loads(path.read_text())["rows"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StudyError(f"{path}: not the study.json that a study writes ({error})") from error
+    return [_row_of(values, f"{path}: row {index}") for index, values in enumerate(found)]
+
+
+def _row_of(values: Facts, where: str) -> Row:
+    try:
+        cell = cell_from_json(json.dumps(values["cell"]))
+        measures = values["measures"]
+        if builds := [build for build in values.get("hardware") or () if "error" not in build]:
+            measures = {**measures, "builds": builds}
+        if cell.digest != values["digest"]:
+            raise StudyError(f"its cell has the digest {cell.digest[:12]}, it says {values['digest'][:12]}")
+        return Row(
+            cell.digest, cell, values["state"], values["attempts"], measures, values["error"], values["seconds"],
+            values["finished"], values["ran_on"],
+        )  # fmt: skip
+    except (KeyError, TypeError, ConfigError, StudyError) as error:
+        raise StudyError(f"{where}: not a row of a study ({error})") from error
+
+
 def write_rows(rows: Sequence[Mapping[str, Any]], folder: Path) -> tuple[Path, Path]:
     """Write ``study.json`` (whole rows) and ``study.csv`` (their flat part)."""
     text = io.StringIO()
@@ -151,13 +179,16 @@ def _accuracies(measures: Facts) -> Facts:
 
 
 def _builds(folder: Path, measures: Facts) -> list[Facts]:
-    """The builds of a cell's bundle; one with a damaged report is left out of the table with its reason."""
+    """The builds of a cell's bundle, and those known of it from elsewhere; one with a damaged report is left out of the
+    table with its reason."""
     if "bundle" not in measures:
         return []
     try:
-        return hardware(folder / measures["bundle"])
+        here = hardware(folder / measures["bundle"])
     except BundleError as error:
-        return [{"error": str(error)}]
+        here = [{"error": str(error)}]
+    boards = {build.get("board") for build in here}
+    return here + [build for build in measures.get("builds", ()) if build["board"] not in boards]
 
 
 def _fastest(folder: Path, measures: Facts) -> Facts:

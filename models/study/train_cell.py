@@ -26,13 +26,15 @@ from bitswath.models.commands.export import export_trained
 from bitswath.models.config import TrainConfig
 from bitswath.models.datasets import Dataset
 from bitswath.models.fit import describe, train_model
+from bitswath.models.origins import load_start, load_teacher
 from bitswath.models.quantizers import tf
 from bitswath.models.study.cells import TrainingCell
 from bitswath.models.study.patches import Shelf
 from bitswath.models.train import predict
-from bitswath.models.trained import Trained, load_teacher
+from bitswath.models.trained import Trained
 from bitswath.packing import frame_bytes
 from bitswath.report import Report
+from bitswath.zoo import PREFIX
 
 __all__ = ["bundle_path", "run_name", "train_cell", "use_threads"]
 
@@ -99,7 +101,6 @@ def _trained(cell: TrainingCell, shelf: Shelf, folder: Path, progress: Callable[
         start=origin if cell.start and cell.start.weights else None,
     )
     info = describe(settings, codec, train)
-    ready = load_teacher(shelf.folder / origin, info) if origin else None
     show = _Steps(cell, progress)
     trained, _ = train_model(
         info,
@@ -107,8 +108,8 @@ def _trained(cell: TrainingCell, shelf: Shelf, folder: Path, progress: Callable[
         train,
         val,
         folder,
-        teacher=ready if distill and distill.teacher == origin else None,
-        start=ready.model if ready and settings.start else None,
+        teacher=load_teacher(_place(origin, shelf), info) if origin and distill and distill.teacher == origin else None,
+        start=load_start(_place(origin, shelf), info) if origin and settings.start else None,
         report=show.report,
         progress=show.step,
     )
@@ -116,7 +117,7 @@ def _trained(cell: TrainingCell, shelf: Shelf, folder: Path, progress: Callable[
 
 
 def _origin(cell: TrainingCell, shelf: Shelf) -> str | None:
-    """The run to start from or to learn from: its path, below the study's folder or absolute."""
+    """The run or bundle to start from or to learn from: below the study's folder, absolute, or ``zoo:NAME``."""
     if cell.start is None:
         return None
     if cell.start.folder is not None:
@@ -124,6 +125,10 @@ def _origin(cell: TrainingCell, shelf: Shelf) -> str | None:
     short = str(cell.start.cell)[:12]
     ready = sorted((shelf.folder / "runs").glob(f"*-{short}"))
     return f"runs/{ready[0].name if ready else short}"
+
+
+def _place(origin: str, shelf: Shelf) -> str | Path:
+    return origin if origin.startswith(PREFIX) else shelf.folder / origin
 
 
 def _bundled(cell: TrainingCell, shelf: Shelf, folder: Path, threads: int) -> Facts:

@@ -53,6 +53,18 @@ def test_halves_round_to_even() -> None:
     assert np.array_equal(fake_quantize(halves, tf.constant(1.0), 0.0, 15.0, 1.0).numpy(), [0, 2, 2, 4, 4, 6, 6])
 
 
+def test_what_is_narrowed_is_the_nearest_bfloat16() -> None:
+    rng = np.random.default_rng(5)
+    values = (rng.normal(0, 1, 20000) * 2.0 ** rng.integers(-20, 20, 20000)).astype(np.float32)
+    values = tf.concat([tf.cast(values, tf.bfloat16), tf.constant([np.inf, -np.inf, -0.0, 0.0], tf.bfloat16)], 0)
+    scale = tf.constant(0.37)  # products are seldom bfloat16 numbers, some lie halfway between two
+    result = fake_quantize(values, scale, -1e9, 1e9, 1.0)
+    wide = tf.cast(values, tf.float32) / scale
+    expected = tf.cast(tf.round(tf.clip_by_value(wide, -1e9, 1e9)) * scale, tf.bfloat16)
+    assert result.dtype == tf.bfloat16
+    assert np.array_equal(result.numpy(), expected.numpy())
+
+
 @pytest.mark.parametrize("shape", [(), (1, 1, 1, 3)])
 def test_gradients_are_those_of_lsq(shape: tuple[int, ...]) -> None:
     rng = np.random.default_rng(3)

@@ -13,8 +13,8 @@ from bitswath.models.config import TrainConfig, parse_config
 from bitswath.models.datasets import Dataset
 from bitswath.models.fit import train_model
 from bitswath.models.quantizers import keras
-from bitswath.models.train import Samples, Teacher, TrainingRun, evaluate, float_variables
-from bitswath.models.trained import ModelInfo, load_teacher, load_trained, save_trained
+from bitswath.models.train import Samples, TrainingRun, evaluate, float_variables
+from bitswath.models.trained import ModelInfo, load_trained, save_trained
 
 SPEC = InputSpec((16, 16, 3), 4)
 
@@ -191,32 +191,6 @@ def test_a_refused_configuration_claims_no_folder(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no layer conv9"):
         run(tmp_path / "new", config(widths={"layers": {"conv9": {"weights": 2}}})).fit(samples(64, 0), samples(30, 1))
     assert not (tmp_path / "new").exists()
-
-
-def test_a_teacher_of_other_classes_is_refused(tmp_path: Path) -> None:
-    described = info(config(), UniformCodec(4))
-    save_trained(tmp_path, described, described.build())
-    with pytest.raises(ConfigError, match="does not fit"):
-        load_teacher(tmp_path, described.model_copy(update={"classes": ("c", "b", "a")}))
-
-
-def test_another_run_teaches_with_its_own_encoding(tmp_path: Path) -> None:
-    settings = config(schedule={"epochs": 1, "float_epochs": 2, "batch": 32, "learning_rate": 0.005})
-    teaching = TrainingRun(settings, InputSpec((16, 16, 3), 8), 3, UniformCodec(8).encode, tmp_path / "teacher")
-    save_trained(tmp_path / "teacher", info(settings, UniformCodec(8)), teaching.fit(samples(320, 0), samples(60, 1)))
-    teacher = load_teacher(tmp_path / "teacher", info(settings, UniformCodec(4)))
-    shown: list[int] = []
-
-    def encode(patches: np.ndarray) -> np.ndarray:
-        codes = teacher.encode(patches)
-        shown.append(int(codes.max()))
-        return codes
-
-    learning = run(tmp_path / "student", config(distill={"teacher": "teacher"}), teacher=Teacher(teacher.model, encode))
-    model = learning.fit(samples(320, 0), samples(60, 1))
-    assert max(shown) > 15
-    assert evaluate(teacher.model, teacher.encode, samples(120, 2)) > 0.7
-    assert evaluate(model, learning.encode, samples(120, 2)) > 0.6
 
 
 def test_training_stops_early_when_validation_stalls(tmp_path: Path) -> None:

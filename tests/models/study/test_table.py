@@ -11,12 +11,12 @@ import pytest
 from rich.text import Text
 
 from bitswath.build_report import REPORT, Counts, LinkReport, Report
-from bitswath.errors import BundleError
+from bitswath.errors import BundleError, StudyError
 from bitswath.models.config import DataConfig, WidthsConfig
 from bitswath.models.study.cells import Imagery, ImageryCell, TrainingCell
 from bitswath.models.study.show import Show, cost, results_table
 from bitswath.models.study.store import Store
-from bitswath.models.study.table import COLUMNS, export, hardware
+from bitswath.models.study.table import COLUMNS, export, hardware, read_rows
 
 IMAGERY = Imagery(data=DataConfig(name="synthetic"), codec="companded:2:ordered")
 NETWORK = TrainingCell(imagery=IMAGERY, network="vgg", widths=WidthsConfig(weights=2, activations=3))
@@ -96,6 +96,35 @@ def test_a_damaged_report_is_said_and_does_not_end_the_table(store: Store, tmp_p
     row = rows(store)[1]
     assert row["lut"] is None
     assert "error" in row["hardware"][0]
+
+
+def test_results_written_elsewhere_stand_for_cells_that_are_not_done(store: Store, tmp_path: Path) -> None:
+    built(tmp_path / "bundles/x.bsw", "Pynq-Z2", 1000.0)
+    written = export(store)[0]
+    other = Store(tmp_path / "other")
+    other.add([NETWORK])
+    other.fail(NETWORK.digest, "no memory", 1.0)
+    assert other.take(read_rows(written)) == 2
+    assert [(row.digest, row.state, row.error, row.finished) for row in other.rows([NETWORK.digest])] == [
+        (row.digest, "done", None, row.finished) for row in store.rows([NETWORK.digest])
+    ]
+    taken = rows(other)
+    assert {row["label"] for row in taken} == {row["label"] for row in rows(store)}
+    assert next(row for row in taken if row["kind"] == "training")["lut"] == 1234
+    assert other.take(read_rows(export(other)[0])) == 0
+
+
+def test_results_that_are_none_are_refused(store: Store, tmp_path: Path) -> None:
+    written = export(store)[0]
+    whole = json.loads(written.read_text())
+    whole["rows"][1]["cell"]["schedule"]["epochs"] += 1
+    written.write_text(json.dumps(whole))
+    with pytest.raises(StudyError, match=r"study\.json: row 1: .*digest"):
+        read_rows(written)
+    for text in ("", "{}", "[]", '{"rows": [{}]}', '{"rows": [1]}'):
+        written.write_text(text)
+        with pytest.raises(StudyError, match=r"study\.json"):
+            read_rows(written)
 
 
 def test_the_time_left_goes_by_the_work_done(monkeypatch: pytest.MonkeyPatch) -> None:
