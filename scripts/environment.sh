@@ -31,7 +31,7 @@ environment() {
     python=$(python_of "${versions[@]}")
     echo "Installing $requirement into $folder ..." >&2
     [ -x "$folder/bin/python" ] || "$python" -m venv "$folder"
-    "$folder/bin/python" -m pip install --quiet --disable-pip-version-check "$@" -e "$requirement" 2>&1 |
+    "$folder/bin/python" -m pip install --quiet --no-compile --disable-pip-version-check "$@" -e "$requirement" 2>&1 |
         { grep -v -e '^WARNING: Location' -e '^ *DEPRECATION:' || true; } >&2
     printf '%s\n' "$wanted" > "$folder/.installed"
 }

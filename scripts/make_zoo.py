@@ -108,7 +108,7 @@ def _start(cell: TrainingCell, rows: Sequence[Row]) -> str:
     start = cell.start
     if start is None or start.folder is not None:
         name, digest = (Path(str(start.folder)).name, str(start.sha256)[:12]) if start else ("", "")
-        return f"the run {name}, weights sha256 {digest}"
+        return f"{name}, weights sha256 {digest}"
     known = next((row for row in rows if row.digest == start.cell), None)
     label = f"{known.cell.label}, " if known else ""
     epochs = f" ({known.measures['epochs']} epochs)" if known and known.measures else ""
