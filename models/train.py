@@ -36,6 +36,7 @@ __all__ = [
     "evaluate",
     "float_variables",
     "keras_teacher",
+    "make_step",
     "phase_weights",
     "predict",
     "save_weights",
@@ -164,7 +165,7 @@ class TrainingRun:
         manager = tf.train.CheckpointManager(checkpoint, str(self.folder / "checkpoint" / phase), max_to_keep=1)
         if manager.latest_checkpoint:
             checkpoint.restore(manager.latest_checkpoint)
-        step = _make_step(model, optimizer, self.config)
+        step = make_step(model, optimizer, self.config)
         writer = tf.summary.create_file_writer(str(self.folder / "tensorboard" / phase))
         while int(epoch) < epochs and not self._stalled(int(epoch), int(best_epoch)):
             metrics = self._epoch(phase, int(epoch), steps, step, train, teacher)
@@ -234,7 +235,9 @@ def _cosine(peak: float, epochs: int, warmup_epochs: float, steps: int) -> Any:
     )
 
 
-def _make_step(model: keras.Model, optimizer: Any, config: TrainConfig) -> Any:
+def make_step(model: keras.Model, optimizer: Any, config: TrainConfig) -> Any:
+    """``step(codes, labels, taught)``: one step on a batch of codes (N, H, W, C), labels int64 (N,) and a teacher's
+    logits (N, classes) or None; its loss. `optimizer`: its rate is a schedule."""
     schedule, distill = config.schedule, config.distill
     hard = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=schedule.label_smoothing)
     classes = model.output_shape[-1]

@@ -74,7 +74,7 @@ def work_on(cell: Cell, shelf: Shelf, threads: int, progress: Progress = lambda 
     from bitswath.models.study.train_cell import train_cell, use_threads
 
     use_threads(threads)
-    return train_cell(cell, shelf, threads, progress)
+    return train_cell(cell, shelf, progress)
 
 
 class _Reporter:
