@@ -22,6 +22,7 @@ What a graph may look like:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -43,14 +44,16 @@ from bitswath.models.lowering.links import QUANTIZERS
 from bitswath.models.lowering.nodes import lower_node
 from bitswath.models.lowering.thresholds import EXHAUSTIVE_LIMIT
 from bitswath.models.lowering.values import Constant, FloatInput, Index, Node, Symbol, Value
-from bitswath.network import INPUT, Head, Network, Stage
+from bitswath.network import INPUT, Conv, Dense, Head, Network, Stage
 
 __all__ = ["Correspondence", "Lowered", "lower"]
 
 Floats = NDArray[np.float64]
 OFF_INTEGER = 1e-3
-FLOAT_ERROR = 2.0**-22
-"""Rounding error of a float32 sum, as a part of the largest value it can reach."""
+UNIT_ROUNDOFF = 2.0**-24
+"""Of float32."""
+LARGEST_ERROR = 0.25
+"""Farther from an integer than this, its neighbour is no less likely."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +88,7 @@ class Lowered:
         """A QONNX tensor (N, ...) as the network's integers (N, *network shape).
 
         Raises `InputError` for a wrong shape, or for reals that are no integers of the tensor's scale:
-        more than 0.001 off, and more than a float32 sum of the tensor's range may be.
+        more than 0.001 off, and more than a float32 sum may be.
         """
         pair = self._pair(name)
         if array.shape[1:] != pair.index.shape[1:]:
@@ -95,9 +98,7 @@ class Lowered:
         exact = (flat.reshape(len(array), *pair.shape) - pair.offset) / pair.scale
         rounded = np.rint(exact)
         distance = float(np.abs(exact - rounded).max(initial=0.0))
-        spec = self.network.tensors[pair.tensor]
-        allowed = min(OFF_INTEGER + FLOAT_ERROR * max(abs(spec.lo), abs(spec.hi)), 0.25)
-        if not distance <= allowed:
+        if not distance <= min(OFF_INTEGER + self._rounding(pair.tensor), LARGEST_ERROR):
             raise InputError(f"tensor {name!r}: expected integers times {pair.scale[0]:.6g}, {distance:.3g} off")
         return rounded.astype(np.int64)
 
@@ -108,6 +109,17 @@ class Lowered:
             raise InputError(f"tensor {name!r}: expected shape (N, *{pair.shape}), got {integers.shape}")
         real = (integers * pair.scale + pair.offset).astype(np.float32).reshape(len(integers), -1)
         return real[:, pair.index.reshape(-1)].reshape(len(integers), *pair.index.shape[1:])
+
+    def _rounding(self, tensor: str) -> float:
+        """How far rounding takes a float32 sum from its integer, in steps.
+
+        Of n products whose magnitudes sum to at most the tensor's range: sqrt(n) unit roundoffs of that for the sum
+        (Higham and Mary, SIAM J. Sci. Comput. 41 (5), 2019: the probabilistic bound), three for input, weight, product.
+        """
+        spec = self.network.tensors[tensor]
+        stage = next((stage for stage in self.network.stages if stage.name == tensor), None)
+        terms = stage.weights[0].size if isinstance(stage, Conv | Dense) else 1
+        return UNIT_ROUNDOFF * (math.sqrt(terms) + 3) * (spec.hi - spec.lo)
 
     def _pair(self, name: str) -> Correspondence:
         if name not in self.tensors:
