@@ -178,11 +178,20 @@ def encode_jpeg(samples: Samples, quality: int, subsampling: str) -> bytes:
 
 
 def encode_jpeg2000(samples: Samples, bits: int, ratio: float | None) -> bytes:
-    """JP2 of declared precision `bits`: reversible 5/3 wavelet, or irreversible 9/7 at a compression `ratio`."""
+    """JP2 of declared precision `bits`: reversible 5/3 wavelet, or irreversible 9/7 at a compression `ratio`.
+
+    One and two bits go without a wavelet: OpenJPEG 2.5 fails on some images of high contrast then, or, at one bit, writes
+    what is read back otherwise. Raises `ContainerError` where it fails all the same.
+    """
     if ratio is None:
+        library = _imagecodecs()
         interleaved = samples[..., 0] if samples.shape[2] == 1 else samples
-        encode = _imagecodecs().jpeg2k_encode
-        return bytes(encode(interleaved, level=0, reversible=True, bitspersample=bits, planar=False))
+        levels = {"resolutions": 1} if bits <= 2 else {}
+        try:
+            encode = library.jpeg2k_encode
+            return bytes(encode(interleaved, level=0, reversible=True, bitspersample=bits, planar=False, **levels))
+        except library.Jpeg2kError as error:
+            raise ContainerError(f"OpenJPEG cannot encode {samples.shape} samples of {bits} bits ({error})") from error
     return _save(samples, "JPEG2000", quality_mode="rates", quality_layers=[ratio], irreversible=True)
 
 

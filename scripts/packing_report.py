@@ -74,7 +74,7 @@ def _peers(facts: Facts) -> Grid:
 
 
 def _codecs(facts: Facts) -> Grid:
-    rows = ((name, *(f"{value:.2f}" for value in of.values())) for name, of in facts["codecs"].items())
+    rows = ((name, *(f"{value:.3g}" for value in of.values())) for name, of in facts["codecs"].items())
     columns = ("codec", "encode, GB/s", "encode_packed, GB/s", "one patch, µs")
     return Grid("Codecs, 64 x 64 x 3 samples, one core", columns, tuple(rows))
 

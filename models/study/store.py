@@ -145,6 +145,17 @@ class Store:
         if not self._end(digest, "done", text, None, seconds):
             raise StudyError(f"{self.path}: cell {digest[:12]} is not waiting; another process wrote it")
 
+    def amend(self, digest: str, measures: dict[str, Any]) -> None:
+        """Measures of a cell that is done, measured again. Raises `StudyError` for one that is not."""
+        with self._transaction() as database:
+            found = database.execute(
+                "select measures from cells where digest = ? and state = 'done'", (digest,)
+            ).fetchone()
+            if found is None:
+                raise StudyError(f"{self.path}: cell {digest[:12]} is not done, so nothing of it can be measured again")
+            text = json.dumps(json.loads(found[0]) | measures, sort_keys=True, allow_nan=False)
+            database.execute("update cells set measures = ? where digest = ?", (text, digest))
+
     def fail(self, digest: str, error: str, seconds: float) -> None:
         """Write why there is no result, unless there is one; the next run tries again."""
         self._end(digest, "failed", None, " ".join(error.split()) or "unknown error", seconds)

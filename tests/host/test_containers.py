@@ -170,6 +170,15 @@ def test_jpeg2000_declares_the_precision(bits: int) -> None:
     assert struct.unpack_from(">HB", written, components) == (3, bits - 1)
 
 
+@pytest.mark.parametrize("bits", [1, 2, 3])
+def test_jpeg2000_keeps_few_bits_of_high_contrast(bits: int) -> None:
+    rng = np.random.default_rng(1)
+    for share in rng.random((300, 3)):
+        codes = ((1 << bits) - 1) * (rng.random((64, 64, 3)) < share).astype(np.uint8)
+        container = parse_container("jpeg2000")
+        assert np.array_equal(read(write(container, codes, bits), bits), codes)
+
+
 @pytest.mark.parametrize(("subsampling", "factors"), [("444", 0x11), ("422", 0x21), ("420", 0x22)])
 def test_jpeg_uses_the_chosen_subsampling(subsampling: str, factors: int) -> None:
     written = write(Jpeg(50, subsampling), smooth_codes(8, 3), 8)

@@ -52,7 +52,8 @@ _METHOD = (
     "Networks marked (to start from) were trained for others to start from; quantized ones of them are left out of"
     " figures and findings.",
     "Where accuracies spread over more than 25 points, their axis is by the logarithm of the errors.",
-    "Emulator patches/s: of one core, by processor time, beside whatever else ran."
+    "Emulator patches/s: of one core, from patches in memory to labels; scripts/time_study.py measures them on a quiet"
+    " machine, until then they are of one beside other cells."
     " Patches/s, LUT, RAMB36 and DSP come from builds' reports, as they state them. Energy is not measured.",
 )
 
