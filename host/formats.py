@@ -180,8 +180,8 @@ def encode_jpeg(samples: Samples, quality: int, subsampling: str) -> bytes:
 def encode_jpeg2000(samples: Samples, bits: int, ratio: float | None) -> bytes:
     """JP2 of declared precision `bits`: reversible 5/3 wavelet, or irreversible 9/7 at a compression `ratio`.
 
-    One and two bits go without a wavelet: OpenJPEG 2.5 fails on some images of high contrast then, or, at one bit, writes
-    what is read back otherwise. Raises `ContainerError` where it fails all the same.
+    One and two bits go without a wavelet: with one, OpenJPEG 2.5 fails on some images of high contrast or, at one bit,
+    writes what is read back otherwise. Raises `ContainerError` where it fails all the same.
     """
     if ratio is None:
         library = _imagecodecs()

@@ -51,7 +51,7 @@ def place_labels(axes: Axes, labels: Sequence[Label], size: float = 8.0) -> None
         for point, reach, angle in product(label.points, REACHES, ANGLES):
             x, y = axes.transData.transform(point)
             box = _box(x, y, reach * scale, angle, width, height)
-            if not _within(box, frame):
+            if not _within(box, frame) or not _within((x, y, x, y), frame):  # a label of what is outside is not drawn
                 continue
             cost = 30 * _count_inside(covered, box) + 1000 * sum(_meet(box, other) for other in taken) + reach
             if cost < best[0] and reach > REACHES[0]:

@@ -164,6 +164,14 @@ def test_a_crowd_of_labels_finds_room() -> None:
         assert overlaps(Picture("crowd", "", "", figure)) == [], f"seed {seed}"
 
 
+def test_a_label_stands_at_a_point_in_the_frame() -> None:
+    with styled():
+        axes = new_figure(4, 3).add_subplot()
+        axes.set_xlim(2.3, 30)
+        place_labels(axes, [Label("a line over the whole width", [(2.2, 0.5), (10.0, 0.5)])])
+    assert [text.xy for text in axes.texts if isinstance(text, Annotation)] == [(10.0, 0.5)]
+
+
 def test_a_wide_range_is_drawn_by_its_errors() -> None:
     with styled():
         axes = new_figure(4, 3).add_subplot()
