@@ -74,7 +74,7 @@ def _peers(facts: Facts) -> Grid:
 
 
 def _codecs(facts: Facts) -> Grid:
-    rows = ((name, *(f"{value:.3g}" for value in of.values())) for name, of in facts["codecs"].items())
+    rows = ((name, *map(_three_digits, of.values())) for name, of in facts["codecs"].items())
     columns = ("codec", "encode, GB/s", "encode_packed, GB/s", "one patch, µs")
     return Grid("Codecs, 64 x 64 x 3 samples, one core", columns, tuple(rows))
 
@@ -89,3 +89,7 @@ def _limits(facts: Facts) -> Iterator[str]:
         if fraction < GOAL:
             limit = f", limited by {_limit(facts, bits, what)}" if "cached" in facts else ""
             yield f"{what} of {bits} bits: {fraction:.0%} of memcpy{limit}."
+
+
+def _three_digits(value: float) -> str:
+    return f"{value:.3g}" if value < 1000 else f"{value:,.0f}"
