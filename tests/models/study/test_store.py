@@ -58,6 +58,18 @@ def test_what_is_done_stays_as_it_is(tmp_path: Path) -> None:
     assert [row.state for row in store.rows()] == ["done", "waiting"]
 
 
+def test_what_is_done_may_be_measured_again(tmp_path: Path) -> None:
+    store, digest = Store(tmp_path), cell().digest
+    store.add([cell()])
+    with pytest.raises(StudyError, match="not done"):
+        store.amend(digest, {"b": 3})
+    store.finish(digest, {"a": 1, "b": 2}, 0.1)
+    store.amend(digest, {"b": 3})
+    row = store.row(digest)
+    assert row is not None
+    assert (row.state, row.measures) == ("done", {"a": 1, "b": 3})
+
+
 def test_a_failure_is_one_line_and_forgotten_when_tried_again(tmp_path: Path) -> None:
     store, digest = Store(tmp_path), cell().digest
     store.add([cell()])
