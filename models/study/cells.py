@@ -72,7 +72,7 @@ class Imagery(_Plain):
 
 
 class Start(_Plain):
-    """The cell with this digest, or a folder whose weights have this SHA-256: weights to start from, and teacher.
+    """The cell with this digest, or a run or bundle whose weights have this SHA-256: to start from, and teacher.
 
     Without `weights` it only teaches.
     """
