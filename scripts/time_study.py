@@ -1,9 +1,10 @@
-"""Measures again how fast the emulator runs the networks of a study: one core, on a machine that does nothing else.
+"""Measures again how fast the emulator runs the networks of a study, and with what energy where a meter sees the host.
 
     python scripts/time_study.py FOLDER [--rounds 7]
 
-A study measures it beside its other cells, this one network after network and round after round, so that what changes
-on the machine changes all of them; the medians go into the study's rows. Patches are random: values do not matter.
+For a machine that does nothing else. A study measures the speed beside its other cells; this takes one core, network
+after network and round after round, so that what changes on the machine changes all of them; medians, and joules net
+of idle, go into the study's rows. Patches are random: their values decide nothing but a little of the energy.
 """
 
 from __future__ import annotations
@@ -14,28 +15,47 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-import numpy as np
 from rich.progress import track
 
-from bitswath.accelerator import Accelerator
-from bitswath.accelerator import open as open_accelerator
-from bitswath.models.study.store import Store
+from bitswath.bench.subject import Subject, load_inputs, opened
+from bitswath.bench.suite import Settings, measure_all
+from bitswath.models.study.store import Row, Store
 
 PATCHES = 500
 
 
-def rates(accelerators: dict[str, Accelerator], rounds: int) -> dict[str, float]:
-    """Patches a second from memory to labels, the median over the rounds, by the accelerators' keys."""
-    rng = np.random.default_rng(0)
-    found: dict[str, list[float]] = {key: [] for key in accelerators}
-    for _ in track(range(rounds), "rounds", transient=True):
-        for key, accelerator in accelerators.items():
-            entry = accelerator.bundle.manifest.input
-            patches = rng.integers(0, 256, (PATCHES, *entry.patch_shape)).astype(entry.patch_dtype)
+def bundles(store: Store) -> dict[str, tuple[Row, Path]]:
+    """The networks whose bundles are in the study's folder, by digest."""
+    found = {}
+    for row in store.rows():
+        place = (row.measures or {}).get("bundle") if row.state == "done" else None
+        if place and (store.folder / place).is_dir():
+            found[row.digest] = row, store.folder / place
+    return found
+
+
+def rates(subjects: dict[str, Subject], rounds: int) -> dict[str, float]:
+    """Patches a second from memory to labels, the median over the rounds, by the subjects' keys."""
+    found: dict[str, list[float]] = {key: [] for key in subjects}
+    for turn in track(range(rounds), "rounds", transient=True):
+        for key, subject in subjects.items():
+            patches = load_inputs(subject.bundle, PATCHES, seed=turn).patches
             started = time.perf_counter()
-            accelerator.classify(patches)
+            subject.accelerator.classify(patches)
             found[key].append(PATCHES / (time.perf_counter() - started))
     return {key: statistics.median(values) for key, values in found.items()}
+
+
+def energies(subjects: dict[str, Subject], settings: Settings) -> dict[str, float]:
+    """Joules a patch, net of idle, by the subjects' keys; where there is no meter, none and a line that says why."""
+    found: dict[str, float] = {}
+    for key, subject in track(subjects.items(), "energy", transient=True):
+        facts = measure_all(["energy"], subject, load_inputs(subject.bundle, PATCHES), settings)
+        if facts["energy"] is None:
+            print(f"no energy: {facts['absent']['energy']}")
+            break
+        found[key] = facts["energy"]["net_j"]["mean"]
+    return found
 
 
 def main() -> None:
@@ -44,21 +64,16 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     given = parser.parse_args()
     store = Store(given.folder)
-    built = {
-        row.digest: row for row in store.rows() if row.state == "done" and row.measures and "bundle" in row.measures
-    }
-    with ExitStack() as opened:
-        accelerators = {
-            digest: opened.enter_context(
-                open_accelerator(given.folder / (row.measures or {})["bundle"], "emulator", threads=1)
-            )
-            for digest, row in built.items()
-            if (given.folder / (row.measures or {})["bundle"]).is_dir()
+    built = bundles(store)
+    with ExitStack() as opening:
+        subjects = {
+            digest: opening.enter_context(opened(path, "emulator", threads=1)) for digest, (_, path) in built.items()
         }
-        measured = rates(accelerators, given.rounds)
+        measured, joules = rates(subjects, given.rounds), energies(subjects, Settings())
     for digest, rate in measured.items():
-        store.amend(digest, {"emulator_patches_per_s": rate})
-        print(f"{rate:10,.0f} patches/s  {built[digest].cell.label}")
+        store.amend(digest, {"emulator_patches_per_s": rate, "emulator_j": joules.get(digest)})
+        energy = f"{1e3 * joules[digest]:.3g} mJ, " if digest in joules else ""
+        print(f"{rate:10,.0f} patches/s, {energy}{built[digest][0].cell.label}")
 
 
 if __name__ == "__main__":

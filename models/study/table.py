@@ -1,7 +1,8 @@
 """The results as rows: one flat row a cell, for JSON, CSV and the terminal.
 
-Hardware columns are read from the bundles at that moment (``hw/<board>/report.json`` of each), so that a build made
-later shows up. There is no energy without a meter: `energy_j` is None until something measures it.
+Hardware columns are read from the bundles at that moment (``hw/<board>/report.json`` and ``energy.json`` of each), so
+that a build made later shows up. There is no energy without a meter: `energy_j` (a board's) and `emulator_j` (a host's)
+are joules a patch net of idle, None where nothing measured them.
 """
 
 from __future__ import annotations
@@ -21,15 +22,18 @@ from bitswath.files import write_atomic
 from bitswath.models.study.cells import ContainerCell, TrainingCell, cell_from_json
 from bitswath.models.study.store import Row, Store
 
-__all__ = ["COLUMNS", "export", "flat_row", "hardware", "read_rows", "whole_row", "write_rows"]
+__all__ = ["COLUMNS", "ENERGY", "export", "flat_row", "hardware", "read_rows", "whole_row", "write_rows"]
 
 Facts = dict[str, Any]
+
+ENERGY = "energy.json"
+"""Beside a build's report: what ``bitswath bench BUNDLE --backend pynq --what energy --json`` wrote on the board."""
 
 _MEASURED = (
     "measured_patches", "link_bytes", "code_bits_per_pixel", "source_bytes", "holds", "bytes_per_patch",
     "file_bits_per_pixel", "psnr_db", "ssim", "encode_patches_per_s", "decode_patches_per_s", "write_patches_per_s",
-    "read_patches_per_s", "macs", "emulator_patches_per_s", "epochs", "best_epoch", "bundle", "run",
-    "dataset_digest",
+    "read_patches_per_s", "macs", "emulator_patches_per_s", "emulator_j", "epochs", "best_epoch", "bundle",
+    "run", "dataset_digest",
 )  # fmt: skip
 _HARDWARE = ("board", "hw_patches_per_s", "clock_hz", "lut", "bram36", "dsp", "energy_j")
 
@@ -77,7 +81,7 @@ def flat_row(row: Row, folder: Path) -> Facts:
 
 
 def hardware(bundle: Path) -> list[Facts]:
-    """What builds of a bundle found out, a row a board. Raises `BundleError` for a damaged report."""
+    """What builds of a bundle found out, a row a board. Raises `BundleError` for a damaged file."""
     found = []
     for path in sorted((bundle / HARDWARE).glob(f"*/{REPORT}")):
         report = read_report(path.parent)
@@ -89,10 +93,25 @@ def hardware(bundle: Path) -> list[Facts]:
                 "lut": report.resources.lut,
                 "bram36": report.resources.bram36,
                 "dsp": report.resources.dsp,
-                "energy_j": None,
+                "energy_j": _energy_j(path.with_name(ENERGY), report.board),
             }
         )
     return found
+
+
+def _energy_j(path: Path, board: str) -> float | None:
+    """Net joules a frame, None where none were measured. Raises `BundleError` for what is no benchmark of the board."""
+    if not path.exists():
+        return None
+    try:
+        facts = json.loads(path.read_text())
+        measured_on, energy = facts["backend"]["board"], facts["energy"]
+        joules = None if energy is None else float(energy["net_j"]["mean"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BundleError(f"{path}: not what `bitswath bench --what energy --json` writes ({error!r})") from error
+    if measured_on != board:
+        raise BundleError(f"{path}: expected the energy on {board}, it was measured on {measured_on}")
+    return joules
 
 
 def whole_row(row: Row, folder: Path) -> Facts:

@@ -54,7 +54,7 @@ def accuracy_by_hardware(results: Results) -> Picture:
         place_labels(axes, names, size=7.0)
     caption = (
         "A point for each build, bars are 95 % intervals. Patches/s are those of the simulated cycles at the build's"
-        " clock, LUT those of its report. Energy is not measured."
+        " clock, LUT those of its report."
     )
     return Picture(NAME, TITLE, caption, figure)
 

@@ -180,9 +180,13 @@ def hardware(results: Results) -> list[str]:
             f"On {board} the fastest build, {network.name} {network.setting} ({share(network.score)}), takes"
             f" {build['hw_patches_per_s']:,.0f} patches/s at {build['clock_hz'] / 1e6:g} MHz in"
             f" {build['lut']:,.0f} LUT, {build['bram36']:g} RAMB36 and {build['dsp']:,.0f} DSP (simulated"
-            " cycles; energy is not measured)."
+            f" cycles; {_energy(build.get('energy_j'))})."
         )
     return sentences
+
+
+def _energy(joules: float | None) -> str:
+    return "energy is not measured" if joules is None else f"{1e3 * joules:.3g} mJ a patch, net of idle"
 
 
 def seeds(results: Results) -> list[str]:

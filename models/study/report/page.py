@@ -54,7 +54,8 @@ _METHOD = (
     "Where accuracies spread over more than 25 points, their axis is by the logarithm of the errors.",
     "Emulator patches/s: of one core, from patches in memory to labels; scripts/time_study.py measures them on a quiet"
     " machine, until then they are of one beside other cells."
-    " Patches/s, LUT, RAMB36 and DSP come from builds' reports, as they state them. Energy is not measured.",
+    " Patches/s, LUT, RAMB36 and DSP come from builds' reports, as they state them. mJ: of a patch,"
+    " net of idle, where a meter saw the host or the board.",
 )
 
 

@@ -19,7 +19,7 @@ def networks_table(results: Results) -> str:
     """A row a network and build; those to start from and those that leak come last and say so."""
     heads = (
         "codec", "network", "seed", "accuracy %", "95 %", "bits/pixel", "link bytes", "MACs", "epochs",
-        "emulator patches/s", "board", "LUT", "RAMB36", "DSP", "patches/s", "energy",
+        "emulator patches/s", "emulator mJ", "board", "LUT", "RAMB36", "DSP", "patches/s", "mJ",
     )  # fmt: skip
     ordered = sorted(
         results.networks,
@@ -36,8 +36,9 @@ def _network(network: Network, build: Any) -> list[str]:
         name, str(network.setting), str(network.setting.seed), f"{100 * score.accuracy:.2f}",
         f"{100 * score.low:.2f}-{100 * score.high:.2f}", _number(network.bits_per_pixel), _number(network.link_bytes),
         _number(row["macs"]), _number(row["epochs"]), _number(row["emulator_patches_per_s"], whole=True),
+        _millijoules(row.get("emulator_j")),
         build.get("board", NONE), _number(build.get("lut")), _number(build.get("bram36")), _number(build.get("dsp")),
-        _number(build.get("hw_patches_per_s"), whole=True), "not measured",
+        _number(build.get("hw_patches_per_s"), whole=True), _millijoules(build.get("energy_j")),
     ]  # fmt: skip
 
 
@@ -109,3 +110,7 @@ def _number(value: float | None, whole: bool = False) -> str:
     if value is None:
         return NONE
     return f"{value:,.0f}" if whole or float(value).is_integer() else f"{value:,.1f}"
+
+
+def _millijoules(joules: float | None) -> str:
+    return NONE if joules is None else f"{1e3 * joules:.3g}"

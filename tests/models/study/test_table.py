@@ -16,7 +16,7 @@ from bitswath.models.config import DataConfig, WidthsConfig
 from bitswath.models.study.cells import Imagery, ImageryCell, TrainingCell
 from bitswath.models.study.show import Show, cost, results_table
 from bitswath.models.study.store import Store
-from bitswath.models.study.table import COLUMNS, export, hardware, read_rows
+from bitswath.models.study.table import COLUMNS, ENERGY, export, hardware, read_rows
 
 IMAGERY = Imagery(data=DataConfig(name="synthetic"), codec="companded:2:ordered")
 NETWORK = TrainingCell(imagery=IMAGERY, network="vgg", widths=WidthsConfig(weights=2, activations=3))
@@ -86,6 +86,20 @@ def test_a_build_shows_up_when_it_is_made(store: Store, tmp_path: Path) -> None:
     )  # fmt: skip
     assert [build["board"] for build in row["hardware"]] == ["Pynq-Z2", "ZCU104"]
     assert row["energy_j"] is None
+
+
+def test_energy_is_what_the_benchmark_on_the_board_wrote(store: Store, tmp_path: Path) -> None:
+    built(tmp_path / "bundles/x.bsw", "Pynq-Z2", 1000.0)
+    energy = tmp_path / "bundles/x.bsw/hw/Pynq-Z2" / ENERGY
+    facts: dict[str, Any] = {"backend": {"board": "Pynq-Z2"}, "energy": {"net_j": {"mean": 0.002, "low": 0.001}}}
+    energy.write_text(json.dumps(facts))
+    assert rows(store)[1]["energy_j"] == 0.002
+    energy.write_text(json.dumps(facts | {"energy": None}))
+    assert rows(store)[1]["energy_j"] is None
+    for wrong in ("", "[]", "{}", json.dumps(facts | {"backend": {"board": "ZCU104"}})):
+        energy.write_text(wrong)
+        with pytest.raises(BundleError, match=r"energy\.json"):
+            hardware(tmp_path / "bundles/x.bsw")
 
 
 def test_a_damaged_report_is_said_and_does_not_end_the_table(store: Store, tmp_path: Path) -> None:

@@ -108,6 +108,8 @@ def test_each_board_has_its_fastest_build() -> None:
     assert "takes 1,200 patches/s at 100 MHz in 30,000 LUT, 40.5 RAMB36 and 0 DSP" in pynq
     assert "uniform:8" in zcu
     assert "energy is not measured" in zcu
+    measured = network("uniform:4", 960, hardware=[build("Pynq-Z2", 1200.0, 30_000) | {"energy_j": 0.00123}])
+    assert "1.23 mJ a patch" in hardware(results(measured))[0]
 
 
 def test_seeds_say_how_far_they_spread() -> None:
