@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bitswath.models.study.report.pairs import Pair, companding_pairs, dither_pairs, mask_pairs, width_pairs
 from bitswath.models.study.report.results import Results
-from bitswath.models.study.report.select import (
-    Pair,
-    companding_pairs,
-    dither_pairs,
-    leak_rows,
-    width_pairs,
-)
+from bitswath.models.study.report.select import leak_rows
 from bitswath.models.study.report.style import BLACK, BLUE, GREEN, GREY, ORANGE, VERMILLION, Picture, new_figure
 
 if TYPE_CHECKING:
@@ -25,8 +20,8 @@ _MARKERS = "osD^"
 
 def differences(results: Results) -> Picture:
     """A row a pair: the difference in points with its interval; filled where that does not include zero."""
-    name, title = "differences", "What dither, companding and widths change"
-    pairs = [*dither_pairs(results), *companding_pairs(results), *width_pairs(results)]
+    name, title = "differences", "What dither, its mask, companding and widths change"
+    pairs = [*dither_pairs(results), *mask_pairs(results), *companding_pairs(results), *width_pairs(results)]
     if not pairs:
         return Picture(name, title, "Left out: no two networks differ in dither, companding or widths as pairs do.")
     groups = [(what, [pair for pair in pairs if pair.what == what]) for what in dict.fromkeys(p.what for p in pairs)]

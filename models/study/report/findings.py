@@ -10,21 +10,24 @@ import math
 from collections.abc import Callable, Iterable
 
 from bitswath.models.study.report.compare import difference
+from bitswath.models.study.report.pairs import (
+    Pair,
+    companding_pairs,
+    dither_pairs,
+    epochs_note,
+    mask_pairs,
+    width_pairs,
+)
 from bitswath.models.study.report.results import Network, Results, Score
 from bitswath.models.study.report.select import (
     Cost,
-    Pair,
     at,
-    companding_pairs,
     compared,
     costs,
-    dither_pairs,
     eight_bit,
-    epochs_note,
     float_network,
     leak_rows,
     main_setting,
-    width_pairs,
 )
 
 __all__ = ["FINDINGS", "MARGIN", "findings", "share"]
@@ -101,6 +104,11 @@ def _against(first: Network, second: Network) -> str:
 def dithering(results: Results) -> list[str]:
     """What each dither changes, a sentence for each dither and kind of codec."""
     return _by_change(dither_pairs(results), lambda pair: pair.first.kind)
+
+
+def masks(results: Results) -> list[str]:
+    """What other masks change against the usual one: their size, their noise, the bands shifted or not."""
+    return _by_change(mask_pairs(results), lambda pair: "")
 
 
 def companding(results: Results) -> list[str]:
@@ -208,6 +216,6 @@ def _bits(network: Network) -> str:
 
 
 FINDINGS: tuple[Callable[[Results], list[str]], ...] = (
-    fewest_bits, quantization, dithering, companding, widths, fewest_bytes, hardware, seeds, leaking,
+    fewest_bits, quantization, dithering, masks, companding, widths, fewest_bytes, hardware, seeds, leaking,
 )  # fmt: skip
 """In the order of the page; each gives no sentence where its rows are missing."""

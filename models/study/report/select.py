@@ -1,23 +1,24 @@
-"""Which networks are set beside which: series, reference lines, pairs, costs in bytes, leaks."""
+"""Which networks a report shows: series, reference lines, costs in bytes, leaks."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from bitswath.containers import parse_container
-from bitswath.models.study.report.compare import Difference, difference
 from bitswath.models.study.report.results import Network, Results, Setting
 from bitswath.report import wilson_interval
 
 __all__ = [
-    "Cost", "LeakRow", "Pair", "at", "companding_pairs", "compared", "costs", "dither_pairs", "dithers_of",
-    "eight_bit", "epochs_note", "float_network", "leak_rows", "main_setting", "once", "pareto_front", "series_of",
-    "width_pairs",
+    "USUAL_DITHER", "Cost", "LeakRow", "at", "compared", "costs", "dithers_of", "eight_bit", "float_network",
+    "leak_rows", "main_setting", "once", "pareto_front", "series_of", "series_order",
 ]  # fmt: skip
 
 Series = tuple[str, str | None]
+
+USUAL_DITHER = "ordered"
+"""The Bayer mask of 8 x 8, which others are compared with."""
 
 _KINDS = ("uniform", "companded", "palette")
 
@@ -65,9 +66,9 @@ def float_network(results: Results, setting: Setting | None) -> Network | None:
 
 
 def dithers_of(results: Results) -> list[str]:
-    """All dithers of the study, "ordered" first."""
+    """All dithers of the study, the usual one first."""
     found = {item.dither for item in (*results.networks, *results.codecs) if item.dither}
-    return sorted(found, key=lambda name: (name != "ordered", name))
+    return sorted(found, key=lambda name: (name != USUAL_DITHER, name))
 
 
 def series_of(networks: Iterable[Network]) -> dict[Series, list[Network]]:
@@ -81,104 +82,6 @@ def series_of(networks: Iterable[Network]) -> dict[Series, list[Network]]:
 def series_order(series: Series) -> tuple[int, str, str]:
     kind, dither = series
     return _KINDS.index(kind) if kind in _KINDS else len(_KINDS), kind, dither or ""
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Two networks that differ in one thing, and maybe in their recipes. `what`: what the first has and the second has
-    not; `where`: what both have, and their epochs where those differ."""
-
-    what: str
-    where: str
-    first: Network
-    second: Network
-
-    @property
-    def difference(self) -> Difference:
-        return difference(self.first, self.second)
-
-
-def epochs_note(first: Network, second: Network) -> str:
-    """Such as " (16 epochs against 12)"; nothing where both have as many or it is not known."""
-    if first.epochs is None or second.epochs is None or first.epochs == second.epochs:
-        return ""
-    return f" ({first.epochs} epochs against {second.epochs})"
-
-
-def dither_pairs(results: Results) -> list[Pair]:
-    """Each dithered network and the plain one of equal kind and bits."""
-    pairs = []
-    for first in _ordered(results):
-        if first.dither:
-            for second in _like(results, first, kind=first.kind, dither=None):
-                pairs.append(Pair(f"{first.dither} dither", f"{first.kind} {first.bits} bit", first, second))
-    return _named(results, pairs)
-
-
-def companding_pairs(results: Results) -> list[Pair]:
-    """Each companded network and the uniform one of equal bits and dither."""
-    pairs = []
-    for first in _ordered(results):
-        if first.kind == "companded":
-            for second in _like(results, first, kind="uniform", dither=first.dither):
-                where = f"{first.bits} bit" + (f", {first.dither}" if first.dither else ", plain")
-                pairs.append(Pair("companded levels", where, first, second))
-    return _named(results, pairs)
-
-
-def width_pairs(results: Results) -> list[Pair]:
-    """Each quantized network of other widths than most, and the one of those widths on the same patches."""
-    main = main_setting(results)
-    if main is None:
-        return []
-    pairs = []
-    for first in _ordered(results):
-        setting = first.setting
-        usual = replace(setting, weights=main.weights, activations=main.activations)
-        if setting.weights is not None and setting.widths != main.widths:
-            for second in _like(results, replace(first, setting=usual), kind=first.kind, dither=first.dither):
-                pairs.append(Pair(f"{first.widths} for {main.widths}", first.name, first, second))
-    one = len({pair.first.setting.network for pair in pairs}) < 2
-    return _with_epochs(pairs) if one else _named(results, pairs, widths=False)
-
-
-def _like(results: Results, network: Network, kind: str, dither: str | None) -> list[Network]:
-    """At most one network that is like another but for kind and dither, of the most usual recipe."""
-    alike = (network.setting, network.source, network.bits, kind, dither)
-    found = [n for n in compared(results) if (n.setting, n.source, n.bits, n.kind, n.dither) == alike]
-    return found[:1]
-
-
-def _ordered(results: Results) -> list[Network]:
-    """Each codec and setting once: the main setting first, then by setting, series and bits."""
-    main = main_setting(results)
-    return sorted(
-        once(compared(results)),
-        key=lambda n: (
-            n.setting != main,
-            n.setting.network,
-            -(n.setting.weights or 99),
-            series_order(n.series),
-            n.bits,
-        ),
-    )
-
-
-def _named(results: Results, pairs: list[Pair], widths: bool = True) -> list[Pair]:
-    """Pairs that are not of the main setting say of which they are; so do those of JPEG'd patches."""
-    main = main_setting(results)
-    named = []
-    for pair in pairs:
-        of = f" of JPEG {pair.first.quality}" if pair.first.quality and pair.first.name != pair.where else ""
-        setting = pair.first.setting
-        same = setting == main if widths else main is not None and setting.network == main.network
-        which = "" if same else f", {setting if widths else setting.network}"
-        named.append(replace(pair, where=pair.where + of + which))
-    return _with_epochs(named)
-
-
-def _with_epochs(pairs: list[Pair]) -> list[Pair]:
-    return [replace(pair, where=pair.where + epochs_note(pair.first, pair.second)) for pair in pairs]
 
 
 @dataclass(frozen=True)

@@ -1,19 +1,17 @@
-"""Networks that are set beside each other differ in what is asked about; where their epochs differ, they say so."""
+"""Series, reference lines and costs are of honest networks of one seed and one setting."""
 
 from __future__ import annotations
 
+from bitswath.models.study.report.pairs import companding_pairs, dither_pairs
 from bitswath.models.study.report.select import (
     at,
-    companding_pairs,
     costs,
-    dither_pairs,
     dithers_of,
     eight_bit,
     float_network,
     main_setting,
     pareto_front,
     series_of,
-    width_pairs,
 )
 from tests.models.study.report.rows import STUDY, network, results, trained
 
@@ -52,31 +50,6 @@ def test_series_go_from_few_bits_to_many_plain_ones_first() -> None:
     series = series_of(at(found, main_setting(found)))
     assert list(series) == [("uniform", None), ("companded", None), ("companded", "ordered"), ("palette", None)]
     assert [n.bits for n in series["companded", "ordered"]] == [1, 2]
-
-
-def test_pairs_differ_in_one_thing() -> None:
-    found = results(*STUDY)
-    assert [(p.what, p.where, p.first.codec, p.second.codec) for p in dither_pairs(found)] == [
-        ("ordered dither", "companded 1 bit", "companded:1:ordered", "companded:1")
-    ]
-    assert [(p.where, p.first.codec, p.second.codec) for p in companding_pairs(found)] == [
-        ("1 bit, plain", "companded:1", "uniform:1")
-    ]
-    (pair,) = width_pairs(found)
-    assert (pair.what, pair.where) == ("W2A2 for W4A4", "companded:2:ordered")
-    assert (pair.first.widths, pair.second.widths) == ("W2A2", "W4A4")
-
-
-def test_each_dither_is_compared_with_plain_codes() -> None:
-    found = results(
-        network("uniform:1", 700),
-        network("uniform:1:ordered", 800),
-        {**network("uniform:1", 850, seed=0), "dither": "blue16", "codec": "uniform:1:blue16"},
-    )
-    assert [(p.what, p.second.dither) for p in dither_pairs(found)] == [
-        ("blue16 dither", None),
-        ("ordered dither", None),
-    ]
 
 
 def test_other_seeds_are_not_mixed_in() -> None:
@@ -127,16 +100,6 @@ def test_of_several_recipes_the_one_most_networks_have_is_compared() -> None:
     assert sorted(n.score.correct for n in at(found, main_setting(found))) == [700, 800, 900]
     (pair,) = dither_pairs(found)
     assert (pair.second.score.correct, pair.where) == (700, "uniform 1 bit")
-
-
-def test_pairs_of_other_epochs_say_so() -> None:
-    found = results(
-        trained(network("uniform:1", 700), schedule={"epochs": 12}),
-        trained(network("uniform:2", 800), schedule={"epochs": 12}),
-        trained(network("uniform:1", 600, widths=(2, 2)), schedule={"epochs": 16}),
-    )
-    (pair,) = width_pairs(found)
-    assert pair.where == "uniform:1 (16 epochs against 12)"
 
 
 def test_recipes_are_the_same_whatever_seed_and_codec_they_start_from() -> None:
