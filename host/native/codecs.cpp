@@ -97,7 +97,9 @@ std::unique_ptr<Encoder> encoder_of(Patches<T> source, const Array<int64_t>& col
     const auto within = [](int64_t value) { return value >= 0 && value <= std::numeric_limits<T>::max(); };
     require(std::all_of(colours.data(), colours.data() + colours.size(), within),
             "expected colours within the pixels' type");
-    return palette_encoder(source, colours.data(), colours.shape(0), ranks, codec_isa(kernels));
+    if (std::any_of(ranks.values, ranks.values + ranks.side * ranks.side, [](uint8_t rank) { return rank > 0; }))
+        return mixture_encoder(source, colours.data(), colours.shape(0), ranks, codec_isa(kernels));
+    return palette_encoder(source, colours.data(), colours.shape(0), codec_isa(kernels));
 }
 
 // `ranks` (P, P, 1) below 16; one of 0 for the nearest colour.

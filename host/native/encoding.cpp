@@ -20,7 +20,7 @@ std::vector<Isa> available() {
     return found;
 }
 
-// Calls block(patch, first, last) for at most kBlock codes of a patch at a time; ORs what it returns.
+// Calls block(patch, first, last, kept) for at most kBlock codes of a patch at a time; ORs what it returns.
 template <class Block>
 uint64_t over_blocks(const Encoder& encoder, int threads, const Block& block) {
     const int64_t blocks = (encoder.codes + kBlock - 1) / kBlock;
@@ -28,9 +28,10 @@ uint64_t over_blocks(const Encoder& encoder, int threads, const Block& block) {
     const int workers = useful_threads(threads, encoder.patches * encoder.sample_bytes);
     over_threads(encoder.patches * blocks, workers, [&](int64_t unit, int64_t end) {
         uint64_t own = 0;
+        const auto kept = encoder.keep();
         for (; unit < end; ++unit) {
             const int64_t first = unit % blocks * kBlock;
-            own |= block(unit / blocks, first, std::min(first + kBlock, encoder.codes));
+            own |= block(unit / blocks, first, std::min(first + kBlock, encoder.codes), kept.get());
         }
         seen |= own;
     });
@@ -54,16 +55,16 @@ Isa codec_isa(const std::string& name) {
 }
 
 uint64_t encode_codes(const Encoder& encoder, int threads, uint8_t* codes) {
-    return over_blocks(encoder, threads, [&](int64_t patch, int64_t first, int64_t last) {
-        return encoder.encode(patch, first, last, codes + patch * encoder.codes + first);
+    return over_blocks(encoder, threads, [&](int64_t patch, int64_t first, int64_t last, Encoder::Keep* kept) {
+        return encoder.encode(patch, first, last, kept, codes + patch * encoder.codes + first);
     });
 }
 
 uint64_t encode_frames(const Encoder& encoder, int bits, Means means, uint8_t* frames) {
     const int64_t frame = packed_bytes(encoder.codes, bits);
-    return over_blocks(encoder, means.threads, [&](int64_t patch, int64_t first, int64_t last) {
+    return over_blocks(encoder, means.threads, [&](int64_t patch, int64_t first, int64_t last, Encoder::Keep* kept) {
         alignas(64) uint8_t codes[kBlock];
-        const uint64_t seen = encoder.encode(patch, first, last, codes);
+        const uint64_t seen = encoder.encode(patch, first, last, kept, codes);
         means.kernels.pack[bits](codes, last - first, frames + patch * frame + first * bits / 8);
         return seen;
     });

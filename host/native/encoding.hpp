@@ -42,8 +42,14 @@ class Encoder {
         : patches(patches), codes(codes), sample_bytes(sample_bytes) {}
     virtual ~Encoder() = default;
 
+    // What one thread keeps from part to part; nothing, unless an encoder needs it.
+    struct Keep {
+        virtual ~Keep() = default;
+    };
+    virtual std::unique_ptr<Keep> keep() const { return nullptr; }
+
     // Codes first .. last - 1 of a patch; returns the OR of their samples, or 0 where any sample is in range.
-    virtual uint64_t encode(int64_t patch, int64_t first, int64_t last, uint8_t* codes) const = 0;
+    virtual uint64_t encode(int64_t patch, int64_t first, int64_t last, Keep* kept, uint8_t* codes) const = 0;
 
     const int64_t patches, codes;  // codes of one patch
     const int64_t sample_bytes;    // of one patch
@@ -70,14 +76,17 @@ template <class T>
 std::unique_ptr<Encoder> position_encoder(Patches<T> patches, const uint16_t* positions, bool per_band, int shift,
                                           Mask<uint8_t> mask);
 
-// One code a pixel of `count` <= 256 colours (count, C) within T: the nearest to clamp(sample + left over), of equally
-// near ones the lowest, again and again, where left over is what samples minus colours have come to; of as many codes
-// as there are ranks, sorted, number ranks[h % side][w % side] < kMostMixed. Throws std::invalid_argument for too many
-// bands.
+// One code a pixel, of `count` <= 256 colours (count, C) within T: the nearest, of equally near ones the lowest. Throws
+// std::invalid_argument for too many bands.
+template <class T>
+std::unique_ptr<Encoder> palette_encoder(Patches<T> patches, const int64_t* colours, int64_t count, Isa isa);
+
+// The same of clamp(sample + left over), again and again, where left over is what samples minus colours have come to;
+// of as many codes as there are ranks, sorted, number ranks[h % side][w % side] < kMostMixed.
 constexpr int64_t kMostMixed = 16;
 
 template <class T>
-std::unique_ptr<Encoder> palette_encoder(Patches<T> patches, const int64_t* colours, int64_t count,
+std::unique_ptr<Encoder> mixture_encoder(Patches<T> patches, const int64_t* colours, int64_t count,
                                          Mask<uint8_t> ranks, Isa isa);
 
 // Calls run(y, x, first, samples) for every part of a line within samples first .. last of a patch.

@@ -1,11 +1,12 @@
 // The colours of a palette as keys, and the kernels that find the smallest key of each pixel of a block; a part of
-// encoding_palette.cpp.
+// encoding_palette.cpp and encoding_mixture.cpp.
 #pragma once
 
 #include <algorithm>
 #include <cstdint>
 #include <limits>
 #include <numeric>
+#include <stdexcept>
 #include <type_traits>
 #include <vector>
 
@@ -23,7 +24,7 @@ namespace bitswath {
 namespace {
 
 constexpr int64_t kPixels = 64;
-constexpr int64_t kFewColours = 8;  // comparing costs less than leaving out
+constexpr int64_t kFewColours = 16;  // comparing costs less than leaving out
 
 // For pixel p and colour number k, the key room (|c|^2 - 2 c.p) + k orders colours as the distance |p - c|^2 does
 // and, of equally near ones, puts the lowest number first; `room` is a power of two, at least the count of colours.
@@ -46,6 +47,16 @@ int64_t room_for(int64_t count) {
     int64_t room = 1;
     while (room < count) room *= 2;
     return room;
+}
+
+// Whether the keys of samples of type T do. Throws std::invalid_argument where they do not fit a double either.
+template <class T>
+bool fits_int32(int64_t count, int64_t bands) {
+    constexpr double top = std::numeric_limits<T>::max();
+    // Of a key: |c|^2 + 2 c.p and the colour's number.
+    const double largest = static_cast<double>(std::max<int64_t>(room_for(count), 8)) * (3 * top * top * bands + 1);
+    if (largest > 0x1p53) throw std::invalid_argument("too many bands");
+    return sizeof(T) == 1 && largest < 0x1p31;
 }
 
 int32_t side_by_side(int32_t low, int32_t high) {
@@ -91,6 +102,36 @@ struct Scratch {
     int32_t numbers[256 + 16];         // of the colours that may be nearest, and room for a vector
     Plane least;
 };
+
+// ---- a block of pixels: its planes are filled ----
+
+// Pixels that are not there repeat the first one, which makes no box wider.
+template <class Key>
+BITSWATH_INLINE void fill_up(int64_t size, Key* plane) {
+    for (int64_t i = size; i < kPixels; ++i) plane[i] = plane[0];
+}
+
+template <class Key>
+BITSWATH_INLINE void find_box(int64_t bands, Scratch<Key>& scratch) {
+    for (int64_t c = 0; c < bands; ++c) {
+        const Key* plane = scratch.planes[c].pixels;
+        Key lowest = plane[0], highest = plane[0];
+        for (int64_t i = 0; i < kPixels; ++i) {
+            lowest = std::min(lowest, plane[i]);
+            highest = std::max(highest, plane[i]);
+        }
+        scratch.lowest[c] = lowest;
+        scratch.highest[c] = highest;
+    }
+}
+
+BITSWATH_INLINE void pair_up(int64_t bands, Scratch<int32_t>& scratch) {
+    for (int64_t c = 0; c < bands; c += 2) {
+        const int32_t *low = scratch.planes[c].pixels, *high = scratch.planes[c + 1].pixels;
+        for (int64_t i = 0; i < kPixels; ++i) scratch.pairs[c / 2].pixels[i] = (low[i] | high[i] << 16) << kShift;
+    }
+}
+BITSWATH_INLINE void pair_up(int64_t, Scratch<double>&) {}
 
 // ---- which colours may be nearest ----
 
@@ -266,6 +307,25 @@ struct Avx512Lanes : PlainLanes {
     }
 };
 #endif
+
+// ---- all of it ----
+
+// numbers[i]: of the colour nearest to pixel i.
+template <class Lanes, class Key, class Number>
+BITSWATH_INLINE void nearest_numbers(const Palette<Key>& palette, Scratch<Key>& scratch, Number* numbers) {
+    pair_up(palette.bands, scratch);
+    int64_t found = palette.count;
+    if (found > kFewColours) {
+        find_box(palette.bands, scratch);
+        found = Lanes::candidates(palette, scratch);
+    } else {
+        std::iota(scratch.numbers, scratch.numbers + found, 0);
+    }
+    Lanes::least(palette, scratch, found);
+    using Integer = std::conditional_t<sizeof(Key) == 4, int32_t, int64_t>;
+    for (int64_t i = 0; i < kPixels; ++i)
+        numbers[i] = static_cast<Number>(static_cast<Integer>(scratch.least.pixels[i]) & (palette.room - 1));
+}
 
 }  // namespace
 }  // namespace bitswath

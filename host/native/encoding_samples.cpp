@@ -81,7 +81,7 @@ class ShiftEncoder final : public Encoder {
         : Encoder(patches.count, patches.size(), patches.size() * sizeof(T)),
           samples_(patches.samples), shift_(shift), isa_(static_cast<int>(isa)) {}
 
-    uint64_t encode(int64_t patch, int64_t first, int64_t last, uint8_t* out) const override {
+    uint64_t encode(int64_t patch, int64_t first, int64_t last, Keep*, uint8_t* out) const override {
         const T* in = samples_ + patch * codes + first;
         if constexpr (sizeof(T) == 2) {
             return kShiftWords[isa_](in, last - first, shift_, out);
@@ -204,7 +204,7 @@ class CountEncoder final : public Encoder {
         : Encoder(patches.count, patches.size(), patches.size() * sizeof(T)),
           patches_(patches), thresholds_(thresholds), kernel_(kCount<T>[static_cast<int>(isa)]) {}
 
-    uint64_t encode(int64_t patch, int64_t first, int64_t last, uint8_t* out) const override {
+    uint64_t encode(int64_t patch, int64_t first, int64_t last, Keep*, uint8_t* out) const override {
         const T* in = patches_.samples + patch * codes;
         if (thresholds_.rows == 1) return kernel_(in + first, last - first, thresholds_, first % thresholds_.period, out);
         const int64_t row_values = thresholds_.steps * (thresholds_.period + kOverhang);
@@ -236,7 +236,7 @@ class PositionEncoder final : public Encoder {
             tables_.push_back(positions + (per_band ? i % patches.bands * entries : 0));
     }
 
-    uint64_t encode(int64_t patch, int64_t first, int64_t last, uint8_t* out) const override {
+    uint64_t encode(int64_t patch, int64_t first, int64_t last, Keep*, uint8_t* out) const override {
         const T* in = patches_.samples + patch * codes;
         const int64_t period = static_cast<int64_t>(tables_.size());
         const int shift = shift_;

@@ -469,6 +469,17 @@ def test_dithered_palette_mixes_what_is_left_over() -> None:
     assert codec.encode(grey)[..., 0].tolist() == [[0, 1], [2, 1]]  # 45 = (0 + 60 + 60 + 60) / 4, 15 = 60 / 4
 
 
+@pytest.mark.parametrize("kernels", KERNELS)
+def test_a_colour_seen_again_is_mixed_as_before(kernels: str) -> None:
+    """Among more colours than the encoder keeps mixtures of."""
+    rng = np.random.default_rng(4)
+    colours = rng.integers(0, 256, (70_000, 3), np.uint8)
+    batch = colours[rng.integers(0, len(colours), (2, 300, 300))]
+    codec = PaletteCodec(2, "ordered4", colours=rng.integers(0, 256, (4, 3)).tolist())
+    codes = encoded_by(codec, batch, kernels).reshape(2, 300, 300, 1)
+    np.testing.assert_array_equal(codes, by_definition(codec, batch))
+
+
 def test_fit_for_a_dither_leaves_less_bias_than_the_nearest_colours() -> None:
     patches = land(7, (8, 16, 16, 3)).repeat(8, axis=1).repeat(8, axis=2)
     plain, fitted_for_it = PaletteCodec.fit(patches, 4), PaletteCodec.fit(patches, 4, "ordered4")
