@@ -17,6 +17,7 @@ from pathlib import Path
 
 from rich.progress import track
 
+from bitswath.bench.machine import machine
 from bitswath.bench.subject import Subject, load_inputs, opened
 from bitswath.bench.suite import Settings, measure_all
 from bitswath.models.study.store import Row, Store
@@ -70,8 +71,9 @@ def main() -> None:
             digest: opening.enter_context(opened(path, "emulator", threads=1)) for digest, (_, path) in built.items()
         }
         measured, joules = rates(subjects, given.rounds), energies(subjects, Settings())
+    on = machine()["processor"]
     for digest, rate in measured.items():
-        store.amend(digest, {"emulator_patches_per_s": rate, "emulator_j": joules.get(digest)})
+        store.amend(digest, {"emulator_patches_per_s": rate, "emulator_j": joules.get(digest), "emulator_on": on})
         energy = f"{1e3 * joules[digest]:.3g} mJ, " if digest in joules else ""
         print(f"{rate:10,.0f} patches/s, {energy}{built[digest][0].cell.label}")
 

@@ -48,7 +48,7 @@ def test_a_meter_gives_joules(folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(suite, "open_meter", lambda name, kinds: CurveMeter(StepClock(), everything=("a", "b")))
     time_study.main()
     here, elsewhere = measures(folder)
-    assert here["emulator_patches_per_s"] > 1
+    assert here["emulator_patches_per_s"] > 1 and here["emulator_on"]
     assert here["emulator_j"] == pytest.approx(0, abs=1e-9)  # constant power is all idle
     assert elsewhere == {"bundle": "bundles/elsewhere.bsw", "emulator_patches_per_s": 0.5}
 

@@ -14,6 +14,7 @@ from bitswath.models.study.report.tables import (
     container_bytes_table,
     container_speeds_table,
     networks_table,
+    processor_marks,
 )
 
 __all__ = ["report_page"]
@@ -73,7 +74,7 @@ def report_page(results: Results, pictures: Sequence[Picture], rendered: Rendere
         "<h2>Tables</h2>",
         *_tables(results),
         "<h2>How this was measured</h2>",
-        _list(_METHOD),
+        _list([*_METHOD, *_processors(results)]),
         _missing(results),
     ]
     return (
@@ -81,6 +82,11 @@ def report_page(results: Results, pictures: Sequence[Picture], rendered: Rendere
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{_STYLE}</style></head>\n'
         f"<body>\n{chr(10).join(part for part in parts if part)}\n</body></html>\n"
     )
+
+
+def _processors(results: Results) -> list[str]:
+    named = "; ".join(f"{mark.strip()}: {name}" if mark else name for name, mark in processor_marks(results).items())
+    return [f"Speeds were measured on {named}."] if named else []
 
 
 def _about(results: Results) -> str:

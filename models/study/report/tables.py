@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from statistics import median
 from typing import Any
@@ -10,9 +10,22 @@ from typing import Any
 from bitswath.models.study.report.results import CodecFacts, Network, Results
 from bitswath.models.study.report.select import series_order
 
-__all__ = ["codecs_table", "container_bytes_table", "container_speeds_table", "networks_table", "table"]
+__all__ = [
+    "codecs_table", "container_bytes_table", "container_speeds_table", "networks_table", "processor_marks", "table",
+]  # fmt: skip
 
 NONE = "–"
+
+
+def processor_marks(results: Results) -> dict[str, str]:
+    """What stands behind a speed, by the processor that it was measured on: letters, where there are several."""
+    found = list(dict.fromkeys(name for row in results.rows if (name := _measured_on(row))))
+    return {name: f" {chr(ord('A') + index)}" if len(found) > 1 else "" for index, name in enumerate(found)}
+
+
+def _measured_on(row: Mapping[str, Any]) -> str | None:
+    """The processor; an emulator may have been timed on another one than its network was trained on."""
+    return row.get("emulator_on") or row.get("processor")
 
 
 def networks_table(results: Results) -> str:
@@ -25,17 +38,18 @@ def networks_table(results: Results) -> str:
         results.networks,
         key=lambda n: (n.leaks, bool(n.row.get("origin")), n.setting.network, -(n.setting.weights or 99)),
     )
-    rows = [_network(network, build) for network in ordered for build in (network.builds or [{}])]
+    marks = processor_marks(results)
+    rows = [_network(network, build, marks) for network in ordered for build in (network.builds or [{}])]
     return table(heads, rows, text=2, marked=lambda cells: "LEAKS" in cells[0])
 
 
-def _network(network: Network, build: Any) -> list[str]:
+def _network(network: Network, build: Any, marks: Mapping[str, str]) -> list[str]:
     score, row = network.score, network.row
     name = network.name + " (to start from)" * bool(row.get("origin"))
     return [
         name, str(network.setting), str(network.setting.seed), f"{100 * score.accuracy:.2f}",
         f"{100 * score.low:.2f}-{100 * score.high:.2f}", _number(network.bits_per_pixel), _number(network.link_bytes),
-        _number(row["macs"]), _number(row["epochs"]), _number(row["emulator_patches_per_s"], whole=True),
+        _number(row["macs"]), _number(row["epochs"]), _speed(row, "emulator_patches_per_s", marks),
         _millijoules(row.get("emulator_j")),
         build.get("board", NONE), _number(build.get("lut")), _number(build.get("bram36")), _number(build.get("dsp")),
         _number(build.get("hw_patches_per_s"), whole=True), _millijoules(build.get("energy_j")),
@@ -55,16 +69,17 @@ def codecs_table(results: Results) -> str:
         "decode patches/s",
     )
     ordered = sorted(results.codecs, key=lambda f: (f.leaks, -(f.quality or 999), series_order(f.series), -f.bits))
-    return table(heads, [_codec(facts) for facts in ordered], text=1, marked=lambda cells: "LEAKS" in cells[0])
+    marks = processor_marks(results)
+    return table(heads, [_codec(facts, marks) for facts in ordered], text=1, marked=lambda cells: "LEAKS" in cells[0])
 
 
-def _codec(facts: CodecFacts) -> list[str]:
+def _codec(facts: CodecFacts, marks: Mapping[str, str]) -> list[str]:
     row = facts.row
     psnr = f"{row['psnr_db']:.1f}" if row["psnr_db"] is not None else "same"
     return [
         facts.name, _number(facts.bits_per_pixel), _number(facts.link_bytes), _number(facts.source_bytes, whole=True),
-        psnr, f"{row['ssim']:.3f}", _number(row["encode_patches_per_s"], whole=True),
-        _number(row["decode_patches_per_s"], whole=True),
+        psnr, f"{row['ssim']:.3f}", _speed(row, "encode_patches_per_s", marks),
+        _speed(row, "decode_patches_per_s", marks),
     ]  # fmt: skip
 
 
@@ -110,6 +125,10 @@ def _number(value: float | None, whole: bool = False) -> str:
     if value is None:
         return NONE
     return f"{value:,.0f}" if whole or float(value).is_integer() else f"{value:,.1f}"
+
+
+def _speed(row: Mapping[str, Any], key: str, marks: Mapping[str, str]) -> str:
+    return _number(row[key], whole=True) + ("" if row[key] is None else marks.get(_measured_on(row) or "", ""))
 
 
 def _millijoules(joules: float | None) -> str:

@@ -20,6 +20,7 @@ from bitswath.models.study.config import load_study
 from bitswath.models.study.grid import expand
 from bitswath.models.study.measures import measure_container, measure_imagery
 from bitswath.models.study.patches import Shelf
+from bitswath.models.study.report.page import report_page
 from bitswath.models.study.report.tables import networks_table
 from bitswath.models.study.report.write import make_report
 from bitswath.models.study.store import Store
@@ -163,6 +164,20 @@ def test_networks_to_start_from_stand_last_but_for_leaks() -> None:
         "uniform:8 (to start from)",
         "palette:1 PER CLASS (LEAKS)",
     ]
+
+
+def test_speeds_say_on_which_processor_where_there_were_several() -> None:
+    first, second = (
+        {**network(codec, 900), "emulator_patches_per_s": speed, "processor": name}
+        for codec, speed, name in (("uniform:8", 4000.0, "Xeon"), ("uniform:4", 5000.0, "EPYC"))
+    )
+    assert ">4,000</td>" in networks_table(results(first))
+    both = networks_table(results(first, second))
+    assert ">4,000 A</td>" in both and ">5,000 B</td>" in both
+    assert ">4,000 B</td>" in networks_table(results(second, {**first, "processor": "EPYC", "emulator_on": "Xeon"}))
+    page = report_page(results(first, second), [], {})
+    assert "Speeds were measured on A: Xeon; B: EPYC." in page
+    assert "Speeds were measured on Xeon." in report_page(results(first), [], {})
 
 
 def test_cells_the_study_never_saw_are_missing_and_stay_unknown_to_it(study: tuple[Path, Path], tmp_path: Path) -> None:
