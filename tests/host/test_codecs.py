@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import math
-import pickle
 import zipfile
 from itertools import combinations
 from pathlib import Path
@@ -19,10 +17,8 @@ from PIL import Image
 from sklearn.cluster import KMeans, MiniBatchKMeans
 from threadpoolctl import threadpool_limits
 
-import bitswath._native as _native
 from bitswath import codebooks
 from bitswath.codecs import (
-    Codec,
     CodecSpec,
     CompandedCodec,
     PaletteCodec,
@@ -31,9 +27,21 @@ from bitswath.codecs import (
     fit_codec,
     parse_codec,
 )
-from bitswath.dither import DITHERS, Dither, count_thresholds, dither_named, positions
-from bitswath.errors import CodecError, PackingError
-from bitswath.packing import pack
+from bitswath.dither import DITHERS, Dither, dither_named, positions
+from bitswath.errors import CodecError
+from tests.host.codec_cases import (
+    bit_widths,
+    block_means,
+    dithers,
+    every_sample,
+    fitted,
+    land,
+    nearest_by_definition,
+    random_codec,
+    sample_types,
+    seeds,
+    squared_error,
+)
 
 KNOWN_CODES = {
     "uniform": "001000011100110111111122122212122222322233322233",
@@ -42,55 +50,6 @@ KNOWN_CODES = {
 }
 
 EUROSAT = Path(__file__).parents[2].parent / "shared" / "data" / "eurosat_rgb.zip"
-
-KERNELS = _native.codec_kernels()
-
-NEAREST = np.zeros((1, 1, 1), np.uint8)
-"""Ranks of no dither."""
-
-seeds = st.integers(0, 2**32 - 1)
-bit_widths = st.integers(1, 8)
-sample_types = st.sampled_from([np.uint8, np.uint16])
-dithers = st.sampled_from([None, *(dither.name for dither in DITHERS)])
-
-
-def land(seed: int, shape: tuple[int, ...] = (6, 16, 16, 3), dtype: type = np.uint8) -> NDArray[np.uint8 | np.uint16]:
-    """Dark, skewed, band-correlated samples, as land is."""
-    rng = np.random.default_rng(seed)
-    brightness = rng.gamma(3.0, 18.0, (*shape[:-1], 1)) + rng.normal(0, 8, shape)
-    scale = 1 if dtype is np.uint8 else 40
-    return (brightness * scale).clip(0, np.iinfo(dtype).max).astype(dtype)
-
-
-def every_sample(dtype: type, bands: int, side: int = 8) -> NDArray[np.uint8 | np.uint16]:
-    """Each sample value at each of the mask's positions: (values, side, side, bands)."""
-    values = np.iinfo(dtype).max + 1
-    samples = np.arange(values, dtype=dtype)[:, None, None, None]
-    return np.ascontiguousarray(np.broadcast_to(samples, (values, side, side, bands)))
-
-
-def random_codec(seed: int, kind: str, bits: int, dither: str | None, dtype: type, bands: int) -> Codec:
-    rng, depth, values = np.random.default_rng(seed), np.iinfo(dtype).bits, np.iinfo(dtype).max + 1
-    if kind == "companded":
-        levels = [np.sort(rng.choice(values, 1 << bits, replace=False)).tolist() for _ in range(bands)]
-        return CompandedCodec(bits, dither, depth, levels=levels)
-    if kind == "palette":
-        return PaletteCodec(bits, dither, depth, colours=rng.integers(0, values, (1 << bits, bands)).tolist())
-    return UniformCodec(bits, dither, depth)
-
-
-def fitted(kind: str, bits: int, dither: str | None = None, dtype: type = np.uint8, bands: int = 3) -> Codec:
-    return fit_codec(CodecSpec(kind, bits, dither), land(bits, (6, 16, 16, bands), dtype))
-
-
-def block_means(patches: NDArray[np.integer]) -> NDArray[np.float64]:
-    n, height, width, bands = patches.shape
-    blocks = patches.reshape(n, height // 8, 8, width // 8, 8, bands)
-    return np.asarray(blocks.mean(axis=(2, 4)))
-
-
-def squared_error(codec: Codec, patches: NDArray[np.uint8 | np.uint16]) -> float:
-    return float(np.square(codec.decode(codec.encode(patches)).astype(float) - patches).mean())
 
 
 # ---- uniform ----
@@ -241,180 +200,6 @@ def test_dither_positions_interpolate_between_levels() -> None:
 # ---- palette ----
 
 
-def nearest_by_definition(pixels: NDArray[np.integer], colours: NDArray[np.integer]) -> NDArray[np.intp]:
-    differences = pixels[:, None].astype(np.int64) - colours.astype(np.int64)
-    return np.square(differences).sum(axis=2).argmin(axis=1)
-
-
-def mixture_by_definition(
-    pixels: NDArray[np.int64], colours: NDArray[np.integer], count: int, top: int
-) -> NDArray[np.intp]:
-    """The sorted codes of `count` colours that are mixed for each pixel (n, C): (n, count)."""
-    codes, left_over = [], np.zeros_like(pixels)
-    for _ in range(count):
-        codes.append(nearest_by_definition((pixels + left_over).clip(0, top), colours))
-        left_over += pixels - colours[codes[-1]]
-    return np.sort(np.stack(codes, axis=1), axis=1)
-
-
-@pytest.mark.parametrize("kernels", KERNELS)
-@given(
-    seed=seeds,
-    dtype=sample_types,
-    bands=st.integers(1, 13),
-    count=st.sampled_from([1, 2, 3, 16, 64, 200, 256]),
-    crowded=st.booleans(),
-)
-@settings(max_examples=40, deadline=None)
-def test_nearest_colour_is_exact_and_ties_go_to_the_lowest(
-    kernels: str, seed: int, dtype: type, bands: int, count: int, crowded: bool
-) -> None:
-    rng = np.random.default_rng(seed)
-    top = 3 if crowded else np.iinfo(dtype).max  # crowded: many ties and equal colours
-    pixels = rng.integers(0, top, (131, bands), dtype=dtype, endpoint=True)
-    colours = rng.integers(0, top, (count, bands), dtype=dtype, endpoint=True).astype(np.int64)
-    pixels[0], pixels[1] = 0, np.iinfo(dtype).max
-    codes = np.empty((1, len(pixels)), np.uint8)
-    _native.encode_palette(pixels[None, :, None], colours, NEAREST, codes, 0, 1, kernels)
-    np.testing.assert_array_equal(codes[0], nearest_by_definition(pixels, colours))
-
-
-@pytest.mark.parametrize("kernels", KERNELS)
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_colours_left_out_of_smooth_blocks_are_never_nearest(dtype: type, kernels: str) -> None:
-    rng = np.random.default_rng(11)
-    smooth = land(3, (1, 16, 16, 3), dtype).repeat(8, axis=1).repeat(8, axis=2)
-    pixels = (smooth // 8 * 8 + rng.integers(0, 8, smooth.shape, dtype)).reshape(-1, 3)
-    colours = pixels[rng.choice(len(pixels), 256)].astype(np.int64)
-    codes = np.empty((1, len(pixels)), np.uint8)
-    _native.encode_palette(pixels[None, None], colours, NEAREST, codes, 0, 1, kernels)
-    np.testing.assert_array_equal(codes[0], nearest_by_definition(pixels, colours))
-
-
-# ---- kernels, threads, packing ----
-
-
-def encoded_by(codec: Codec, batch: NDArray[np.uint8 | np.uint16], kernels: str) -> NDArray[np.uint8]:
-    out = np.full((len(batch), math.prod(codec.code_shape(batch.shape[1:]))), 255, np.uint8)
-    if isinstance(codec, PaletteCodec):
-        _native.encode_palette(batch, codec._colours, codec._ranks, out, 0, 1, kernels)
-    elif isinstance(codec, UniformCodec) and codec.dither is None:
-        _native.encode_shifts(batch, codec.depth - codec.bits, out, 0, 1, kernels)
-    else:
-        positions = np.broadcast_to(codec._positions, (batch.shape[-1], codec._positions.shape[1]))
-        thresholds = count_thresholds(positions, codec.bits, dither_named(codec.dither))
-        _native.encode_counts(batch, thresholds, out, 0, 1, kernels)
-    return out
-
-
-def by_definition(codec: Codec, batch: NDArray[np.uint8 | np.uint16]) -> NDArray[np.integer]:
-    """Codes from the formulas of `bitswath.dither`, in numpy."""
-    samples, dither = batch.astype(np.int64), dither_named(codec.dither)
-    period, steps, bands = dither.period, dither.steps, batch.shape[-1]
-    rows, columns = np.arange(batch.shape[1])[:, None] % period, np.arange(batch.shape[2]) % period
-    mask = dither.mask(bands)[rows, columns].astype(np.int64)
-    if isinstance(codec, PaletteCodec):
-        count = min(steps, 16)
-        mixed = mixture_by_definition(samples.reshape(-1, bands), codec.values[0], count, np.iinfo(batch.dtype).max)
-        chosen = np.broadcast_to(mask[..., 0] * count // steps, batch.shape[:3]).ravel()
-        return mixed[np.arange(len(mixed)), chosen].reshape(*batch.shape[:3], 1)
-    if codec.dither is None:
-        if isinstance(codec, UniformCodec):
-            return samples >> (codec.depth - codec.bits)
-        return (samples[..., None] >= codec.thresholds).sum(axis=-1)
-    if isinstance(codec, CompandedCodec):
-        exact = np.stack([positions(samples[..., c], row, steps) for c, row in enumerate(np.array(codec.levels))], -1)
-    else:
-        exact = np.floor(steps * ((1 << codec.bits) - 1) * samples / ((1 << codec.depth) - 1) + 0.5).astype(np.int64)
-    return (exact + mask) // steps
-
-
-@pytest.mark.parametrize("kind", ["uniform", "companded", "palette"])
-@given(
-    seed=seeds,
-    bits=bit_widths,
-    dither=dithers,
-    dtype=sample_types,
-    shape=st.tuples(st.integers(1, 3), st.integers(1, 20), st.integers(1, 40), st.integers(1, 5)),
-    kernels=st.sampled_from(KERNELS),
-)
-@settings(max_examples=60, deadline=None)
-def test_every_kernel_gives_the_codes_of_the_definition(
-    seed: int, kind: str, bits: int, dither: str | None, dtype: type, shape: tuple[int, ...], kernels: str
-) -> None:
-    codec = random_codec(seed, kind, bits, dither, dtype, shape[-1])
-    batch = np.random.default_rng(seed).integers(0, np.iinfo(dtype).max, shape, dtype, endpoint=True)
-    expected = by_definition(codec, batch)
-    np.testing.assert_array_equal(encoded_by(codec, batch, kernels), expected.reshape(len(batch), -1))
-    codes = codec.encode(batch)
-    np.testing.assert_array_equal(codes, expected)
-    np.testing.assert_array_equal(codec.encode_packed(batch), pack(codes, bits))
-
-
-@pytest.mark.parametrize("dither", DITHERS, ids=lambda dither: dither.name)
-@pytest.mark.parametrize("kind", ["uniform", "companded", "palette"])
-@pytest.mark.parametrize(
-    ("bits", "dtype", "bands"), [(1, np.uint8, 3), (5, np.uint16, 1), (6, np.uint8, 5), (8, np.uint16, 2)]
-)
-def test_every_mask_repeats_over_odd_patches(kind: str, dither: Dither, bits: int, dtype: type, bands: int) -> None:
-    codec = random_codec(bits, kind, bits, dither.name, dtype, bands)
-    batch = np.random.default_rng(bits).integers(0, np.iinfo(dtype).max, (2, 67, 35, bands), dtype, endpoint=True)
-    expected = by_definition(codec, batch)
-    np.testing.assert_array_equal(codec.encode(batch), expected)
-    for kernels in KERNELS:
-        np.testing.assert_array_equal(encoded_by(codec, batch, kernels), expected.reshape(2, -1))
-
-
-@pytest.mark.parametrize(
-    ("side", "steps", "reason"),
-    [(3, 64, "P a power of two up to 32"), (64, 64, "up to 32"), (8, 48, "steps"), (8, 512, "steps")],
-)
-def test_native_code_refuses_other_masks(side: int, steps: int, reason: str) -> None:
-    batch, out, mask = np.zeros((1, 2, 2, 1), np.uint8), np.zeros((1, 4), np.uint8), np.zeros((side, side, 1), np.uint8)
-    with pytest.raises(ValueError, match=reason):
-        _native.encode_positions(batch, np.zeros((1, 256), np.uint16), steps, mask, out, 0, 1)
-
-
-@pytest.mark.parametrize("kind", ["uniform", "companded", "palette"])
-@pytest.mark.parametrize("dither", [None, "ordered", "blue32"])
-@pytest.mark.parametrize("bits", [1, 3, 4, 6, 8])
-def test_codes_and_frames_do_not_depend_on_threads(kind: str, dither: str | None, bits: int) -> None:
-    for dtype, shape in ((np.uint8, (3, 70, 61, 3)), (np.uint16, (2, 33, 129, 2)), (np.uint8, (1, 150, 151, 1))):
-        codec = random_codec(bits, kind, bits, dither, dtype, shape[-1])
-        batch = land(bits, shape, dtype)
-        codes = codec.encode(batch, threads=1)
-        frames = pack(codes, bits)
-        for threads in (None, 2, 5):
-            np.testing.assert_array_equal(codec.encode(batch, threads=threads), codes)
-            np.testing.assert_array_equal(codec.encode_packed(batch, threads=threads), frames)
-
-
-def test_one_patch_packs_to_one_frame_and_outputs_are_filled() -> None:
-    patches = land(0, (4, 9, 7, 3))
-    codec = fitted("companded", 3)
-    frames = codec.encode_packed(patches)
-    np.testing.assert_array_equal(codec.encode_packed(patches[1]), frames[1])
-    out = np.empty_like(frames)
-    assert codec.encode_packed(patches, out=out) is out
-    np.testing.assert_array_equal(out, frames)
-    strided = land(0, (8, 9, 7, 3))[::2]
-    np.testing.assert_array_equal(codec.encode_packed(strided), pack(codec.encode(strided), 3))
-    with pytest.raises(PackingError, match="expected out"):
-        codec.encode_packed(patches, out=out[:, :-1])
-    with pytest.raises(PackingError, match="threads"):
-        codec.encode(patches, threads=0)
-
-
-@pytest.mark.parametrize(
-    "codec", [UniformCodec(4, depth=12), UniformCodec(3, "ordered", 12), UniformCodec(6, "ordered", 12)]
-)
-def test_packing_refuses_samples_above_the_depth(codec: Codec) -> None:
-    patches = np.zeros((2, 40, 41, 3), np.uint16)
-    patches[1, 30, 17, 2] = 4096
-    with pytest.raises(CodecError, match=r"below 4096 \(depth 12\), got 4096"):
-        codec.encode_packed(patches)
-
-
 @pytest.mark.parametrize(
     ("bits", "dtype", "bands"), [(1, np.uint8, 1), (4, np.uint8, 3), (8, np.uint8, 4), (5, np.uint16, 13)]
 )
@@ -469,17 +254,6 @@ def test_dithered_palette_mixes_what_is_left_over() -> None:
     assert codec.encode(grey)[..., 0].tolist() == [[0, 1], [2, 1]]  # 45 = (0 + 60 + 60 + 60) / 4, 15 = 60 / 4
 
 
-@pytest.mark.parametrize("kernels", KERNELS)
-def test_a_colour_seen_again_is_mixed_as_before(kernels: str) -> None:
-    """Among more colours than the encoder keeps mixtures of."""
-    rng = np.random.default_rng(4)
-    colours = rng.integers(0, 256, (70_000, 3), np.uint8)
-    batch = colours[rng.integers(0, len(colours), (2, 300, 300))]
-    codec = PaletteCodec(2, "ordered4", colours=rng.integers(0, 256, (4, 3)).tolist())
-    codes = encoded_by(codec, batch, kernels).reshape(2, 300, 300, 1)
-    np.testing.assert_array_equal(codes, by_definition(codec, batch))
-
-
 def test_fit_for_a_dither_leaves_less_bias_than_the_nearest_colours() -> None:
     patches = land(7, (8, 16, 16, 3)).repeat(8, axis=1).repeat(8, axis=2)
     plain, fitted_for_it = PaletteCodec.fit(patches, 4), PaletteCodec.fit(patches, 4, "ordered4")
@@ -490,13 +264,6 @@ def test_fit_for_a_dither_leaves_less_bias_than_the_nearest_colours() -> None:
     ]
     assert errors[2] < errors[1] < errors[0]
     assert fitted_for_it == PaletteCodec.fit(patches, 4, "ordered4")
-
-
-def test_native_code_refuses_other_ranks() -> None:
-    batch, out, colours = np.zeros((1, 2, 2, 1), np.uint8), np.zeros((1, 4), np.uint8), np.zeros((2, 1), np.int64)
-    for ranks, reason in ((np.full((4, 4, 1), 16, np.uint8), "ranks below 16"), (np.zeros((3, 3, 1), np.uint8), "P a")):
-        with pytest.raises(ValueError, match=reason):
-            _native.encode_palette(batch, colours, ranks, out, 0)
 
 
 # ---- every codec ----
@@ -523,18 +290,6 @@ def test_codecs_round_trip_through_json(
     if codec.values is not None:
         looked_up = codec.values[np.arange(codes.shape[-1]), codes].reshape(patches.shape)
         np.testing.assert_array_equal(looked_up, decoded)
-
-
-@pytest.mark.parametrize("dither", [None, "ordered"])
-@pytest.mark.parametrize("kind", ["uniform", "companded", "palette"])
-def test_a_patch_encodes_alone_as_in_a_batch(kind: str, dither: str | None) -> None:
-    codec = fitted(kind, 3, dither)
-    patches = land(1, (3, 10, 12, 3))
-    batch = codec.encode(patches)
-    for patch, codes in zip(patches, batch):
-        np.testing.assert_array_equal(codec.encode(patch), codes)
-    np.testing.assert_array_equal(codec.encode(patches[:, ::-1]), codec.encode(patches[:, ::-1].copy()))
-    np.testing.assert_array_equal(pickle.loads(pickle.dumps(codec)).encode(patches), batch)
 
 
 def test_known_patch_has_known_codes() -> None:
