@@ -48,14 +48,17 @@ def rates(subjects: dict[str, Subject], rounds: int) -> dict[str, float]:
 
 
 def energies(subjects: dict[str, Subject], settings: Settings) -> dict[str, float]:
-    """Joules a patch, net of idle, by the subjects' keys; where there is no meter, none and a line that says why."""
+    """Joules a patch, net of idle, by the subjects' keys; where they cannot be measured, a line says why, once."""
     found: dict[str, float] = {}
+    absent: dict[str, None] = {}
     for key, subject in track(subjects.items(), "energy", transient=True):
         facts = measure_all(["energy"], subject, load_inputs(subject.bundle, PATCHES), settings)
         if facts["energy"] is None:
-            print(f"no energy: {facts['absent']['energy']}")
-            break
-        found[key] = facts["energy"]["net_j"]["mean"]
+            absent[f"no energy: {facts['absent']['energy']}"] = None
+        else:
+            found[key] = facts["energy"]["net_j"]["mean"]
+    for reason in absent:
+        print(reason)
     return found
 
 
@@ -70,12 +73,13 @@ def main() -> None:
         subjects = {
             digest: opening.enter_context(opened(path, "emulator", threads=1)) for digest, (_, path) in built.items()
         }
-        measured, joules = rates(subjects, given.rounds), energies(subjects, Settings())
-    on = machine()["processor"]
-    for digest, rate in measured.items():
-        store.amend(digest, {"emulator_patches_per_s": rate, "emulator_j": joules.get(digest), "emulator_on": on})
-        energy = f"{1e3 * joules[digest]:.3g} mJ, " if digest in joules else ""
-        print(f"{rate:10,.0f} patches/s, {energy}{built[digest][0].cell.label}")
+        measured = rates(subjects, given.rounds)
+        for digest, rate in measured.items():
+            store.amend(digest, {"emulator_patches_per_s": rate, "emulator_on": machine()["processor"]})
+            print(f"{rate:10,.0f} patches/s  {built[digest][0].cell.label}")
+        for digest, joules in energies(subjects, Settings()).items():
+            store.amend(digest, {"emulator_j": joules})
+            print(f"{1e3 * joules:10.3g} mJ a patch  {built[digest][0].cell.label}")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,8 @@ from bitswath.console import say
 from bitswath.models.study.cells import Cell
 from bitswath.models.study.config import Fidelity, load_study
 from bitswath.models.study.grid import expand
-from bitswath.models.study.runner import Engine, LocalEngine, Settings, run_study, threads_for
+from bitswath.models.study.patches import Shelf
+from bitswath.models.study.runner import Engine, LocalEngine, Settings, run_study, standing, threads_for
 from bitswath.models.study.show import Show, results_table
 from bitswath.models.study.store import FILE, Store
 from bitswath.models.study.table import export, read_rows
@@ -36,7 +37,13 @@ __all__ = ["command"]
 @click.option("--cluster", metavar="ADDRESS", help="A Dask scheduler, tcp://HOST:PORT, instead of this machine.")
 @click.option("--data", type=click.Path(path_type=Path), help="Where data sets are; else BITSWATH_DATA.")
 @click.option("--download", is_flag=True, help="Fetch the data set if it is not there.")
-@click.option("--silence", default=1800.0, show_default=True, help="Seconds without news after which a cell is ended.")
+@click.option(
+    "--silence",
+    default=1800.0,
+    show_default=True,
+    type=click.FloatRange(min=0, min_open=True),
+    help="Seconds without news after which a cell is ended.",
+)
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds that a cell may take at most.")
 @click.option(
     "--report",
@@ -77,7 +84,7 @@ def command(
     folder = output or Path(f"{settings.name}.study")
     place = str(data.absolute()) if data else None
     if known is not None:
-        say(f"{known}: {Store(folder).take(read_rows(known))} results taken")
+        _take(known, cells, folder)
     if listing:
         _list(cells, folder)
         _report(report, settings.name, cells, fidelity, folder, examples, place)
@@ -87,15 +94,27 @@ def command(
     threads = threads or (1 if cluster else threads_for(engine.jobs))
     options = Settings(place, download, threads, silence, timeout)
     signal.signal(signal.SIGTERM, _interrupt)
-    done = {row.digest for row in store.rows() if row.state == "done"}
+    done = _done(store)
     left = [cell for cell in cells if cell.digest not in done]
     say(f"{len(cells)} cells, {len(cells) - len(left)} of them done")
+    if left:
+        Shelf(folder, place, download).original(left[0].imagery, "val")  # said once where the data set is missing
     with Show(left, Console()) as show:
         run_study(cells, store, engine, options, show)
     failed = _conclude(store, cells)
     _report(report, settings.name, cells, fidelity, folder, examples, place)
     if failed:
         sys.exit(1)
+
+
+def _take(known: Path, cells: list[Cell], folder: Path) -> None:
+    rows = read_rows(known)
+    store = Store(folder)
+    say(f"{known}: {store.take(standing(rows, cells, _done(store)))} results taken")
+
+
+def _done(store: Store) -> set[str]:
+    return {row.digest for row in store.rows() if row.state == "done"}
 
 
 def _report(

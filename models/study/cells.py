@@ -22,6 +22,7 @@ from bitswath.models.config import (
     DistillConfig,
     ScheduleConfig,
     WidthsConfig,
+    wrong_keys,
 )
 from bitswath.models.study.config import Codebook, Fidelity
 
@@ -145,4 +146,4 @@ def cell_from_json(text: str) -> Cell:
     try:
         return _CELL.validate_json(text)
     except ValidationError as error:
-        raise ConfigError(f"not a cell of a study: {str(error).splitlines()[0]}; got {text:.60}") from error
+        raise ConfigError(f"not a cell of a study: {wrong_keys(error)}") from error

@@ -26,6 +26,8 @@ class ClusterEngine:
 
     def __init__(self, address: str, jobs: int | None = None, connect_s: float = CONNECT_S) -> None:
         distributed = _distributed()
+        if not address.rpartition(":")[2].isdecimal():
+            raise StudyError(f"{address}: expected the address of a Dask scheduler, tcp://HOST:PORT")
         try:
             self._client = distributed.Client(address, timeout=connect_s, set_as_default=False)
         except (OSError, ValueError) as error:  # a time-out is an OSError

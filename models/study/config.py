@@ -199,7 +199,7 @@ class StudyConfig(_Section):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$")]
     data: DataConfig
-    codecs: Codecs = Field(min_length=1)
+    codecs: Codecs
     jpeg: JpegConfig | None = None
     containers: tuple[ContainerName, ...] = ()
     codebooks: tuple[Codebook, ...] = ("shared",)
@@ -217,6 +217,8 @@ class StudyConfig(_Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> StudyConfig:
+        if not self.codecs:
+            raise ValueError("codecs: expected one or more")
         starts = [start for start in (self.warm_start, *(block.warm_start for block in self.training)) if start]
         named = [*(set(block.architectures or ()) for block in self.training), *(s.architectures for s in starts)]
         for names in named:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence, Set
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.thread import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -19,9 +19,9 @@ from typing import Protocol
 from bitswath.errors import StudyError
 from bitswath.models.study.cells import Cell, TrainingCell
 from bitswath.models.study.process import Event, Task, run_task
-from bitswath.models.study.store import Store
+from bitswath.models.study.store import Row, Store
 
-__all__ = ["Engine", "LocalEngine", "Settings", "run_study"]
+__all__ = ["Engine", "LocalEngine", "Settings", "run_study", "standing", "threads_for"]
 
 POLL_S = 0.5
 BUSY_S = 3.0
@@ -79,6 +79,18 @@ def run_study(
         _Run(store, engine, settings, report, list(cells)).run()
     finally:
         engine.stop()
+
+
+def standing(rows: Iterable[Row], cells: Sequence[Cell], done: Set[str]) -> list[Row]:
+    """Rows of another folder that can stand for cells here: done, and not of a network that one left to train here
+    starts from, whose weights are not here. `done`: digests of what this folder has."""
+    found = {row.digest: row for row in rows if row.state == "done"}
+    while True:
+        left = [cell for cell in cells if cell.digest not in found and cell.digest not in done]
+        needed = {origin for cell in left if (origin := _origin(cell)) in found and origin not in done}
+        if not needed:
+            return list(found.values())
+        found = {digest: row for digest, row in found.items() if digest not in needed}
 
 
 def threads_for(jobs: int) -> int:

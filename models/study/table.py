@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bitswath.build_report import REPORT, read_report
-from bitswath.bundle import HARDWARE
+from bitswath.bundle import HARDWARE, NETWORK, load_bundle
 from bitswath.codecs import parse_codec
 from bitswath.errors import BundleError, ConfigError, StudyError
 from bitswath.files import write_atomic
@@ -26,6 +26,9 @@ __all__ = ["COLUMNS", "ENERGY", "export", "flat_row", "hardware", "read_rows", "
 
 Facts = dict[str, Any]
 
+_NEEDED = {"imagery": {"link_bytes", "psnr_db"}, "container": {"bytes_per_patch", "holds"}, "training": {"val"}}
+"""What the measures of a cell that is done have at least, by kind."""
+
 ENERGY = "energy.json"
 """Beside a build's report: what ``bitswath bench BUNDLE --backend pynq --what energy --json`` wrote on the board."""
 
@@ -35,7 +38,8 @@ _MEASURED = (
     "read_patches_per_s", "macs", "emulator_patches_per_s", "emulator_j", "emulator_on", "epochs",
     "best_epoch", "bundle", "run", "dataset_digest",
 )  # fmt: skip
-_HARDWARE = ("board", "hw_patches_per_s", "clock_hz", "lut", "bram36", "dsp", "energy_j")
+_ENERGY = ("energy_j", "energy_low_j", "energy_high_j")
+_HARDWARE = ("board", "hw_patches_per_s", "clock_hz", "lut", "bram36", "dsp", *_ENERGY)
 
 COLUMNS = (
     "digest", "kind", "label", "state", "data", "source", "codec", "codec_kind", "bits", "dither", "codebook", "leaks",
@@ -93,25 +97,27 @@ def hardware(bundle: Path) -> list[Facts]:
                 "lut": report.resources.lut,
                 "bram36": report.resources.bram36,
                 "dsp": report.resources.dsp,
-                "energy_j": _energy_j(path.with_name(ENERGY), report.board),
+                **_energy(bundle, path.with_name(ENERGY), report.board),
             }
         )
     return found
 
 
-def _energy_j(path: Path, board: str) -> float | None:
-    """Net joules a frame, None where none were measured. Raises `BundleError` for what is no benchmark of the board."""
+def _energy(bundle: Path, path: Path, board: str) -> Facts:
+    """Net joules a frame with their interval, None where none were measured. Raises `BundleError` for what is no
+    benchmark of this network on this board."""
     if not path.exists():
-        return None
+        return dict.fromkeys(_ENERGY)
     try:
         facts = json.loads(path.read_text())
-        measured_on, energy = facts["backend"]["board"], facts["energy"]
-        joules = None if energy is None else float(energy["net_j"]["mean"])
+        measured = facts["bundle"]["digest"], facts["backend"]["board"]
+        found = facts["energy"] and [float(facts["energy"]["net_j"][name]) for name in ("mean", "low", "high")]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BundleError(f"{path}: not what `bitswath bench --what energy --json` writes ({error!r})") from error
-    if measured_on != board:
-        raise BundleError(f"{path}: expected the energy on {board}, it was measured on {measured_on}")
-    return joules
+    expected = load_bundle(bundle).manifest.files[NETWORK].sha256, board
+    if measured != expected:
+        raise BundleError(f"{path}: expected the energy of network and board {expected}, it is that of {measured}")
+    return dict(zip(_ENERGY, found or (None, None, None)))
 
 
 def whole_row(row: Row, folder: Path) -> Facts:
@@ -137,8 +143,10 @@ def read_rows(path: Path) -> list[Row]:
     """
     try:
         found = json.loads(path.read_text())["rows"]
+        if not isinstance(found, list):
+            raise TypeError(f"expected a list of rows, got {type(found).__name__}")
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StudyError(f"{path}: not the study.json that a study writes ({error})") from error
+        raise StudyError(f"{path}: not the study.json that a study writes ({error!r})") from error
     return [_row_of(values, f"{path}: row {index}") for index, values in enumerate(found)]
 
 
@@ -146,6 +154,8 @@ def _row_of(values: Facts, where: str) -> Row:
     try:
         cell = cell_from_json(json.dumps(values["cell"]))
         measures = values["measures"]
+        if values["state"] == "done" and (lacking := _NEEDED[cell.kind] - {*(measures or ())}):
+            raise StudyError(f"{cell.label} is done, its measures lack {', '.join(sorted(lacking))}")
         if builds := [build for build in values.get("hardware") or () if "error" not in build]:
             measures = {**measures, "builds": builds}
         if cell.digest != values["digest"]:
@@ -154,8 +164,8 @@ def _row_of(values: Facts, where: str) -> Row:
             cell.digest, cell, values["state"], values["attempts"], measures, values["error"], values["seconds"],
             values["finished"], values["ran_on"],
         )  # fmt: skip
-    except (KeyError, TypeError, ConfigError, StudyError) as error:
-        raise StudyError(f"{where}: not a row of a study ({error})") from error
+    except (KeyError, TypeError, AttributeError, ConfigError, StudyError) as error:
+        raise StudyError(f"{where}: not a row of a study, or of another version ({error})") from error
 
 
 def write_rows(rows: Sequence[Mapping[str, Any]], folder: Path) -> tuple[Path, Path]:

@@ -62,5 +62,5 @@ def test_without_a_meter_it_says_so(
     monkeypatch.setattr(suite, "open_meter", none_there)
     time_study.main()
     here, _ = measures(folder)
-    assert here["emulator_patches_per_s"] > 1 and here["emulator_j"] is None
+    assert here["emulator_patches_per_s"] > 1 and "emulator_j" not in here
     assert "no energy: no meter of this machine" in capsys.readouterr().out

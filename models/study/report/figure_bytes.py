@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from bitswath.containers import parse_container, write
 from bitswath.models.study.report.labels import Label, place_labels
 from bitswath.models.study.report.results import Results
 from bitswath.models.study.report.select import Cost, costs, dithers_of, main_setting, pareto_front
@@ -49,9 +52,18 @@ def accuracy_by_bytes(results: Results) -> Picture:
     members = "; ".join(f"{cost.label} ({cost.bytes_per_patch:,.0f} B)" for cost in front)
     caption = (
         f"Network {main}. Bars are 95 % intervals. A line joins a codec's packed frame with its codes in their smallest"
-        f" lossless container. On the front, by the measured accuracies: {members}."
+        f" lossless container. On the front, by the measured accuracies: {members}.{_tables(points)}"
     )
     return Picture(NAME, TITLE, caption, figure)
+
+
+def _tables(points: list[Cost]) -> str:
+    """How much of every JPEG is not the patch."""
+    if not any(cost.how == "jpeg" for cost in points):
+        return ""
+    file = write(parse_container("jpeg:75"), np.zeros((8, 8, 3), np.uint8), 8)
+    size = file.index(b"\xff\xda")  # start of scan
+    return f" {size} bytes of each JPEG are tables before its first sample, at every quality."
 
 
 def _place(cost: Cost) -> tuple[float, float]:

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bitswath.models.study.report.pairs import Pair, companding_pairs, dither_pairs, mask_pairs, width_pairs
+from bitswath.models.study.report.pairs import (
+    Pair,
+    companding_pairs,
+    dither_pairs,
+    longer_pairs,
+    mask_pairs,
+    width_pairs,
+)
 from bitswath.models.study.report.results import Results
 from bitswath.models.study.report.select import leak_rows
 from bitswath.models.study.report.style import BLACK, BLUE, GREEN, GREY, ORANGE, VERMILLION, Picture, new_figure
@@ -20,8 +27,9 @@ _MARKERS = "osD^"
 
 def differences(results: Results) -> Picture:
     """A row a pair: the difference in points with its interval; filled where that does not include zero."""
-    name, title = "differences", "What dither, its mask, companding and widths change"
-    pairs = [*dither_pairs(results), *mask_pairs(results), *companding_pairs(results), *width_pairs(results)]
+    name, title = "differences", "What dither, its mask, companding, longer training and widths change"
+    kinds = (dither_pairs, mask_pairs, companding_pairs, longer_pairs, width_pairs)
+    pairs = [pair for kind in kinds for pair in kind(results)]
     if not pairs:
         return Picture(name, title, "Left out: no two networks differ in dither, companding or widths as pairs do.")
     groups = [(what, [pair for pair in pairs if pair.what == what]) for what in dict.fromkeys(p.what for p in pairs)]
@@ -39,7 +47,7 @@ def differences(results: Results) -> Picture:
     )
     caption = (
         f"Bars are 95 % intervals, found {how}. Not filled: the interval includes zero, which is noise. Two networks"
-        " may differ in how they were trained, too; where their epochs differ, the row says so."
+        " may differ in how they were trained, too; where their schedules differ, the row says so."
     )
     return Picture(name, title, caption, figure)
 

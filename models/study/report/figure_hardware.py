@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from bitswath.models.study.report.labels import Label, place_labels
 from bitswath.models.study.report.results import Network, Results
-from bitswath.models.study.report.select import compared, main_setting
+from bitswath.models.study.report.select import at, compared, main_setting
 from bitswath.models.study.report.style import (
     BLACK,
     BLUE,
@@ -40,21 +40,26 @@ def accuracy_by_hardware(results: Results) -> Picture:
     if not built:
         return Picture(NAME, TITLE, _NOT_BUILT)
     main = main_setting(results)
-    figure = new_figure(9.0, 4.4)
+    usual = next((network.epochs for network in at(results, main)), None)
+
+    def title(network: Network) -> str:
+        return network.title(main) + (f", {network.epochs} epochs" if network.epochs != usual else "")
+
+    figure = new_figure(9.0, 4.6)
     panels = figure.subplots(1, 2, sharey=True)
     boards = sorted({str(build["board"]) for _, build in built})
     for axes, key, name in zip(panels, ("lut", "hw_patches_per_s"), ("LUT", "patches/s")):
         _panel(axes, built, boards, key)
         axes.set_xlabel(name)
     panels[0].set_ylabel(f"{results.split} accuracy (%)")
-    panels[1].legend(title="board", loc="lower right")
+    figure.legend(*panels[1].get_legend_handles_labels(), loc="outside lower center", ncols=len(boards))
     percent_axis(panels[0], [100 * v for network, _ in built for v in (network.score.low, network.score.high)])
     for axes, key in zip(panels, ("lut", "hw_patches_per_s")):
-        names = [Label(n.title(main), [(build[key], 100 * n.score.accuracy)], BLACK) for n, build in built]
+        names = [Label(title(n), [(build[key], 100 * n.score.accuracy)], BLACK) for n, build in built]
         place_labels(axes, names, size=7.0)
     caption = (
         "A point for each build, bars are 95 % intervals. Patches/s are those of the simulated cycles at the build's"
-        " clock, LUT those of its report."
+        " clock, LUT those of its report. Epochs are told where they are not those of most networks."
     )
     return Picture(NAME, TITLE, caption, figure)
 

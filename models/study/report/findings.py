@@ -14,11 +14,12 @@ from bitswath.models.study.report.pairs import (
     Pair,
     companding_pairs,
     dither_pairs,
-    epochs_note,
+    longer_pairs,
     mask_pairs,
+    recipe_note,
     width_pairs,
 )
-from bitswath.models.study.report.results import Network, Results, Score
+from bitswath.models.study.report.results import Facts, Network, Results, Score
 from bitswath.models.study.report.select import (
     Cost,
     at,
@@ -94,11 +95,11 @@ def _started(results: Results, network: Network) -> str:
     origin = next((row for row in results.rows if row["digest"] == start.get("cell")), None)
     kind = "trained" if origin is None else "float" if origin["weights"] is None else "quantized"
     how = "starts from" if start.get("weights", True) else "learned from"
-    return f"; it {how} a {kind} network, so the difference is not of quantization alone"
+    return f"; {network.codec} {network.setting} {how} a {kind} network, so the difference is not of quantization alone"
 
 
 def _against(first: Network, second: Network) -> str:
-    return f"{difference(first, second)}{epochs_note(first, second)}"
+    return f"{difference(first, second)}{recipe_note(first, second)}"
 
 
 def dithering(results: Results) -> list[str]:
@@ -114,6 +115,11 @@ def masks(results: Results) -> list[str]:
 def companding(results: Results) -> list[str]:
     """What levels fitted to the data change against uniform ones."""
     return _by_change(companding_pairs(results), lambda pair: "")
+
+
+def longer(results: Results) -> list[str]:
+    """What more epochs than the usual bring."""
+    return _by_change(longer_pairs(results), lambda pair: "")
 
 
 def widths(results: Results) -> list[str]:
@@ -188,13 +194,16 @@ def hardware(results: Results) -> list[str]:
             f"On {board} the fastest build, {network.name} {network.setting} ({share(network.score)}), takes"
             f" {build['hw_patches_per_s']:,.0f} patches/s at {build['clock_hz'] / 1e6:g} MHz in"
             f" {build['lut']:,.0f} LUT, {build['bram36']:g} RAMB36 and {build['dsp']:,.0f} DSP (simulated"
-            f" cycles; {_energy(build.get('energy_j'))})."
+            f" cycles; {_energy(build)})."
         )
     return sentences
 
 
-def _energy(joules: float | None) -> str:
-    return "energy is not measured" if joules is None else f"{1e3 * joules:.3g} mJ a patch, net of idle"
+def _energy(build: Facts) -> str:
+    if build.get("energy_j") is None:
+        return "energy is not measured"
+    mean, low, high = (f"{1e3 * build[name]:.3g}" for name in ("energy_j", "energy_low_j", "energy_high_j"))
+    return f"{mean} mJ a patch ({low} to {high}), net of idle"
 
 
 def seeds(results: Results) -> list[str]:
@@ -216,6 +225,6 @@ def _bits(network: Network) -> str:
 
 
 FINDINGS: tuple[Callable[[Results], list[str]], ...] = (
-    fewest_bits, quantization, dithering, masks, companding, widths, fewest_bytes, hardware, seeds, leaking,
+    fewest_bits, quantization, dithering, masks, companding, longer, widths, fewest_bytes, hardware, seeds, leaking,
 )  # fmt: skip
 """In the order of the page; each gives no sentence where its rows are missing."""

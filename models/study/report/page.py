@@ -47,7 +47,11 @@ li { margin: .3rem 0; }
 _METHOD = (
     "Accuracies: of the exported integer network on the emulator, float networks as trained. Intervals are 95 %: of an"
     " accuracy Wilson's (1927); of a difference Newcombe's (1998), paired where each patch's hits on both networks are"
-    " kept, else as of two samples. Each is for one comparison alone: of twenty, one misses by chance.",
+    " kept, else as of two samples. Each is for one comparison alone: of twenty, one misses by chance. They tell how"
+    " well these patches measure these networks, not how another training of the same network would turn out; the"
+    " finding about seeds does, where several were trained.",
+    "Of a network's epochs the one most accurate on the validation split is kept, judged before its statistics are"
+    " settled for export; so accuracies on that split flatter a little.",
     "Codecs were fitted to the training split, without labels. PSNR, SSIM, bytes and speeds of codecs and containers"
     " are of patches of the validation split, speeds of one thread.",
     "Networks marked (to start from) were trained for others to start from; quantized ones of them are left out of"

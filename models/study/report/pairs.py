@@ -8,13 +8,15 @@ from bitswath.models.study.report.compare import Difference, difference
 from bitswath.models.study.report.results import Network, Results
 from bitswath.models.study.report.select import USUAL_DITHER, compared, main_setting, once, series_order
 
-__all__ = ["Pair", "companding_pairs", "dither_pairs", "epochs_note", "mask_pairs", "width_pairs"]
+__all__ = [
+    "Pair", "companding_pairs", "dither_pairs", "longer_pairs", "mask_pairs", "recipe_note", "width_pairs",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Pair:
     """Two networks that differ in one thing, and maybe in their recipes. `what`: what the first has and the second has
-    not; `where`: what both have, and their epochs where those differ."""
+    not; `where`: what both have, and their schedules where those differ."""
 
     what: str
     where: str
@@ -26,11 +28,15 @@ class Pair:
         return difference(self.first, self.second)
 
 
-def epochs_note(first: Network, second: Network) -> str:
-    """Such as " (16 epochs against 12)"; nothing where both have as many or it is not known."""
-    if first.epochs is None or second.epochs is None or first.epochs == second.epochs:
-        return ""
-    return f" ({first.epochs} epochs against {second.epochs})"
+def recipe_note(first: Network, second: Network) -> str:
+    """How else the first was trained: " (16 epochs against 12, learning rate 0.002 against 0.001)"; nothing where both
+    were trained alike or it is not known."""
+    one, other = (network.row["cell"].get("schedule") or {} for network in (first, second))
+    told = []
+    for key, words in (("epochs", "{} epochs against {}"), ("learning_rate", "learning rate {:g} against {:g}")):
+        if key in one and key in other and one[key] != other[key]:
+            told.append(words.format(one[key], other[key]))
+    return f" ({', '.join(told)})" if told else ""
 
 
 def dither_pairs(results: Results) -> list[Pair]:
@@ -65,6 +71,17 @@ def companding_pairs(results: Results) -> list[Pair]:
     return _named(results, pairs)
 
 
+def longer_pairs(results: Results) -> list[Pair]:
+    """Each network that was trained for more epochs than its like of the most usual recipe."""
+    usual = {(n.codec, n.source, n.setting): n for n in reversed(compared(results))}
+    pairs = []
+    for first in compared(results):
+        second = usual[first.codec, first.source, first.setting]
+        if first.epochs and second.epochs and first.epochs > second.epochs:
+            pairs.append(Pair("longer training", first.name, first, second))
+    return _named(results, pairs)
+
+
 def width_pairs(results: Results) -> list[Pair]:
     """Each quantized network of other widths than most, and the one of those widths on the same patches."""
     main = main_setting(results)
@@ -78,7 +95,7 @@ def width_pairs(results: Results) -> list[Pair]:
             for second in _like(results, replace(first, setting=usual), kind=first.kind, dither=first.dither):
                 pairs.append(Pair(f"{first.widths} for {main.widths}", first.name, first, second))
     one = len({pair.first.setting.network for pair in pairs}) < 2
-    return _with_epochs(pairs) if one else _named(results, pairs, widths=False)
+    return _with_recipes(pairs) if one else _named(results, pairs, widths=False)
 
 
 def _like(results: Results, network: Network, kind: str, dither: str | None) -> list[Network]:
@@ -113,8 +130,8 @@ def _named(results: Results, pairs: list[Pair], widths: bool = True) -> list[Pai
         same = setting == main if widths else main is not None and setting.network == main.network
         which = "" if same else f", {setting if widths else setting.network}"
         named.append(replace(pair, where=pair.where + of + which))
-    return _with_epochs(named)
+    return _with_recipes(named)
 
 
-def _with_epochs(pairs: list[Pair]) -> list[Pair]:
-    return [replace(pair, where=pair.where + epochs_note(pair.first, pair.second)) for pair in pairs]
+def _with_recipes(pairs: list[Pair]) -> list[Pair]:
+    return [replace(pair, where=pair.where + recipe_note(pair.first, pair.second)) for pair in pairs]

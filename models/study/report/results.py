@@ -12,7 +12,7 @@ from bitswath.errors import StudyError
 from bitswath.models.study.cells import ORIGINAL
 from bitswath.models.study.config import Fidelity
 
-__all__ = ["CodecFacts", "Missing", "Network", "Results", "Score", "Setting", "StoredCodes", "results_of"]
+__all__ = ["CodecFacts", "Facts", "Missing", "Network", "Results", "Score", "Setting", "StoredCodes", "results_of"]
 
 Facts = Mapping[str, Any]
 

@@ -112,13 +112,24 @@ def costs(results: Results) -> list[Cost]:
 
 
 def smallest_file(results: Results, codec: str) -> tuple[str, float] | None:
-    """The lossless container that keeps the codec's codes in the fewest bytes, and how many."""
-    sizes = {
-        stored.container: stored.bytes_per_patch
-        for stored in results.stored
-        if stored.codec == codec and stored.holds.startswith("codes") and parse_container(stored.container).lossless
-    }
+    """The lossless container that keeps the codec's codes in the fewest bytes, and how many: a palette's also as the
+    colours that they stand for, if no two are the same."""
+    sizes = {}
+    for stored in results.stored:
+        if stored.codec == codec and parse_container(stored.container).lossless:
+            if stored.holds.startswith("codes"):
+                sizes[stored.container] = stored.bytes_per_patch
+            elif _colours_tell_codes(results, codec):
+                sizes[f"{stored.container}, as colours"] = stored.bytes_per_patch
     return min(sizes.items(), key=lambda item: item[1], default=None)
+
+
+def _colours_tell_codes(results: Results, codec: str) -> bool:
+    for facts in results.codecs:
+        if facts.codec == codec and facts.original:
+            colours = facts.row["measures"].get("codec", {}).get("colours", ())
+            return bool(colours) and len({tuple(colour) for colour in colours}) == len(colours)
+    return False
 
 
 def pareto_front(points: list[Cost]) -> list[Cost]:

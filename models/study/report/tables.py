@@ -52,7 +52,8 @@ def _network(network: Network, build: Any, marks: Mapping[str, str]) -> list[str
         _number(row["macs"]), _number(row["epochs"]), _speed(row, "emulator_patches_per_s", marks),
         _millijoules(row.get("emulator_j")),
         build.get("board", NONE), _number(build.get("lut")), _number(build.get("bram36")), _number(build.get("dsp")),
-        _number(build.get("hw_patches_per_s"), whole=True), _millijoules(build.get("energy_j")),
+        _number(build.get("hw_patches_per_s"), whole=True),
+        _millijoules(*(build.get(name) for name in ("energy_j", "energy_low_j", "energy_high_j"))),
     ]  # fmt: skip
 
 
@@ -131,5 +132,8 @@ def _speed(row: Mapping[str, Any], key: str, marks: Mapping[str, str]) -> str:
     return _number(row[key], whole=True) + ("" if row[key] is None else marks.get(_measured_on(row) or "", ""))
 
 
-def _millijoules(joules: float | None) -> str:
-    return NONE if joules is None else f"{1e3 * joules:.3g}"
+def _millijoules(joules: float | None, *interval: float | None) -> str:
+    if joules is None:
+        return NONE
+    low, high = (f"{1e3 * end:.3g}" if end is not None else NONE for end in interval or (None, None))
+    return f"{1e3 * joules:.3g}" + (f" ({low}-{high})" if interval else "")

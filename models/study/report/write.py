@@ -47,10 +47,13 @@ def make_report(
     `examples`: the data set of the example patches, by default the study's own; `data`: where data sets are. Each file
     is written whole, the page last; figures of an earlier report that this one has not are removed.
 
-    Raises `StudyError` where there is no study, `DatasetError` for `examples`, `DependencyError`, `OSError`.
+    Raises `StudyError` where there is no study, or one in `target`, `DatasetError` for `examples`, `DependencyError`,
+    `OSError`.
     """
     if not (folder / FILE).is_file():
         raise StudyError(f"{folder}: no study is there; run 'bitswath study' first, or say where it is (-o)")
+    if (target / FILE).exists():
+        raise StudyError(f"{target}: holds a study, whose data a report would write over; give it a folder of its own")
     results = results_of(name, fidelity, _rows(Store(folder), cells))
     found = (
         own_examples(results, Shelf(folder, data)) if examples is None else borrowed_examples(results, examples, data)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,12 @@ from rich.text import Text
 from bitswath.build_report import REPORT, Counts, LinkReport, Report
 from bitswath.errors import BundleError, StudyError
 from bitswath.models.config import DataConfig, WidthsConfig
-from bitswath.models.study.cells import Imagery, ImageryCell, TrainingCell
+from bitswath.models.study.cells import Imagery, ImageryCell, Start, TrainingCell
+from bitswath.models.study.runner import standing
 from bitswath.models.study.show import Show, cost, results_table
 from bitswath.models.study.store import Store
 from bitswath.models.study.table import COLUMNS, ENERGY, export, hardware, read_rows
+from bitswath.zoo import zoo_path
 
 IMAGERY = Imagery(data=DataConfig(name="synthetic"), codec="companded:2:ordered")
 NETWORK = TrainingCell(imagery=IMAGERY, network="vgg", widths=WidthsConfig(weights=2, activations=3))
@@ -42,11 +46,15 @@ def built(bundle: Path, board: str, frames_per_s: float) -> None:
     (folder / REPORT).write_text(report.model_dump_json())
 
 
+def digest_of_network(bundle: Path) -> str:
+    return hashlib.sha256((bundle / "network.safetensors").read_bytes()).hexdigest()
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     made = Store(tmp_path)
     made.add([ImageryCell(imagery=IMAGERY), NETWORK])
-    made.finish(ImageryCell(imagery=IMAGERY).digest, {"psnr_db": None, "ssim": 1.0}, 0.5)
+    made.finish(ImageryCell(imagery=IMAGERY).digest, {"psnr_db": None, "ssim": 1.0, "link_bytes": 1536}, 0.5)
     made.finish(NETWORK.digest, MEASURES, 60.0)
     return made
 
@@ -89,14 +97,21 @@ def test_a_build_shows_up_when_it_is_made(store: Store, tmp_path: Path) -> None:
 
 
 def test_energy_is_what_the_benchmark_on_the_board_wrote(store: Store, tmp_path: Path) -> None:
+    shutil.copytree(zoo_path("synthetic-u4-w4a4"), tmp_path / "bundles/x.bsw")
     built(tmp_path / "bundles/x.bsw", "Pynq-Z2", 1000.0)
     energy = tmp_path / "bundles/x.bsw/hw/Pynq-Z2" / ENERGY
-    facts: dict[str, Any] = {"backend": {"board": "Pynq-Z2"}, "energy": {"net_j": {"mean": 0.002, "low": 0.001}}}
+    facts: dict[str, Any] = {
+        "bundle": {"digest": digest_of_network(tmp_path / "bundles/x.bsw")},
+        "backend": {"board": "Pynq-Z2"},
+        "energy": {"net_j": {"mean": 0.002, "low": 0.001, "high": 0.003}},
+    }
     energy.write_text(json.dumps(facts))
-    assert rows(store)[1]["energy_j"] == 0.002
+    row = rows(store)[1]
+    assert (row["energy_j"], row["energy_low_j"], row["energy_high_j"]) == (0.002, 0.001, 0.003)
     energy.write_text(json.dumps(facts | {"energy": None}))
     assert rows(store)[1]["energy_j"] is None
-    for wrong in ("", "[]", "{}", json.dumps(facts | {"backend": {"board": "ZCU104"}})):
+    others = [json.dumps(facts | other) for other in ({"backend": {"board": "ZCU104"}}, {"bundle": {"digest": "0"}})]
+    for wrong in ("", "[]", "{}", *others):
         energy.write_text(wrong)
         with pytest.raises(BundleError, match=r"energy\.json"):
             hardware(tmp_path / "bundles/x.bsw")
@@ -135,10 +150,22 @@ def test_results_that_are_none_are_refused(store: Store, tmp_path: Path) -> None
     written.write_text(json.dumps(whole))
     with pytest.raises(StudyError, match=r"study\.json: row 1: .*digest"):
         read_rows(written)
-    for text in ("", "{}", "[]", '{"rows": [{}]}', '{"rows": [1]}'):
+    whole["rows"][1]["cell"]["schedule"]["epochs"] -= 1
+    bare = [json.dumps({"rows": [whole["rows"][0] | {"measures": measures}]}) for measures in (None, {}, [1], 5)]
+    for text in ("", "{}", "[]", '{"rows": [{}]}', '{"rows": [1]}', '{"rows": 5}', *bare):
         written.write_text(text)
         with pytest.raises(StudyError, match=r"study\.json"):
             read_rows(written)
+
+
+def test_what_a_network_left_to_train_starts_from_is_not_taken(store: Store) -> None:
+    origin = NETWORK.model_copy(update={"origin": True})
+    taught = NETWORK.model_copy(update={"widths": WidthsConfig(), "start": Start(cell=origin.digest)})
+    rows = store.rows()
+    assert [row.digest for row in standing(rows, [origin, taught], set())] == [ImageryCell(imagery=IMAGERY).digest]
+    assert standing(rows, [origin, taught], {taught.digest}) == rows
+    assert standing(rows, [origin, taught], {origin.digest}) == rows
+    assert standing(rows, [origin], set()) == rows
 
 
 def test_the_time_left_goes_by_the_work_done(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bitswath.models.study.report.findings import masks
-from bitswath.models.study.report.pairs import companding_pairs, dither_pairs, mask_pairs, width_pairs
+from bitswath.models.study.report.pairs import companding_pairs, dither_pairs, longer_pairs, mask_pairs, width_pairs
 from tests.models.study.report.rows import STUDY, network, results, trained
 
 
@@ -50,3 +50,43 @@ def test_pairs_of_other_epochs_say_so() -> None:
     )
     (pair,) = width_pairs(found)
     assert pair.where == "uniform:1 (16 epochs against 12)"
+
+
+def test_other_schedules_are_told() -> None:
+    found = results(
+        trained(network("uniform:1", 700), schedule={"epochs": 12, "learning_rate": 0.001}),
+        trained(network("uniform:2", 800), schedule={"epochs": 12, "learning_rate": 0.001}),
+        trained(network("uniform:1", 600, widths=(2, 2)), schedule={"epochs": 12, "learning_rate": 0.0015}),
+    )
+    assert [pair.where for pair in width_pairs(found)] == ["uniform:1 (learning rate 0.0015 against 0.001)"]
+
+
+def test_networks_trained_for_longer_stand_beside_the_usual_ones() -> None:
+    short, long = ({"epochs": epochs, "seed": 0} for epochs in (8, 24))
+    found = results(
+        trained(network("uniform:4", 900), schedule=short),
+        trained(network("uniform:4", 910), schedule=long),
+        trained(network("uniform:2", 800), schedule=short),
+    )
+    (pair,) = longer_pairs(found)
+    assert (pair.what, pair.where) == ("longer training", "uniform:4 (24 epochs against 8)")
+    assert (pair.first.score.correct, pair.second.score.correct) == (910, 900)
+
+
+def test_pairs_of_another_setting_or_of_jpeg_say_so() -> None:
+    found = results(
+        *STUDY,
+        *(network(codec, 800, architecture="resnet") for codec in ("uniform:1", "companded:1")),
+        *(network(codec, 800, source="jpeg:75:420") for codec in ("uniform:1", "companded:1")),
+    )
+    assert [pair.where for pair in companding_pairs(found)] == [
+        "1 bit, plain", "1 bit, plain of JPEG 75", "1 bit, plain, resnet W4A4",
+    ]  # fmt: skip
+
+
+def test_widths_of_several_architectures_are_named() -> None:
+    usual = network("companded:2:ordered", 900, architecture="resnet")
+    narrow = network("companded:2:ordered", 800, widths=(2, 2), architecture="resnet")
+    assert [p.where for p in width_pairs(results(*STUDY, usual, narrow))] == [
+        "companded:2:ordered, resnet", "companded:2:ordered",
+    ]  # fmt: skip

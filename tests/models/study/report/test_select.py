@@ -13,7 +13,7 @@ from bitswath.models.study.report.select import (
     pareto_front,
     series_of,
 )
-from tests.models.study.report.rows import STUDY, network, results, trained
+from tests.models.study.report.rows import STUDY, container, imagery, network, results, trained
 
 
 def test_the_main_setting_is_the_one_most_codecs_were_tried_with() -> None:
@@ -67,6 +67,16 @@ def test_codes_cost_their_frame_or_their_smallest_lossless_file() -> None:
     assert found["file", "palette:2 in png"] == 400
     assert found["jpeg", "JPEG 75"] == 1800
     assert ("file", "companded:2:ordered in jpeg:75:420") not in found
+
+
+def test_a_palette_may_be_kept_as_its_colours_where_they_tell_its_codes() -> None:
+    def smallest(*colours: tuple[int, int, int]) -> str:
+        facts = {**imagery("palette:1"), "measures": {"codec": {"colours": colours}}}
+        files = container("palette:1", "png", 300), container("palette:1", "webp", 200, "decoded patches")
+        return costs(results(network("palette:1", 900), facts, *files))[0].label
+
+    assert smallest((0, 0, 0), (9, 9, 9)) == "palette:1 in webp, as colours"
+    assert smallest((9, 9, 9), (9, 9, 9)) == "palette:1 in png"
 
 
 def test_the_front_is_what_no_other_point_beats() -> None:

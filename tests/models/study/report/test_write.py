@@ -166,6 +166,11 @@ def test_networks_to_start_from_stand_last_but_for_leaks() -> None:
     ]
 
 
+def test_a_report_does_not_write_over_a_study(study: tuple[Path, Path]) -> None:
+    with pytest.raises(StudyError, match="holds a study"):
+        make_report("toy", cells_of(study[0]), "full", study[1], study[1])
+
+
 def test_speeds_say_on_which_processor_where_there_were_several() -> None:
     first, second = (
         {**network(codec, 900), "emulator_patches_per_s": speed, "processor": name}
