@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from bitswath.containers import parse_container, write
 from bitswath.models.study.report.labels import Label, place_labels
 from bitswath.models.study.report.results import Results
-from bitswath.models.study.report.select import Cost, costs, dithers_of, main_setting, pareto_front
+from bitswath.models.study.report.select import Cost, costs, dithers_of, jpeg_head_bytes, main_setting, pareto_front
 from bitswath.models.study.report.style import (
     BLACK,
     GREY,
@@ -59,11 +56,8 @@ def accuracy_by_bytes(results: Results) -> Picture:
 
 def _tables(points: list[Cost]) -> str:
     """How much of every JPEG is not the patch."""
-    if not any(cost.how == "jpeg" for cost in points):
-        return ""
-    file = write(parse_container("jpeg:75"), np.zeros((8, 8, 3), np.uint8), 8)
-    size = file.index(b"\xff\xda")  # start of scan
-    return f" {size} bytes of each JPEG are tables before its first sample, at every quality."
+    jpeg = any(cost.how == "jpeg" for cost in points)
+    return f" {jpeg_head_bytes()} bytes of each JPEG are headers and tables, at every quality." * jpeg
 
 
 def _place(cost: Cost) -> tuple[float, float]:

@@ -6,13 +6,15 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from bitswath.containers import parse_container
+import numpy as np
+
+from bitswath.containers import parse_container, write
 from bitswath.models.study.report.results import Network, Results, Setting
 from bitswath.report import wilson_interval
 
 __all__ = [
     "USUAL_DITHER", "Cost", "LeakRow", "at", "compared", "costs", "dithers_of", "eight_bit", "float_network",
-    "leak_rows", "main_setting", "once", "pareto_front", "series_of", "series_order",
+    "jpeg_head_bytes", "leak_rows", "main_setting", "once", "pareto_front", "series_of", "series_order",
 ]  # fmt: skip
 
 Series = tuple[str, str | None]
@@ -130,6 +132,11 @@ def _colours_tell_codes(results: Results, codec: str) -> bool:
             colours = facts.row["measures"].get("codec", {}).get("colours", ())
             return bool(colours) and len({tuple(colour) for colour in colours}) == len(colours)
     return False
+
+
+def jpeg_head_bytes() -> int:
+    """Of a colour JPEG's bytes those before its scan: headers and tables, which are the same in every file."""
+    return write(parse_container("jpeg:75"), np.zeros((8, 8, 3), np.uint8), 8).index(b"\xff\xda")
 
 
 def pareto_front(points: list[Cost]) -> list[Cost]:
