@@ -1,4 +1,4 @@
-"""Accuracy against bits a pixel: a line for each kind of codec and dither."""
+"""Accuracy against bits a pixel: a line for each kind of codec, plain and dithered."""
 
 from __future__ import annotations
 
@@ -41,7 +41,8 @@ _FILLS = ("none", "left", "bottom", "right", "top")
 
 
 def accuracy_by_bits(results: Results) -> Picture:
-    """The main setting in lines, other widths of the same architecture in hollow markers, references as bands."""
+    """The main setting in lines, plain and by the usual dither; other masks in markers alone, other widths of the same
+    architecture in hollow ones; references as bands."""
     main = main_setting(results)
     networks = [network for network in at(results, main) if network.bits_per_pixel]
     if main is None or not networks:
@@ -54,7 +55,12 @@ def accuracy_by_bits(results: Results) -> Picture:
     found = series_of(networks)
     for index, (series, members) in enumerate(found.items()):
         aside = 1 + 0.018 * (index - (len(found) - 1) / 2)
-        labels.append(_line(axes, members, look_of(*series, dithers), series_name(*series), aside))
+        look, name = look_of(*series, dithers), series_name(*series)
+        places = _points(axes, members, look, aside)
+        if series[1] in (None, *dithers[:1]):
+            labels.append(_line(axes, places, look, name))
+        else:
+            axes.plot([], [], look.marker, color=look.colour, linestyle="none", label=name)
     others = _other_widths(results, main)
     shown = list(networks)
     for fill, (setting, members) in zip(_FILLS, others.items()):
@@ -68,13 +74,17 @@ def accuracy_by_bits(results: Results) -> Picture:
     return Picture(NAME, TITLE, _caption(main, list(others)), figure)
 
 
-def _line(axes: Axes, members: list[Network], look: Look, name: str, aside: float) -> Label:
+def _points(axes: Axes, members: list[Network], look: Look, aside: float) -> list[tuple[float, float]]:
     """A series; `aside` moves it, so that it covers no other's marker at the same bits."""
     places = [(aside * float(n.bits_per_pixel or 0), 100 * n.score.accuracy) for n in members]
-    axes.plot(*zip(*places), look.line, color=look.colour, linewidth=1.3)
     for (x, _), network in zip(places, members):
         score = network.score
         error_bars(axes, x, score.accuracy, score.low, score.high, marker=look.marker, color=look.colour, markersize=6)
+    return places
+
+
+def _line(axes: Axes, places: list[tuple[float, float]], look: Look, name: str) -> Label:
+    axes.plot(*zip(*places), look.line, color=look.colour, linewidth=1.3)
     between = [((a + c) / 2, (b + d) / 2) for (a, b), (c, d) in pairwise(places)]
     return Label(name, places + between, look.colour, bold=True)
 
@@ -126,7 +136,7 @@ def _finish(axes: Axes, results: Results, main: Setting, networks: list[Network]
     axes.set_xlabel("bits a pixel, all bands together")
     axes.set_ylabel(f"{results.split} accuracy (%)")
     if axes.get_legend_handles_labels()[1]:
-        axes.legend(loc="lower right", title="other widths")
+        axes.legend(loc="lower right")
 
 
 def _caption(main: Setting, widths: list[Setting]) -> str:

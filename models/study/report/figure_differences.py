@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 from bitswath.models.study.report.pairs import (
@@ -23,6 +24,9 @@ __all__ = ["differences", "leak"]
 
 _COLOURS = (BLUE, VERMILLION, GREEN, ORANGE)
 _MARKERS = "osD^"
+
+WRAPPED = 46
+"""Letters of a row's name from which on it takes two lines."""
 
 
 def differences(results: Results) -> Picture:
@@ -56,16 +60,19 @@ def _rows(axes: Axes, groups: list[tuple[str, list[Pair]]]) -> None:
     place = 0.0
     ticks: list[tuple[float, str]] = []
     for index, (what, members) in enumerate(groups):
-        axes.text(0.01, place, what, transform=axes.get_yaxis_transform(), weight="bold", va="center", fontsize=9)
+        aside = axes.get_yaxis_transform()
+        axes.text(-0.02, place, what, transform=aside, weight="bold", va="center", ha="right", fontsize=9)
         place += 1
         for pair in members:
             _row(axes, pair, place, _COLOURS[index % 4], _MARKERS[index % 4])
             ticks.append((place, pair.where))
             place += 1
         place += 0.3
-    axes.set_yticks([tick for tick, _ in ticks], [text for _, text in ticks])
+    axes.set_yticks([tick for tick, _ in ticks], [fill(text, WRAPPED) for _, text in ticks])
+    for label in axes.get_yticklabels():
+        label.set_fontsize(6.5 if "\n" in label.get_text() else 8.5)
     axes.set_ylim(place - 0.3, -0.7)
-    axes.margins(x=0.08)
+    axes.margins(x=0.14)
 
 
 def _row(axes: Axes, pair: Pair, place: float, colour: str, marker: str) -> None:

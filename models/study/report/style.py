@@ -34,7 +34,7 @@ _SETTINGS = {
 }  # fmt: skip
 
 _COLOURS = {"uniform": BLUE, "companded": VERMILLION, "palette": GREEN}
-_MARKERS = {"uniform": "os<8", "companded": "DX>p", "palette": "^vPh"}
+_MARKERS = {"uniform": "os<8HP", "companded": "DX>pd*", "palette": "^vPh14"}
 _LINES = ("-", "--", ":", "-.")
 
 DPI = 200
