@@ -1,10 +1,10 @@
-"""Measures again how fast the emulator runs the networks of a study, and with what energy where a meter sees the host.
+"""Measures again how fast a study's codecs encode and the emulator runs its networks, on a machine that does no more.
 
-    python scripts/time_study.py FOLDER [--rounds 7]
+    python scripts/time_study.py FOLDER [--rounds 7] [--data DATA]
 
-For a machine that does nothing else. A study measures the speed beside its other cells; this takes one core, network
-after network and round after round, so that what changes on the machine changes all of them; medians, and joules net
-of idle, go into the study's rows. Patches are random: their values decide nothing but a little of the energy.
+A study measures these speeds beside its other cells. This takes one core, network after network and round after round,
+so that what changes on the machine changes all of them; medians go into the study's rows, and joules net of idle where
+a meter sees the host. Networks get random patches, codecs (with --data) the patches that the study gave them.
 """
 
 from __future__ import annotations
@@ -20,6 +20,10 @@ from rich.progress import track
 from bitswath.bench.machine import machine
 from bitswath.bench.subject import Subject, load_inputs, opened
 from bitswath.bench.suite import Settings, measure_all
+from bitswath.codecs import codec_from_dict
+from bitswath.models.study.cells import ImageryCell
+from bitswath.models.study.measures import codec_speeds, thinned
+from bitswath.models.study.patches import Shelf
 from bitswath.models.study.store import Row, Store
 
 PATCHES = 500
@@ -33,6 +37,17 @@ def bundles(store: Store) -> dict[str, tuple[Row, Path]]:
         if place and (store.folder / place).is_dir():
             found[row.digest] = row, store.folder / place
     return found
+
+
+def time_codecs(store: Store, data: Path) -> None:
+    """Encoding and decoding of every imagery cell that is done, with the codec that it fitted."""
+    shelf = Shelf(store.folder, str(data.absolute()))
+    for row in track([row for row in store.rows() if row.state == "done"], "codecs", transient=True):
+        if isinstance(row.cell, ImageryCell) and row.measures:
+            patches = thinned(shelf.split(row.cell.imagery, "val"), row.cell.patches).patches
+            speeds = codec_speeds(codec_from_dict(row.measures["codec"]), patches)
+            store.amend(row.digest, {**speeds, "timed_on": machine()["processor"]})
+            print(f"{speeds['encode_patches_per_s']:10,.0f} patches/s encoded  {row.cell.label}")
 
 
 def rates(subjects: dict[str, Subject], rounds: int) -> dict[str, float]:
@@ -66,8 +81,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="of a study")
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--data", type=Path, help="where data sets are: codecs are timed, too")
     given = parser.parse_args()
     store = Store(given.folder)
+    if given.data:
+        time_codecs(store, given.data)
     built = bundles(store)
     with ExitStack() as opening:
         subjects = {
@@ -75,7 +93,7 @@ def main() -> None:
         }
         measured = rates(subjects, given.rounds)
         for digest, rate in measured.items():
-            store.amend(digest, {"emulator_patches_per_s": rate, "emulator_on": machine()["processor"]})
+            store.amend(digest, {"emulator_patches_per_s": rate, "timed_on": machine()["processor"]})
             print(f"{rate:10,.0f} patches/s  {built[digest][0].cell.label}")
         for digest, joules in energies(subjects, Settings()).items():
             store.amend(digest, {"emulator_j": joules})

@@ -23,7 +23,7 @@ from bitswath.models.study.similarity import psnr_db, ssim
 from bitswath.packing import frame_bytes, unpack
 from bitswath.report import wilson_interval
 
-__all__ = ["Stored", "measure_container", "measure_imagery", "stored_as"]
+__all__ = ["Stored", "codec_speeds", "measure_container", "measure_imagery", "stored_as", "thinned"]
 
 Facts = dict[str, Any]
 Patches = NDArray[Any]
@@ -44,22 +44,18 @@ def measure_imagery(cell: ImageryCell, shelf: Shelf) -> Facts:
     palettes leak, what they give away.
     """
     imagery = cell.imagery
-    shown = _thinned(shelf.split(imagery, SPLIT), cell.patches)
-    original = _thinned(shelf.original(imagery, SPLIT), cell.patches)
+    shown = thinned(shelf.split(imagery, SPLIT), cell.patches)
+    original = thinned(shelf.original(imagery, SPLIT), cell.patches)
     codec = shelf.codec(imagery)
     patch_shape = shown.patches.shape[1:]
     code_shape = codec.code_shape(patch_shape)
     codes = codec.encode(shown.patches, threads=1)
-    frames = codec.encode_packed(shown.patches, threads=1)
     facts: Facts = {
         "measured_patches": len(shown),
         "link_bytes": frame_bytes(code_shape, codec.bits),
         "code_bits_per_pixel": codec.bits * code_shape[2],
         **_likeness(original.patches, codec.decode(codes)),
-        "encode_patches_per_s": _rate(len(shown), lambda: codec.encode_packed(shown.patches, out=frames, threads=1)),
-        "decode_patches_per_s": _rate(
-            len(shown), lambda: codec.decode(unpack(frames, code_shape, codec.bits, threads=1))
-        ),
+        **codec_speeds(codec, shown.patches),
         "codec": codec.to_dict(),
     }
     if imagery.source != ORIGINAL:
@@ -70,10 +66,22 @@ def measure_imagery(cell: ImageryCell, shelf: Shelf) -> Facts:
     return facts
 
 
+def codec_speeds(codec: Codec, patches: Patches) -> Facts:
+    """Of patches (N, H, W, C) into packed frames, and back from them."""
+    code_shape = codec.code_shape(patches.shape[1:])
+    frames = codec.encode_packed(patches, threads=1)
+    return {
+        "encode_patches_per_s": _rate(len(patches), lambda: codec.encode_packed(patches, out=frames, threads=1)),
+        "decode_patches_per_s": _rate(
+            len(patches), lambda: codec.decode(unpack(frames, code_shape, codec.bits, threads=1))
+        ),
+    }
+
+
 def measure_container(cell: ContainerCell, shelf: Shelf) -> Facts:
     """Mean bytes of a patch's file, speeds of writing and reading, and what a lossy format leaves of the original."""
     imagery = cell.imagery
-    patches = _thinned(shelf.split(imagery, SPLIT), cell.patches).patches
+    patches = thinned(shelf.split(imagery, SPLIT), cell.patches).patches
     container = parse_container(cell.container)
     stored = stored_as(container, shelf.codec(imagery), patches)
     files, written_s = _timed(lambda: stored.files(container))
@@ -123,7 +131,7 @@ def _palette_rule(imagery: Imagery, shelf: Shelf, count: int) -> Facts:
     """What `nearest_palette` gets right: on patches in the colours of their class, on the same patches in those of one
     shared codebook, and on the originals."""
     palettes = shelf.class_palettes(imagery, "train")
-    leaking, original = (_thinned(found(imagery, SPLIT), count) for found in (shelf.split, shelf.original))
+    leaking, original = (thinned(found(imagery, SPLIT), count) for found in (shelf.split, shelf.original))
     codec = shelf.codec(imagery.model_copy(update={"codebook": "shared"}))
     shared = codec.decode(codec.encode(original.patches, threads=1))
     facts = {}
@@ -154,7 +162,7 @@ def _timed(work: Callable[[], _Made]) -> tuple[_Made, float]:
             return made, min(seconds)
 
 
-def _thinned(dataset: Dataset, count: int) -> Dataset:
+def thinned(dataset: Dataset, count: int) -> Dataset:
     """So many patches, evenly spread over the split, which is ordered by class."""
     chosen = np.unique(np.linspace(0, len(dataset) - 1, min(count, len(dataset))).astype(np.int64))
     return replace(dataset, patches=dataset.patches[chosen], labels=dataset.labels[chosen])

@@ -35,7 +35,7 @@ ENERGY = "energy.json"
 _MEASURED = (
     "measured_patches", "link_bytes", "code_bits_per_pixel", "source_bytes", "holds", "bytes_per_patch",
     "file_bits_per_pixel", "psnr_db", "ssim", "encode_patches_per_s", "decode_patches_per_s", "write_patches_per_s",
-    "read_patches_per_s", "macs", "emulator_patches_per_s", "emulator_j", "emulator_on", "epochs",
+    "read_patches_per_s", "macs", "emulator_patches_per_s", "emulator_j", "timed_on", "epochs",
     "best_epoch", "bundle", "run", "dataset_digest",
 )  # fmt: skip
 _ENERGY = ("energy_j", "energy_low_j", "energy_high_j")

@@ -12,9 +12,10 @@ import time_study
 
 from bitswath.bench import suite
 from bitswath.bench.suite import Settings
+from bitswath.codecs import PaletteCodec
 from bitswath.errors import PowerError
 from bitswath.models.config import DataConfig
-from bitswath.models.study.cells import Imagery, TrainingCell
+from bitswath.models.study.cells import Imagery, ImageryCell, TrainingCell
 from bitswath.models.study.store import Store
 from bitswath.zoo import zoo_path
 from tests.host.power.fakes import CurveMeter, StepClock
@@ -48,7 +49,7 @@ def test_a_meter_gives_joules(folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(suite, "open_meter", lambda name, kinds: CurveMeter(StepClock(), everything=("a", "b")))
     time_study.main()
     here, elsewhere = measures(folder)
-    assert here["emulator_patches_per_s"] > 1 and here["emulator_on"]
+    assert here["emulator_patches_per_s"] > 1 and here["timed_on"]
     assert here["emulator_j"] == pytest.approx(0, abs=1e-9)  # constant power is all idle
     assert elsewhere == {"bundle": "bundles/elsewhere.bsw", "emulator_patches_per_s": 0.5}
 
@@ -64,3 +65,20 @@ def test_without_a_meter_it_says_so(
     here, _ = measures(folder)
     assert here["emulator_patches_per_s"] > 1 and "emulator_j" not in here
     assert "no energy: no meter of this machine" in capsys.readouterr().out
+
+
+def test_codecs_are_timed_with_what_they_were_fitted_to(tmp_path: Path) -> None:
+    cell = ImageryCell(
+        imagery=Imagery(data=DataConfig(name="synthetic", limit=20, size=16), codec="palette:1"), patches=5
+    )
+    store = Store(tmp_path)
+    store.add([cell])
+    store.finish(cell.digest, {"codec": codec().to_dict(), "encode_patches_per_s": 0.5, "ssim": 1.0}, 1.0)
+    time_study.time_codecs(store, tmp_path)
+    found = store.rows()[0].measures or {}
+    assert found["encode_patches_per_s"] > 1 and found["decode_patches_per_s"] > 1
+    assert found["timed_on"] and found["ssim"] == 1.0 and found["codec"] == codec().to_dict()
+
+
+def codec() -> PaletteCodec:
+    return PaletteCodec(1, colours=((0, 0, 0), (9, 9, 9)))

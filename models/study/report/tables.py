@@ -24,8 +24,8 @@ def processor_marks(results: Results) -> dict[str, str]:
 
 
 def _measured_on(row: Mapping[str, Any]) -> str | None:
-    """The processor; an emulator may have been timed on another one than its network was trained on."""
-    return row.get("emulator_on") or row.get("processor")
+    """The processor; what was timed again may have been on another one than it was first worked on."""
+    return row.get("timed_on") or row.get("processor")
 
 
 def networks_table(results: Results) -> str:

@@ -179,7 +179,7 @@ def test_speeds_say_on_which_processor_where_there_were_several() -> None:
     assert ">4,000</td>" in networks_table(results(first))
     both = networks_table(results(first, second))
     assert ">4,000 A</td>" in both and ">5,000 B</td>" in both
-    assert ">4,000 B</td>" in networks_table(results(second, {**first, "processor": "EPYC", "emulator_on": "Xeon"}))
+    assert ">4,000 B</td>" in networks_table(results(second, {**first, "processor": "EPYC", "timed_on": "Xeon"}))
     page = report_page(results(first, second), [], {})
     assert "Speeds were measured on A: Xeon; B: EPYC." in page
     assert "Speeds were measured on Xeon." in report_page(results(first), [], {})
