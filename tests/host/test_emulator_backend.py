@@ -99,9 +99,9 @@ def test_submit_returns_before_the_batch_is_done_and_a_late_one_can_be_collected
 
 
 def test_submit_waits_for_room_and_gives_up_in_time() -> None:
-    backend, frame = slow_backend(frames_in_flight=40, timeout_s=0.02)
+    backend, frame = slow_backend(frames_in_flight=400, timeout_s=0.02)
     with backend:
-        first = backend.submit(np.repeat(frame, 40, axis=0))
+        first = backend.submit(np.repeat(frame, 400, axis=0))
         with pytest.raises(BackendTimeoutError, match="no room for 1 frames"):
             backend.submit(frame)
         backend.collect(first, timeout_s=60.0)
