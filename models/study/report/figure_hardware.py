@@ -45,7 +45,7 @@ def accuracy_by_hardware(results: Results) -> Picture:
     def title(network: Network) -> str:
         return network.title(main) + (f", {network.epochs} epochs" if network.epochs != usual else "")
 
-    figure = new_figure(9.0, 4.6)
+    figure = new_figure(9.6, 6.4)
     panels = figure.subplots(1, 2, sharey=True)
     boards = sorted({str(build["board"]) for _, build in built})
     for axes, key, name in zip(panels, ("lut", "hw_patches_per_s"), ("LUT", "patches/s")):
