@@ -125,7 +125,7 @@ def whole_row(row: Row, folder: Path) -> Facts:
     return {
         **flat_row(row, folder),
         "cell": row.cell.model_dump(mode="json"),
-        "measures": row.measures,
+        "measures": row.measures and {name: value for name, value in row.measures.items() if name != "builds"},
         "ran_on": row.ran_on,
         "hardware": _builds(folder, row.measures or {}),
     }
@@ -175,7 +175,8 @@ def write_rows(rows: Sequence[Mapping[str, Any]], folder: Path) -> tuple[Path, P
     writer.writeheader()
     writer.writerows(rows)
     paths = folder / "study.json", folder / "study.csv"
-    write_atomic(paths[0], (json.dumps({"rows": list(rows)}, indent=1, allow_nan=False) + "\n").encode())
+    whole = json.dumps({"rows": list(rows)}, indent=1, sort_keys=True, allow_nan=False)
+    write_atomic(paths[0], f"{whole}\n".encode())
     write_atomic(paths[1], text.getvalue().encode())
     return paths
 

@@ -141,6 +141,8 @@ def test_results_written_elsewhere_stand_for_cells_that_are_not_done(store: Stor
     assert {row["label"] for row in taken} == {row["label"] for row in rows(store)}
     assert next(row for row in taken if row["kind"] == "training")["lut"] == 1234
     assert other.take(read_rows(export(other)[0])) == 0
+    told = [json.dumps(row, sort_keys=True) for row in taken if row["kind"] == "training"]
+    assert told == [json.dumps(row, sort_keys=True) for row in rows(store) if row["kind"] == "training"]
 
 
 def test_results_that_are_none_are_refused(store: Store, tmp_path: Path) -> None:
