@@ -1,4 +1,4 @@
-"""Two networks that differ in one thing: in dither, mask, companding or widths."""
+"""Two networks that differ in one thing: in dither, mask, companding, widths or the length of training."""
 
 from __future__ import annotations
 
