@@ -6,6 +6,7 @@ The configuration is stored with the trained model and in its bundle.
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -200,7 +201,10 @@ def _require_table(raw: Any, origin: str) -> dict[str, Any]:
 
 def _parse(text: str, path: Path) -> Any:
     if path.suffix == ".toml":
-        import tomllib
+        if sys.version_info >= (3, 11):
+            import tomllib
+        else:
+            import tomli as tomllib
 
         try:
             return tomllib.loads(text)

@@ -1,11 +1,13 @@
 """A configuration is read whole, or refused naming every wrong key."""
 
+import sys
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from bitswath.errors import ConfigError
-from bitswath.models.config import load_config
+from bitswath.models.config import load_config, read_config
 
 YAML = """
 name: trial
@@ -38,6 +40,29 @@ def test_yaml_and_toml_say_the_same(tmp_path: Path) -> None:
     assert config == load_config(toml)
     assert config.architecture.widths == (8, "M", 16)
     assert config.widths.layers["fc"].weights == 8
+
+
+def test_toml_is_read_on_python_3_10_whose_library_has_no_parser(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parser = pytest.importorskip("tomllib", reason="this is 3.10: the test above says it")
+    monkeypatch.setattr(sys, "version_info", (3, 10, 13))
+    monkeypatch.setitem(sys.modules, "tomllib", None)
+    monkeypatch.setitem(sys.modules, "tomli", parser)  # the same parser, under the name it has on PyPI
+    assert load_config(written(tmp_path, "a.toml", TOML)) == load_config(written(tmp_path, "a.yaml", YAML))
+
+
+def test_the_parser_of_toml_comes_with_train_where_python_has_none() -> None:
+    project = read_config(Path("pyproject.toml"))["project"]
+    (parser,) = (
+        wanted for one in project["optional-dependencies"]["train"] if (wanted := Requirement(one)).name == "tomli"
+    )
+    assert parser.marker is not None
+    assert [parser.marker.evaluate({"python_version": version}) for version in ("3.10", "3.11", "3.13")] == [
+        True,
+        False,
+        False,
+    ]
 
 
 def test_every_wrong_key_is_named(tmp_path: Path) -> None:
