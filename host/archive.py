@@ -37,6 +37,7 @@ from bitswath.archive_layout import (
 )
 from bitswath.codecs import Codec, codec_from_dict
 from bitswath.errors import ArchiveError, CodecError
+from bitswath.files import sync_folder
 from bitswath.packing import frame_bytes, unpack
 
 __all__ = ["SUFFIX", "VERIFY_BELOW", "Archive", "ArchiveWriter", "is_archive", "open_archive", "write_archive"]
@@ -225,6 +226,7 @@ class ArchiveWriter:
             os.fsync(self._file.fileno())
             self._file.close()
             self._part.replace(self.path)
+            sync_folder(self.path.parent)
         except OSError as error:
             raise ArchiveError(f"{self.path}: cannot be written: {error.strerror}") from error
 

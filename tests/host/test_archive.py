@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -129,6 +130,29 @@ def test_an_error_while_writing_leaves_the_old_archive_alone(path: Path) -> None
         fail()
     assert path.read_bytes() == before
     assert [entry.name for entry in path.parent.iterdir()] == ["set.bsa"]
+
+
+def test_file_and_name_are_on_the_disk_before_closing_returns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A crash afterwards must not take the archive away: the content is synced, then its name in the folder."""
+    steps: list[str] = []
+
+    def watched(name: str) -> None:
+        plain = getattr(os, name)
+
+        def step(*arguments: Any, **options: Any) -> Any:
+            where = Path(f"/proc/self/fd/{arguments[0]}").readlink() if name == "fsync" else Path(arguments[1])
+            steps.append(f"{name} {where.relative_to(tmp_path.parent)}")
+            return plain(*arguments, **options)
+
+        monkeypatch.setattr(os, name, step)
+
+    for name in ("fsync", "replace"):
+        watched(name)
+    write_archive(tmp_path / "a.bsa", frames_of(2), UniformCodec(4), SHAPE)
+    written, placed, named = steps
+    assert written.startswith(f"fsync {tmp_path.name}/.a.bsa.")
+    assert placed == f"replace {tmp_path.name}/a.bsa"
+    assert named == f"fsync {tmp_path.name}"
 
 
 def test_an_empty_archive_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
