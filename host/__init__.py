@@ -12,6 +12,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
+from bitswath.version import __version__
+
 if TYPE_CHECKING:
     from bitswath.accelerator import Accelerator, Result, open
     from bitswath.archive import Archive, open_archive, write_archive
@@ -26,8 +28,6 @@ if TYPE_CHECKING:
     from bitswath.packing import pack, unpack
     from bitswath.report import Report
     from bitswath.stream import Stream
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Accelerator",

@@ -8,8 +8,8 @@ import sys
 
 import click
 
-from bitswath import __version__
 from bitswath.errors import BitswathError
+from bitswath.version import __version__
 
 __all__ = ["main"]
 

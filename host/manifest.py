@@ -8,10 +8,10 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AwareDatetime, Field, JsonValue, model_validator
 
-from bitswath import __version__
 from bitswath.network import Conv, Dense, Network, TensorSpec, Threshold
 from bitswath.report import wilson_interval
 from bitswath.schema import Schema
+from bitswath.version import __version__
 
 __all__ = [
     "SCHEMA_VERSION",

@@ -24,7 +24,7 @@ environment() {
         shift
     done
     shift "$(($# > 0))"
-    wanted=$(cat pyproject.toml setup.py host/native/* scripts/environment.sh | cksum; echo "$requirement" "$@")
+    wanted=$({ cat pyproject.toml setup.py scripts/environment.sh; find host/native -type f -print0 | sort -z | xargs -0 cat; } | cksum; echo "$requirement" "$@")
     if [ -x "$folder/bin/python" ] && [ "$(cat "$folder/.installed" 2>/dev/null)" = "$wanted" ]; then
         return
     fi

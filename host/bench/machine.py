@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from bitswath import __version__
+from bitswath.version import __version__
 
 __all__ = ["machine", "versions"]
 
