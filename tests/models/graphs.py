@@ -6,6 +6,7 @@ import warnings
 from typing import Any
 
 import numpy as np
+from hypothesis import HealthCheck, settings
 from numpy.typing import ArrayLike, NDArray
 from onnx import TensorProto, helper, numpy_helper
 from qonnx.core.datatype import DataType
@@ -18,6 +19,9 @@ from bitswath.models.lowering import Lowered, lower
 from tests import reference
 
 QONNX = "qonnx.custom_op.general"
+ALL_SIGNED = np.repeat(np.arange(-128, 128).reshape(1, 1, 256, 1), 3, axis=3)
+FEW = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+MANY = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
 
 
 class Graph:
@@ -129,3 +133,12 @@ def assert_same_integers(model: ModelWrapper, codes: NDArray[np.int64] | None = 
 
 def stages_of(lowered: Lowered) -> list[str]:
     return [type(stage).__name__ for stage in lowered.network.stages]
+
+
+def powers(rng: np.random.Generator, *shape: int) -> NDArray[np.float64]:
+    return 2.0 ** rng.integers(-3, 2, shape)
+
+
+def every_value(graph: Graph, scale: Any) -> str:
+    """Accumulators that take all values of an 8-bit input, times the scales of three channels."""
+    return graph.node("Conv", "global_in", graph.weights(np.ones((3, 1, 1, 1)), scale), group=3, kernel_shape=(1, 1))

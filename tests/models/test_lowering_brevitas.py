@@ -1,0 +1,52 @@
+"""Models that Brevitas exported."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.transformation.infer_shapes import InferShapes
+
+from bitswath.models.lowering import lower
+from tests import reference
+from tests.models.graphs import (
+    assert_head_equals,
+    assert_same_integers,
+    random_codes,
+    run_qonnx,
+    stages_of,
+)
+
+
+@pytest.fixture(scope="module")
+def brevitas_models(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("brevitas")
+    script = Path(__file__).with_name("brevitas_export.py")
+    done = subprocess.run([sys.executable, script, folder], capture_output=True, text=True, timeout=600, check=False)
+    if "No module named" in done.stderr:
+        pytest.skip(f"Brevitas is not installed: {done.stderr.splitlines()[-1]}")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_a_residual_network_of_brevitas(brevitas_models) -> None:
+    model = ModelWrapper(str(brevitas_models / "residual.onnx")).transform(InferShapes())
+    lowered = assert_same_integers(model)
+    assert {"Conv", "Threshold", "Add", "MaxPool", "Dense"} == set(stages_of(lowered))
+    assert lowered.network.input.bits == 6
+
+
+def test_a_float_scaled_network_of_brevitas(brevitas_models) -> None:
+    model = ModelWrapper(str(brevitas_models / "scaled.onnx")).transform(InferShapes())
+    lowered = lower(model)
+    assert stages_of(lowered) == ["Conv", "Threshold", "SumPool", "Dense"]
+    codes = random_codes(lowered, np.random.default_rng(0), frames=1)
+    context = run_qonnx(model, lowered.reals(lowered.input, codes))
+    computed = reference.interpret(lowered.network, codes)
+    for name, pair in lowered.tensors.items():
+        np.testing.assert_array_equal(lowered.integers(name, context[name]), computed[pair.tensor], err_msg=name)
+    assert_head_equals(lowered, computed[lowered.network.stages[-1].name], context[lowered.output])

@@ -1,0 +1,44 @@
+"""`Lowered` turns QONNX tensors into integers and back, and refuses what does not fit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bitswath.errors import InputError
+from bitswath.models.lowering import lower
+from tests.models.graphs import (
+    Graph,
+)
+
+
+def test_integers_and_reals_are_inverse_and_refuse_what_does_not_fit() -> None:
+    graph = Graph((1, 2, 3, 4), "INT4")
+    y = graph.node("MaxPool", "global_in", kernel_shape=(1, 1))
+    lowered = lower(graph.model(graph.quant(y, 0.5, 8, signed=1)))
+    codes = np.random.default_rng(0).integers(-8, 8, (5, 3, 4, 2))
+    reals = lowered.reals("global_in", codes)
+    assert reals.shape == (5, 2, 3, 4)
+    np.testing.assert_array_equal(lowered.integers("global_in", reals), codes)
+    with pytest.raises(InputError, match="off"):
+        lowered.integers("global_in", reals + 0.1)
+    with pytest.raises(InputError, match="shape"):
+        lowered.integers("global_in", reals[:, :1])
+    with pytest.raises(InputError, match="known"):
+        lowered.reals("elsewhere", codes)
+
+
+def test_a_float32_sum_of_many_products_is_its_integer_and_half_a_step_is_not() -> None:
+    rng = np.random.default_rng(1)
+    integers, codes = np.sort(rng.integers(-7, 8, 1152))[::-1], rng.integers(0, 16, (50, 1152))
+    scale = np.float32(0.0137)
+    graph = Graph((1, 1152), "UINT4")
+    y = graph.node("MatMul", "global_in", graph.weights(integers[:, np.newaxis], scale, bits=4))
+    lowered = lower(graph.model(y))
+    products = codes.astype(np.float32) * (integers.astype(np.float32) * scale)
+    one_by_one = np.cumsum(products, axis=1, dtype=np.float32)[:, -1:]
+    exact = (codes * integers).sum(axis=1, keepdims=True)
+    assert np.abs(one_by_one / np.float64(scale) - exact).max() > 0.01
+    np.testing.assert_array_equal(lowered.integers(y, one_by_one), exact)
+    with pytest.raises(InputError, match="off"):
+        lowered.integers(y, one_by_one + np.float32(0.4 * scale))
