@@ -38,7 +38,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitswath import formats
-from bitswath.errors import ContainerError
+from bitswath.errors import ContainerError, ImageError
 
 __all__ = ["Bmp", "Container", "Jpeg", "Jpeg2000", "Png", "Ppm", "Tiff", "WebP", "parse_container", "read", "write"]
 
@@ -271,7 +271,7 @@ def read(source: bytes | str | Path, bits: int | None = None) -> Codes:
     try:
         data = source if isinstance(source, bytes) else Path(source).read_bytes()
         samples, lossy = formats.decode(data)
-    except ContainerError as error:
+    except (ContainerError, ImageError) as error:
         raise ContainerError(f"{name}: {error}") from None
     except formats.DECODE_ERRORS as error:
         raise ContainerError(f"{name}: cannot be decoded: {formats.one_line(error)}") from error

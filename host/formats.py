@@ -9,18 +9,18 @@ imagecodecs (Netpbm and indexed BMP: here). `decode` tells the format by its fir
 from __future__ import annotations
 
 import io
-import logging
+import math
 import re
 import struct
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bitswath.errors import ContainerError, DependencyError
+from bitswath.jpeg2000 import is_jpeg2000, read_header
+from bitswath.tiff import open_tiff
 
 __all__ = [
     "DECODE_ERRORS",
@@ -34,7 +34,6 @@ __all__ = [
     "encode_tiff",
     "encode_webp",
     "one_line",
-    "open_tiff",
 ]
 
 Samples = NDArray[np.uint8]
@@ -53,9 +52,6 @@ DECODE_ERRORS = (
 """What Pillow, tifffile and imagecodecs raise on damaged input."""
 
 _PILLOW_FORMATS = ("PNG", "BMP", "JPEG", "WEBP")
-
-
-_SILENT = logging.NullHandler()
 
 
 def one_line(error: BaseException) -> str:
@@ -207,14 +203,14 @@ def encode_webp(samples: Samples, quality: int | None) -> bytes:
 def decode(data: bytes) -> tuple[Samples, bool]:
     """Samples, uint8 (H, W, C), and whether they went through a lossy coder.
 
-    Raises `ContainerError` for unknown formats, or one of `DECODE_ERRORS` for damaged files.
+    Raises `ContainerError` or `ImageError` for unknown formats, or one of `DECODE_ERRORS` for damaged files.
     """
     samples: NDArray[Any]
     if data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
         samples, lossy = _decode_tiff(data), False
     elif re.match(rb"P[456]\s", data):
         samples, lossy = _decode_ppm(data), False
-    elif data[4:8] == b"jP  " or data[:4] == b"\xff\x4f\xff\x51":
+    elif is_jpeg2000(data):
         samples, lossy = _decode_jpeg2000(data)
     elif data[:2] == b"BM" and len(data) > 34 and data[28] in (1, 4, 8) and data[30] == 0:
         samples, lossy = _decode_indexed_bmp(data), False
@@ -226,31 +222,12 @@ def decode(data: bytes) -> tuple[Samples, bool]:
 
 
 def _decode_tiff(data: bytes) -> NDArray[Any]:
-    with open_tiff(data) as file:
-        page = file.pages.first
-        _check_size(page.size)
-        ends = [start + count for start, count in zip(page.dataoffsets, page.databytecounts)]
-        if not ends or max(ends) > len(data) or min(page.databytecounts) == 0:
-            raise ContainerError("truncated: the image data reach beyond the end")
-        if page.axes not in ("YX", "YXS"):
-            raise ContainerError(f"expected interleaved samples (H, W, C), got axes {page.axes}")
-        if page.compression not in TIFF_COMPRESSIONS.values():
-            raise ContainerError(f"expected a lossless TIFF compression, got {page.compression!r}")
-        samples = np.asarray(page.asarray())
+    with open_tiff(data) as image:
+        _check_size(image.size)
+        if image.page.compression not in TIFF_COMPRESSIONS.values():
+            raise ContainerError(f"expected a lossless TIFF compression, got {image.page.compression!r}")
+        samples = image.samples()
         return samples.astype(np.uint8) if samples.dtype == bool else samples
-
-
-@contextmanager
-def open_tiff(data: bytes) -> Iterator[Any]:
-    """A tifffile.TiffFile whose complaints are ValueErrors (older ones derive from Exception) and stay off stderr."""
-    import tifffile
-
-    logging.getLogger("tifffile").addHandler(_SILENT)
-    try:
-        with tifffile.TiffFile(io.BytesIO(data)) as file:
-            yield file
-    except tifffile.TiffFileError as error:
-        raise ValueError(str(error)) from error
 
 
 def _decode_ppm(data: bytes) -> Samples:
@@ -284,17 +261,11 @@ def _decode_indexed_bmp(data: bytes) -> Samples:
 
 
 def _decode_jpeg2000(data: bytes) -> tuple[NDArray[Any], bool]:
-    start = data.find(b"\xff\x4f\xff\x51")
-    coding = data.find(b"\xff\x52", start)
-    if start < 0 or coding < 0:
-        raise ContainerError("no JPEG 2000 codestream")
-    x1, y1, x0, y0 = struct.unpack_from(">4I", data, start + 8)
-    (bands,) = struct.unpack_from(">H", data, start + 40)
-    height, width = y1 - y0, x1 - x0
-    _check_size(height * width * bands)
-    irreversible = data[coding + 13] == 0
+    header = read_header(data)
+    shape = header.height, header.width, len(header.depths)
+    _check_size(math.prod(shape))
     samples = np.asarray(_imagecodecs().jpeg2k_decode(data, planar=False))
-    return samples.reshape(height, width, bands), irreversible
+    return samples.reshape(shape), header.irreversible
 
 
 def _decode_pillow(data: bytes) -> tuple[Samples, bool]:

@@ -16,7 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitswath.errors import ImageError
-from bitswath.formats import DECODE_ERRORS, one_line, open_tiff
+from bitswath.formats import DECODE_ERRORS, one_line
+from bitswath.jpeg2000 import read_header
+from bitswath.tiff import open_tiff
 
 __all__ = ["MAX_SAMPLES", "SUFFIXES", "decode_image"]
 
@@ -89,7 +91,7 @@ def _depth(data: bytes, name: str | None) -> int:
     if name == "PNG":
         return data[24]
     if name == "JPEG2000":
-        return (data[data.index(b"\xff\x4f\xff\x51") + 42] & 0x7F) + 1
+        return _jpeg2000_depth(data)
     if name != "PPM" or data[1:2] in b"14":
         return 8
     header = _NETPBM.match(data)
@@ -101,30 +103,31 @@ def _depth(data: bytes, name: str | None) -> int:
     return maxval.bit_length()
 
 
+def _jpeg2000_depth(data: bytes) -> int:
+    header = read_header(data)
+    if header.signed or header.subsampled or len(set(header.depths)) > 1:
+        raise ImageError("holds signed, subsampled or mixed bands; expected unsigned ones of one size")
+    return header.depths[0]
+
+
 def _decode_tiff(data: bytes) -> NDArray[Any]:
+    with open_tiff(data) as image:
+        _check_size(image.size)
+        _check_kind(image.page)
+        return image.samples()
+
+
+def _check_kind(page: Any) -> None:
+    """A TIFF's samples are grey levels, bands or RGB of whole bytes."""
     import tifffile
 
-    with open_tiff(data) as file:
-        page = file.pages.first
-        _check_size(page.size)
-        if sum(not other.aspage().is_reduced for other in file.pages) != 1:
-            raise ImageError(f"holds {len(file.pages)} pages; expected one image with interleaved or planar bands")
-        photometric = tifffile.PHOTOMETRIC(page.photometric).name
-        if photometric not in ("MINISBLACK", "RGB", "YCBCR"):
-            raise ImageError(
-                f"is {_KINDS.get(photometric, f'a TIFF of kind {photometric}')}; expected MINISBLACK or RGB"
-            )
-        if page.bitspersample % 8:
-            raise ImageError(f"holds {page.bitspersample}-bit samples; expected 8 or 16")
-        ends = [start + count for start, count in zip(page.dataoffsets, page.databytecounts)]
-        if not ends or max(ends) > len(data) or min(page.databytecounts) == 0:
-            raise ImageError("is truncated: its samples reach beyond the end")
-        samples = np.asarray(page.asarray())
-        if page.axes == "SYX":
-            return samples.transpose(1, 2, 0)
-        if page.axes not in ("YX", "YXS"):
-            raise ImageError(f"has axes {page.axes}; expected (H, W), (H, W, C) or (C, H, W)")
-        return samples
+    photometric = tifffile.PHOTOMETRIC(page.photometric).name
+    if photometric == "YCBCR" and page.compression != tifffile.COMPRESSION.JPEG:
+        raise ImageError("is a YCbCr TIFF that is not JPEG, which would be read unconverted; store it as RGB")
+    if photometric not in ("MINISBLACK", "RGB", "YCBCR"):
+        raise ImageError(f"is {_KINDS.get(photometric, f'a TIFF of kind {photometric}')}; expected MINISBLACK or RGB")
+    if page.bitspersample % 8:
+        raise ImageError(f"holds {page.bitspersample}-bit samples; expected 8 or 16")
 
 
 def _check_size(samples: int) -> None:
