@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import platform
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bitswath.backends.base import Backend
+from bitswath.backends.base import Backend, OnDevice
 from bitswath.bundle import HARDWARE, NETWORK, Bundle, load_bundle
 from bitswath.counters import Counters, Tally
 from bitswath.errors import BackendError, InputError
@@ -112,7 +112,8 @@ class Accelerator:
         Batches are drawn, encoded and packed in threads while the device works on the ones before. `also`: further
         accelerators of the same network that share the work. `total`: patches in all, for the time left that
         `progress(counters)` may show after each batch. Closing the stream, or an error in it, leaves the
-        accelerators ready for the next call. Raises `InputError` if `also` are of another bundle's network.
+        accelerators ready for the next call. Raises `InputError` if `also` are of another bundle's network, or two
+        of one device.
         """
         return self._streamed(batches, self._patches, Accelerator.encode, also, total, progress)
 
@@ -189,6 +190,7 @@ class Accelerator:
         tally, everyone = Tally(total), (self, *also)
         for other in also:
             self._check_equal(other)
+        _check_devices(everyone)
         stream = Stream(
             [each._lane(partial(prepare, each), tally) for each in everyone],
             batches,
@@ -210,6 +212,11 @@ class Accelerator:
         ours, theirs = self.bundle.manifest, other.bundle.manifest
         if ours.files[NETWORK] != theirs.files[NETWORK] or ours.input != theirs.input:
             raise InputError(f"expected accelerators of the network of {self.bundle.path}, got {other.bundle.path}")
+
+    @property
+    def _device(self) -> Hashable:
+        """Equal for two that cannot work at once."""
+        return self.backend.device if isinstance(self.backend, OnDevice) else id(self.backend)
 
     def _closed_error(self) -> BackendError:
         return BackendError(f"accelerator {self.bundle.name!r} is closed; open the bundle again")
@@ -284,8 +291,9 @@ def open(  # the name under which users find it: bs.open
     """A bundle, or the folder of one, on a backend: "emulator", "rtl", "pynq" for a board or card, or "auto": a
     board's where this is one and the bundle has its bitstream, else the emulator.
 
-    `chunk`: most patches at the device in one piece; `timeout_s`: longest wait for one piece, None for
-    ever; `options`: the backend's own. Emulator: `threads`. RTL: `board`, whose build is simulated (needless
+    `chunk`: most patches at the device in one piece; `timeout_s`: after so long it counts as hung, from when it got a
+    piece, or with the emulator and RTL, which show that they get on, from when they last did; None for never;
+    `options`: the backend's own. Emulator: `threads`. RTL: `board`, whose build is simulated (needless
     if there is one build), `stall`, `seed`, `exact`, `threads`, `trace`, as `RtlBackend` takes them. Pynq: `board`,
     or `bitstream`, the folder of one; `device`, `download`, `clock_hz`, `wait`, `frames_per_transfer`,
     `transfer_timeout_s`, as `PynqBackend` takes them.
@@ -351,6 +359,17 @@ def _check_options(backend: str, options: dict[str, Any], known: tuple[str, ...]
     for name in options:
         if name not in known:
             raise BackendError(f"backend {backend!r} has no option {name!r}; it takes {', '.join(known)}")
+
+
+def _check_devices(accelerators: Sequence[Accelerator]) -> None:
+    seen: set[Hashable] = set()
+    for each in accelerators:
+        if each._device in seen:
+            raise InputError(
+                f"expected a device of its own for each accelerator, got {each!r} on one that the stream has already; "
+                "leave it out, or open another device"
+            )
+        seen.add(each._device)
 
 
 def _array(values: ArrayLike, what: str) -> _Array:

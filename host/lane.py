@@ -7,6 +7,7 @@ next while the device is busy. A fault is met once a chunk: reset the device, se
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -16,14 +17,14 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from bitswath.backends.base import Backend, Resettable, Ticket
+from bitswath.backends.base import Advancing, Backend, Cancelling, Resettable, Ticket
 from bitswath.counters import Tally
 from bitswath.errors import BackendError, BackendTimeoutError, BitswathError
 
 __all__ = ["Chunk", "Lane", "Prepare", "Values", "run", "split"]
 
 IN_FLIGHT = 2
-_DRAIN_TIMEOUT_S = 5.0
+_DRAIN_S = 5.0
 _SLICE_S = 0.2
 """Longest wait in one piece: in between a signal is heard, and whether the lane was given up."""
 
@@ -62,7 +63,9 @@ class Lane:
     """A backend and what is under way on it; used by one thread at a time.
 
     `prepare` turns items into frames, uint8 (n, frame_bytes). `output_shape`: of the integers of one frame.
-    `timeout_s` bounds each wait for the device, None leaves that to the backend.
+    `timeout_s` bounds each wait for the device, beginning anew when one that shows its progress (`Advancing`) gets
+    on: it tells a device that hangs, not one that is slow. None waits until the backend itself knows of a fault.
+    `clock`: seconds, monotonic.
     """
 
     def __init__(
@@ -73,11 +76,13 @@ class Lane:
         output_shape: tuple[int, ...],
         timeout_s: float | None,
         tally: Tally | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._backend, self._prepare = backend, prepare
         self._shape, self._timeout_s = output_shape, timeout_s
         self._tally = tally or Tally()
         self._flights: deque[_Flight] = deque()
+        self._clock = clock
         self._given_up = False
 
     @property
@@ -125,22 +130,33 @@ class Lane:
         self._given_up = True
 
     def drain(self) -> None:
-        """Leave the device as if nothing had been sent: wait shortly for what is under way, else reset it."""
-        ends = time.monotonic() + _DRAIN_TIMEOUT_S
-        late = False
-        while self._flights:
-            flight = self._flights.popleft()
-            self._tally.add(in_flight=-len(flight.frames))
-            if flight.ticket is not None and not late:
-                try:
-                    self._backend.collect(flight.ticket, max(ends - time.monotonic(), 0.01))
-                except BackendTimeoutError:
-                    late = True
-                except BitswathError:
-                    continue
-        if late and isinstance(self._backend, Resettable):
-            with contextlib.suppress(BackendError):
-                self._reset(self._backend)
+        """Leave the device as if nothing had been sent: what is under way is cancelled, or waited for, shortly where
+        the device can be reset. Raises `BackendError` if it hangs, or does not come back."""
+        tickets = [flight.ticket for flight in self._flights if flight.ticket is not None]
+        self._tally.add(in_flight=-sum(len(flight.frames) for flight in self._flights))
+        self._flights.clear()
+        backend = self._backend
+        if isinstance(backend, Cancelling):
+            for ticket in tickets:
+                backend.cancel(ticket)
+            return
+        limit_s = _DRAIN_S if isinstance(backend, Resettable) else max(self._timeout_s or math.inf, _DRAIN_S)
+        try:
+            for ticket in tickets:
+                self._outlast(ticket, limit_s)
+        except BackendTimeoutError:
+            if not isinstance(backend, Resettable):
+                raise
+            self._reset(backend)
+
+    def _outlast(self, ticket: Ticket, limit_s: float) -> None:
+        """Wait until nothing of a batch is under way; if it failed, that is so."""
+        try:
+            self._wait_for(ticket, limit_s, wanted=lambda: True)
+        except BackendTimeoutError:
+            raise
+        except BitswathError:
+            return
 
     def _retried(self, flight: _Flight, step: Callable[[_Flight], _Answer]) -> _Answer:
         try:
@@ -171,30 +187,41 @@ class Lane:
         self._submit(flight)  # again, where it failed after a reset
         if flight.ticket is None:
             return np.zeros(wanted, np.int32)
-        values = self._wait_for(flight.ticket)
+        values = self._wait_for(flight.ticket, self._timeout_s or math.inf, wanted=lambda: not self._given_up)
         if values.shape != wanted:
             raise BackendError(f"expected answers of shape {wanted}, the backend gave {values.shape}")
         return values
 
-    def _wait_for(self, ticket: Ticket) -> Values:
-        if self._timeout_s is None:
-            return self._backend.collect(ticket)
-        ends = time.monotonic() + self._timeout_s
+    def _wait_for(self, ticket: Ticket, limit_s: float, wanted: Callable[[], bool]) -> Values:
+        """Its answers, as long as they are wanted, and unless nothing is done for `limit_s`."""
+        progress, ends = self._progress(), self._clock() + limit_s
         while True:
-            asked = time.monotonic()
+            asked = self._clock()
             slice_s = min(_SLICE_S, max(ends - asked, 0))
             try:
                 return self._backend.collect(ticket, slice_s)
             except BackendTimeoutError as error:
-                if time.monotonic() - asked < 0.9 * slice_s:
+                now = self._clock()
+                if now - asked < 0.9 * slice_s:
                     raise  # not this wait's end: the backend knows that nothing will come
-                if time.monotonic() >= ends:
-                    late = f"{ticket.frames} frames were not done within {self._timeout_s:g} s"
-                    raise BackendTimeoutError(
-                        f"{late}; the device hangs, or timeout_s is too short for them"
-                    ) from error
-            if self._given_up:
+                before, progress = progress, self._progress()
+                if progress != before:
+                    ends = now + limit_s
+                if now >= ends:
+                    raise self._late(ticket, limit_s) from error
+            if not wanted():
                 raise BackendError("the stream was closed")
+
+    def _progress(self) -> int:
+        return self._backend.progress if isinstance(self._backend, Advancing) else 0
+
+    def _late(self, ticket: Ticket, limit_s: float) -> BackendTimeoutError:
+        if isinstance(self._backend, Advancing):
+            return BackendTimeoutError(
+                f"nothing of {ticket.frames} frames was done within {limit_s:g} s; the device hangs"
+            )
+        late = f"{ticket.frames} frames were not done within {limit_s:g} s"
+        return BackendTimeoutError(f"{late}; the device hangs, or timeout_s is too short for them")
 
 
 def run(lane: Lane, batch: Items, size: int) -> Values:
@@ -208,6 +235,8 @@ def run(lane: Lane, batch: Items, size: int) -> Values:
             lane.put(chunk)
         while not lane.idle:
             values.append(lane.take()[1])
-    finally:
-        lane.drain()
+    except BaseException:
+        with contextlib.suppress(BackendError):  # the first fault is the one to tell
+            lane.drain()
+        raise
     return values[0] if len(values) == 1 else np.concatenate(values)

@@ -37,6 +37,7 @@ from bitswath.pipe import EndError, Pipe
 __all__ = ["Source", "Stream"]
 
 _JOIN_S = 20.0
+"""How long a stream that is forgotten waits for its lanes: maybe it is forgotten where one of them needs a lock."""
 _SOURCE_JOIN_S = 1.0
 
 _Result = TypeVar("_Result")
@@ -72,6 +73,8 @@ class Stream(Generic[_Result]):
         self._pipe = Pipe(window=(IN_FLIGHT + 1) * len(self._lanes) + 1)
         self._held: list[Values] = []
         self._shut: Callable[[], object] | None = None
+        self._servers: tuple[threading.Thread, ...] = ()
+        self._left: list[BackendError] = []
         self._over = False
 
     @property
@@ -87,12 +90,19 @@ class Stream(Generic[_Result]):
     def close(self) -> None:
         """Give up what is under way and free the devices; returns when they are free. More than once is fine.
 
-        A source that does not give its next batch cannot be interrupted: its thread ends when it does.
+        What a device cannot give up is waited for, as long as its accelerator's time-out allows. Raises `BackendError`
+        if one hangs then, or does not come back from a reset. A source that does not give its next batch cannot be
+        interrupted: its thread ends when it does.
         """
         self._over = True
         self._tally.end()
         if self._shut is not None:
             self._shut()
+        for server in self._servers:  # each of its waits has an end
+            if server is not threading.current_thread():
+                server.join()
+        if self._left:
+            raise self._left.pop()
 
     def __iter__(self) -> Iterator[_Result]:
         return self
@@ -143,7 +153,8 @@ class Stream(Generic[_Result]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        with contextlib.suppress(*_followed(error)):
+            self.close()
 
     async def __aenter__(self) -> Stream[_Result]:
         return self
@@ -151,7 +162,8 @@ class Stream(Generic[_Result]):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.aclose()
+        with contextlib.suppress(*_followed(error)):
+            await self.aclose()
 
     def _start(self, loop: asyncio.AbstractEventLoop | None) -> None:
         if self._shut is not None:
@@ -161,12 +173,12 @@ class Stream(Generic[_Result]):
         feeder = threading.Thread(
             target=_feed, args=(self._pipe, drawn, self._cut, self._tally), name="bitswath-source", daemon=True
         )
-        servers = [
-            threading.Thread(target=_serve, args=(self._pipe, lane), name="bitswath-lane", daemon=True)
+        self._servers = tuple(
+            threading.Thread(target=_serve, args=(self._pipe, lane, self._left), name="bitswath-lane", daemon=True)
             for lane in self._lanes
-        ]
-        self._shut = weakref.finalize(self, partial(_shut, self._pipe, self._lanes, feeder, servers))
-        for thread in (feeder, *servers):
+        )
+        self._shut = weakref.finalize(self, partial(_shut, self._pipe, self._lanes, feeder, self._servers))
+        for thread in (feeder, *self._servers):
             thread.start()
 
     def _complete(self) -> bool:
@@ -187,7 +199,8 @@ class Stream(Generic[_Result]):
         return result
 
     def _leave(self, error: BaseException) -> None:
-        self.close()
+        with contextlib.suppress(BackendError):  # this error is the one to tell
+            self.close()
         if isinstance(error, BackendError):
             error.delivered = self.counters.frames
 
@@ -240,8 +253,8 @@ def _timed(batches: Iterator[Any], tally: Tally) -> Iterator[Any]:
         yield batch
 
 
-def _serve(pipe: Pipe, lane: Lane) -> None:
-    """A lane's thread: chunks to the device as long as it has room, results back."""
+def _serve(pipe: Pipe, lane: Lane, left: list[BackendError]) -> None:
+    """A lane's thread: chunks to the device as long as it has room, results back. `left`: devices not left free."""
     try:
         while (chunk := pipe.draw(wait=lane.idle)) is not None or not lane.idle:
             if chunk is not None:
@@ -251,7 +264,10 @@ def _serve(pipe: Pipe, lane: Lane) -> None:
                     return
                 _attempt(pipe, lane.oldest, lambda: pipe.give(*lane.take()))
     finally:
-        lane.drain()
+        try:
+            lane.drain()
+        except BackendError as error:
+            left.append(error)
 
 
 def _attempt(pipe: Pipe, number: int, step: Callable[[], None]) -> None:
@@ -292,6 +308,11 @@ def _awaited(batches: AsyncIterator[Any], loop: asyncio.AbstractEventLoop) -> Ge
     finally:
         if not loop.is_closed():
             asyncio.run_coroutine_threadsafe(close(), loop)
+
+
+def _followed(error: BaseException | None) -> tuple[type[BackendError], ...]:
+    """What is not told after an error: the first one is."""
+    return () if error is None else (BackendError,)
 
 
 def _shut(pipe: Pipe, lanes: Sequence[Lane], feeder: threading.Thread, servers: Sequence[threading.Thread]) -> None:

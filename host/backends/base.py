@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Backend", "Packing", "Resettable", "Stepped", "Ticket"]
+__all__ = ["Advancing", "Backend", "Cancelling", "OnDevice", "Packing", "Resettable", "Stepped", "Ticket"]
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,32 @@ class Resettable(Protocol):
 
         Tickets from before are void. Raises `BackendError` if the device does not come back.
         """
+
+
+@runtime_checkable
+class Advancing(Protocol):
+    """A backend that shows that it works, however slowly: for who waits for it, late is only what stands still."""
+
+    @property
+    def progress(self) -> int:
+        """A count that grows while it works."""
+
+
+@runtime_checkable
+class Cancelling(Protocol):
+    """A backend that can let go of a batch."""
+
+    def cancel(self, ticket: Ticket) -> None:
+        """Forget the batch, whose answers nobody wants; returns when nothing of it runs any more."""
+
+
+@runtime_checkable
+class OnDevice(Protocol):
+    """A backend that has a device which others may have open too."""
+
+    @property
+    def device(self) -> Hashable:
+        """Equal for two backends of one device, which cannot work for both at once."""
 
 
 @runtime_checkable

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Protocol
 
 import numpy as np
@@ -46,6 +47,10 @@ class Board(Protocol):
     """A device with the bitstream loaded and checked."""
 
     clock_hz: float | None
+
+    @property
+    def device(self) -> Hashable:
+        """Equal for two that have one device open."""
 
     @property
     def idma(self) -> Engine:

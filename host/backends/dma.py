@@ -14,7 +14,7 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TypeVar
@@ -140,6 +140,11 @@ class DmaBackend:
     def clock_hz(self) -> float | None:
         """As read back from the board."""
         return self._board.clock_hz
+
+    @property
+    def device(self) -> Hashable:
+        """See `OnDevice.device`."""
+        return self._board.device
 
     def submit(self, frames: NDArray[np.uint8]) -> Ticket:
         """Start on packed frames uint8 (N, frame_bytes). See `Backend.submit`."""

@@ -78,8 +78,8 @@ def run(
 class EmulatorBackend:
     """The emulator behind the `Backend` interface: batches of dense frames, worked off in order.
 
-    `bits`: width of a code in a frame, 1..8. `threads`: None for every core. `timeout_s`: the longest
-    that `submit` waits for room, and `collect` for results unless told otherwise.
+    `bits`: width of a code in a frame, 1..8. `threads`: None for every core. `timeout_s`: the longest that nothing
+    gets done while `submit` waits for room, and `collect` for results unless told otherwise: a host may be slow.
     Raises `NetworkError` if the network cannot be emulated, `InputError` if its input does not fit `bits`.
     """
 
@@ -113,8 +113,19 @@ class EmulatorBackend:
 
     def collect(self, ticket: Ticket, timeout_s: float | None = None) -> Outputs:
         """int32 or int64 (N, *output shape). See `Backend.collect`."""
-        outputs: Outputs = self._native.collect(ticket.number, self._timeout_s if timeout_s is None else timeout_s)
+        own = timeout_s is None
+        outputs: Outputs = self._native.collect(ticket.number, self._timeout_s if own else timeout_s, own)
         return outputs
+
+    def cancel(self, ticket: Ticket) -> None:
+        """See `Cancelling.cancel`. Of a batch under way the step at hand is still done, on each thread."""
+        self._native.drop(ticket.number)
+
+    @property
+    def progress(self) -> int:
+        """Steps done so far. See `Advancing.progress`."""
+        count: int = self._native.progress
+        return count
 
     def profile(self, frames: NDArray[np.uint8]) -> list[tuple[str, str, float]]:
         """(tensor, kernel, seconds on one thread) for the input's unpacking and each step, over all frames."""
@@ -128,7 +139,7 @@ class EmulatorBackend:
         return {"unpack": unpacking, "compute": sum(seconds for *_, seconds in rest)}
 
     def close(self) -> None:
-        """Drop queued batches, stop the running one after its current frames, join the worker."""
+        """Drop queued batches, stop the running one after its current steps, join the worker."""
         self._native.close()
 
     def __enter__(self) -> EmulatorBackend:

@@ -11,7 +11,7 @@ import contextlib
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
@@ -87,6 +87,11 @@ class PynqBoard:
             self._loaded = self._pynq.Overlay(str(overlay.bitfile.absolute()), download=False, device=self._device)
         self._interrupt: OutputInterrupt | None = None
         self._start(download)
+
+    @property
+    def device(self) -> Hashable:
+        """See `board.Board`; pynq has one object for each."""
+        return id(self._device)
 
     def allocate(self, engine: Engine, size: int) -> Buffer:
         """Contiguous memory, cached on Zynq."""

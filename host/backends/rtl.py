@@ -78,8 +78,9 @@ class RtlBackend:
     `output_shape`: of the network's output, by default (values,). `network`: SHA-256 the build must be made for.
     `stall`: share of cycles in which both ends pause at random, drawn from `seed`. `exact`: simulate every
     module as it is synthesized, not models that do the same in the same cycles but many times as fast (fast.py).
-    `threads`: of the simulator. `trace`: where to write the waveform, .fst or .vcd. `timeout_s`: the longest wait
-    for room or results, `build_timeout_s`: for the compiler, which runs if the simulator is not in the cache.
+    `threads`: of the simulator. `trace`: where to write the waveform, .fst or .vcd. `timeout_s`: how long it may not
+    get on while room or results are waited for; `build_timeout_s`: the longest that the compiler may take, which runs
+    if the simulator is not in the cache.
     Raises `BundleError` if the build is damaged or of another network, `BackendError`, `InputError`.
     """
 
@@ -141,13 +142,14 @@ class RtlBackend:
 
     def collect(self, ticket: Ticket, timeout_s: float | None = None) -> NDArray[np.signedinteger]:
         """int32 or int64 (N, *output shape). See `Backend.collect`."""
+        own = timeout_s is None
         limit_s = self._timeout_s if timeout_s is None else timeout_s
         with self._lock:
             self._check_open()
             if ticket.number not in self._answers:
                 raise BackendError(f"ticket {ticket.number} is not outstanding; each is collected once")
             while len(self._answers[ticket.number]) < ticket.frames:
-                self._receive(limit_s)
+                self._receive(limit_s, patient=own)
             answers = self._answers.pop(ticket.number)
             self._outstanding = deque(one for one in self._outstanding if one.number != ticket.number)
         values = read_words(self.design.output, [answer.words for answer in answers])
@@ -159,8 +161,13 @@ class RtlBackend:
             self._check_open()
             self._simulator.wait_for(self._submitted, self._timeout_s)
             for _ in range(self._submitted - len(self._times)):
-                self._receive(self._timeout_s)
+                self._receive(self._timeout_s, patient=True)
             return statistics(self.design, self._times, self._simulator.counts(self._timeout_s))
+
+    @property
+    def progress(self) -> int:
+        """See `Advancing.progress`."""
+        return self._simulator.progress
 
     @property
     def pid(self) -> int:
@@ -180,9 +187,9 @@ class RtlBackend:
     ) -> None:
         self.close()
 
-    def _receive(self, timeout_s: float) -> None:
+    def _receive(self, timeout_s: float, *, patient: bool) -> None:
         """The next frame's answer, to the oldest ticket that still misses one."""
-        frame = self._simulator.take(timeout_s)
+        frame = self._simulator.take(timeout_s, patient=patient)
         self._times.append((frame.first_in, frame.last_out))
         owner = next(one for one in self._outstanding if len(self._answers[one.number]) < one.frames)
         self._answers[owner.number].append(frame)

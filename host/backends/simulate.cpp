@@ -44,7 +44,7 @@ namespace {
 using Bytes = std::vector<uint8_t>;
 
 enum Request : uint32_t { FRAMES = 1, REPORT = 2 };
-enum Reply : uint32_t { READY = 0, FRAME = 1, COUNTERS = 2, STUCK = 3 };
+enum Reply : uint32_t { READY = 0, FRAME = 1, COUNTERS = 2, STUCK = 3, ALIVE = 4 };
 enum Reason : uint64_t { DEAD = 0, LIMIT = 1, EXTRA_WORD = 2, FINISHED = 3 };
 
 // ---------------------------------------------------------------- ports
@@ -297,6 +297,7 @@ private:
 // ---------------------------------------------------------------- the simulation
 
 constexpr unsigned RESET_CYCLES = 40, LINGER_CYCLES = 8, WATCH_CYCLES = 256;
+constexpr unsigned ALIVE_CYCLES = 1 << 13;  // between signs of life: less than a minute at 150 cycles a second
 
 class Simulation {
 public:
@@ -441,6 +442,7 @@ private:
         if (cycle_ - quiet_since_ >= dead_) stuck(DEAD);
         if (cycle_ - last_end_ >= limit_) stuck(LIMIT);
         if (context_.gotFinish()) stuck(FINISHED);
+        if (cycle_ % ALIVE_CYCLES == 0) Record(ALIVE).add(cycle_).send();
     }
 
     void report() {

@@ -15,7 +15,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import IO
 
@@ -29,7 +29,9 @@ from bitswath.errors import BackendError, BackendTimeoutError
 __all__ = ["Counts", "Frame", "Pacing", "Simulator", "last_line"]
 
 _FRAMES, _REPORT = 1, 2
-_READY, _FRAME, _COUNTERS, _STUCK = 0, 1, 2, 3
+_READY, _FRAME, _COUNTERS, _STUCK, _ALIVE = range(5)
+_STUCK_ROWS = ("transfers", "stalls", "starved", "valid", "ready", "sink_valid", "sink_ready")
+"""What a record of a stuck design tells of every stream, in this order."""
 _CLOSE_S = 5.0
 _START_S = 60.0
 _MAX_MESSAGE = 64 << 20
@@ -102,7 +104,7 @@ class Simulator:
         self._frames: deque[Frame] = deque()
         self._counts: deque[Counts] = deque()
         self._failure: BackendError | None = None
-        self._done = 0
+        self._done = self._records = 0
         self._started = self._closing = False
         with log.open("wb") as output:
             try:
@@ -133,25 +135,32 @@ class Simulator:
     def pid(self) -> int:
         return self._process.pid
 
+    @property
+    def progress(self) -> int:
+        """Grows while it simulates, however slowly: with each frame, and with every few thousand cycles."""
+        return self._records
+
     def send(self, frames: NDArray[np.uint8], timeout_s: float) -> None:
         """Give it frames, uint8 (N, bytes of the input's words)."""
         size = max(1, _MAX_MESSAGE // frames.shape[1])
         for start in range(0, len(frames), size):
             self._write(_FRAMES, frames[start : start + size].tobytes(), timeout_s)
 
-    def take(self, timeout_s: float) -> Frame:
-        """The next frame's answer, in order. Raises `BackendError`, `BackendTimeoutError`."""
-        self._wait(lambda: bool(self._frames), timeout_s, "answer")
+    def take(self, timeout_s: float, *, patient: bool = False) -> Frame:
+        """The next frame's answer, in order; `patient`: late is only what does not get on for so long.
+        Raises `BackendError`, `BackendTimeoutError`."""
+        self._wait(lambda: bool(self._frames), timeout_s, "answer", patient=patient)
         return self._frames.popleft()
 
     def wait_for(self, frames: int, timeout_s: float) -> None:
-        """Wait until so many frames in all are done. Raises `BackendError`, `BackendTimeoutError`."""
-        self._wait(lambda: self._done >= frames, timeout_s, f"finish {frames} frames")
+        """Wait until so many frames in all are done. Raises `BackendError`, and `BackendTimeoutError` if it does not
+        get on for so long."""
+        self._wait(lambda: self._done >= frames, timeout_s, f"finish {frames} frames", patient=True)
 
     def counts(self, timeout_s: float) -> Counts:
         """The counters, once all frames given so far are done."""
         self._write(_REPORT, b"", timeout_s)
-        self._wait(lambda: bool(self._counts), timeout_s, "report")
+        self._wait(lambda: bool(self._counts), timeout_s, "report", patient=True)
         return self._counts.popleft()
 
     def close(self) -> None:
@@ -171,9 +180,16 @@ class Simulator:
             if not self.log.stat().st_size:
                 self.log.unlink()
 
-    def _wait(self, ready: Callable[[], bool], timeout_s: float, what: str) -> None:
+    def _wait(self, ready: Callable[[], bool], timeout_s: float, what: str, *, patient: bool = False) -> None:
+        """`patient`: the time begins anew whenever the simulation got on."""
+
+        def over() -> bool:
+            return ready() or self._failure is not None
+
         with self._ready:
-            self._ready.wait_for(lambda: ready() or self._failure is not None, timeout_s)
+            before = self._records
+            while not self._ready.wait_for(over, timeout_s) and patient and self._records != before:
+                before = self._records
             if ready():
                 return
             if self._failure is not None:
@@ -213,6 +229,7 @@ class Simulator:
 
     def _record(self, tag: int, payload: bytes) -> None:
         streams = len(self.design.streams)
+        self._records += 1
         if tag == _FRAME:
             first_in, last_out = struct.unpack_from("<QQ", payload)
             self._frames.append(Frame(first_in, last_out, payload[16:]))
@@ -222,7 +239,8 @@ class Simulator:
             self._counts.append(Counts(int(values[0]), *values[1:].reshape(4, streams)))
         elif tag == _STUCK:
             values = np.frombuffer(payload, "<i8")
-            state = StreamState(*values[6:].reshape(7, streams)[[0, 3, 4, 5, 6]])
+            rows = dict(zip(_STUCK_ROWS, values[6:].reshape(len(_STUCK_ROWS), streams)))
+            state = StreamState(**{field.name: rows[field.name] for field in fields(StreamState)})
             self._failure = explain(self.design, [int(value) for value in values[:6]], state, self.log)
         elif tag == _READY:
             link = (streams, self.design.input.width // 8, self.design.output.width // 8)

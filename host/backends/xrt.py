@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from types import ModuleType
 from typing import Any
 
@@ -70,6 +70,13 @@ class XrtBoard:
         self._device: Any = None
         self.idma, self.odma = self._open()
         self.clock_hz = self._clock()
+
+    @property
+    def device(self) -> Hashable:
+        """See `board.Board`: the card's PCIe address, which also has a number; that, if XRT does not tell it."""
+        with contextlib.suppress(*_XRT_ERRORS, AttributeError):
+            return str(self._device.get_info(self._xrt.xrt_info_device.bdf))
+        return str(self._index)
 
     def allocate(self, engine: Engine, size: int) -> Buffer:
         """In the memory bank that the engine is connected to."""

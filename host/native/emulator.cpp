@@ -136,11 +136,11 @@ public:
         return number;
     }
 
-    py::array collect(int64_t number, double timeout_s) {
+    py::array collect(int64_t number, double timeout_s, bool patient) {
         require_owner();
         try {
             py::gil_scoped_release release;
-            queue_->wait(number, timeout_s);
+            queue_->wait(number, timeout_s, patient);
         } catch (const TimeoutFault&) {
             throw;
         } catch (const UnknownBatchFault&) {
@@ -151,6 +151,18 @@ public:
         }
         return std::move(pending_.extract(number).mapped().outputs);
     }
+
+    // Forgets a batch; returns when nothing of it runs any more.
+    void drop(int64_t number) {
+        require_owner();
+        {
+            py::gil_scoped_release release;
+            queue_->drop(number);
+        }
+        pending_.erase(number);
+    }
+
+    int64_t progress() const { return engine_.progress(); }
 
     void close() {
         py::gil_scoped_release release;
@@ -194,7 +206,7 @@ private:
         }
         {
             py::gil_scoped_release release;
-            engine_.run(frames, sinks);
+            engine_.run(frames, sinks, std::atomic<bool>{false});
         }
         return taps ? py::object(arrays) : py::object(last);
     }
@@ -255,8 +267,10 @@ void bind_emulator(py::module_& m) {
         .def("run_codes", &Emulator::run_codes, py::arg("codes"), py::arg("taps") = false)
         .def("profile", &Emulator::profile, py::arg("frames").noconvert(), py::arg("bits"))
         .def("submit", &Emulator::submit, py::arg("frames").noconvert(), py::arg("bits"), py::arg("timeout_s"))
-        .def("collect", &Emulator::collect, py::arg("number"), py::arg("timeout_s"))
+        .def("collect", &Emulator::collect, py::arg("number"), py::arg("timeout_s"), py::arg("patient") = false)
+        .def("drop", &Emulator::drop, py::arg("number"))
         .def("close", &Emulator::close)
+        .def_property_readonly("progress", &Emulator::progress)
         .def_property_readonly("steps", &Emulator::steps)
         .def_property_readonly("kernel", &Emulator::kernel)
         .def_property_readonly("threads", &Emulator::threads)

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <numeric>
 
 namespace bitswath::emulator {
 namespace {
@@ -34,8 +35,10 @@ private:
 }  // namespace
 
 Engine::Engine(const Graph& graph, const std::string& kernel, int threads, bool fuse)
-    : plan_(graph, kernels_called(kernel), fuse), crew_(std::clamp(threads, 1, kMostThreads)) {
-    for (int i = 0; i < std::clamp(threads, 1, kMostThreads); ++i)
+    : plan_(graph, kernels_called(kernel), fuse),
+      done_(std::clamp(threads, 1, kMostThreads)),
+      crew_(static_cast<int>(done_.size())) {
+    for (size_t i = 0; i < done_.size(); ++i)
         workers_.push_back({Buffer(plan_.arena_bytes()), Buffer(plan_.scratch_bytes())});
 }
 
@@ -50,54 +53,68 @@ void Engine::read(const std::vector<Sink>& sinks, int64_t index, uint8_t* arena)
     for (const Sink& sink : sinks) plan_.read(*sink.tap, arena, sink.data + index * sink.bytes);
 }
 
-void Engine::run(const Frames& frames, const std::vector<Sink>& sinks) {
+void Engine::run(const Frames& frames, const std::vector<Sink>& sinks, const std::atomic<bool>& unwanted) {
     const std::lock_guard<std::mutex> lock(mutex_);
     for (Worker& worker : workers_) worker.bad_frame = frames.count;
     if (frames.count < threads())
-        run_rows(frames, sinks);
+        run_rows(frames, sinks, unwanted);
     else
-        run_frames(frames, sinks);
+        run_frames(frames, sinks, unwanted);
+    if (unwanted) throw BackendFault("the frames were given up");
     check(frames);
 }
 
-void Engine::run_frames(const Frames& frames, const std::vector<Sink>& sinks) {
+void Engine::run_frames(const Frames& frames, const std::vector<Sink>& sinks, const std::atomic<bool>& unwanted) {
     std::atomic<int64_t> next{0}, failed{frames.count};
     crew_.run(threads(), [&](int worker, int) {
         const Session session(plan_.kernels());
         const Frame at = frame(worker);
-        for (int64_t i; (i = next++) < failed && !cancelled_;) {
+        for (int64_t i; (i = next++) < failed;) {
             if (!load(frames, i, at.arena, workers_[worker].bad_value)) {
                 workers_[worker].bad_frame = i;
                 for (int64_t first = failed; i < first && !failed.compare_exchange_weak(first, i);) continue;
                 return;
             }
-            for (const auto& step : plan_.steps()) step->run(at, 0, step->rows());
+            for (const auto& step : plan_.steps()) {
+                if (cancelled_ || unwanted) return;
+                step->run(at, 0, step->rows());
+                done_[worker].add();
+            }
             read(sinks, i, at.arena);
         }
     });
 }
 
 // All workers in the first one's arena, each with its scratch; a frame's rows are split anew at every step.
-void Engine::run_rows(const Frames& frames, const std::vector<Sink>& sinks) {
+void Engine::run_rows(const Frames& frames, const std::vector<Sink>& sinks, const std::atomic<bool>& unwanted) {
     uint8_t* const arena = workers_[0].arena.data();
-    for (int64_t i = 0; i < frames.count && !cancelled_; ++i) {
+    for (int64_t i = 0; i < frames.count && !cancelled_ && !unwanted; ++i) {
         if (!load(frames, i, arena, workers_[0].bad_value)) {
             workers_[0].bad_frame = i;
             return;
         }
         const int workers = crew_.muster(threads());  // before the barrier is made: there may be fewer than wanted
         Barrier barrier(workers);
+        std::atomic<size_t> end{plan_.steps().size()};  // the first worker's word, said before a barrier, heard behind it
         crew_.run(workers, [&](int worker, int) {
             const Session session(plan_.kernels());
             const Frame at{arena, workers_[worker].scratch.data()};
-            for (const auto& step : plan_.steps()) {
-                const int64_t rows = step->rows();
-                step->run(at, rows * worker / workers, rows * (worker + 1) / workers);
+            for (size_t s = 0; s < end; ++s) {
+                const Step& step = *plan_.steps()[s];
+                const int64_t rows = step.rows();
+                step.run(at, rows * worker / workers, rows * (worker + 1) / workers);
+                done_[worker].add();
+                if (worker == 0 && (cancelled_ || unwanted)) end = s + 1;
                 if (workers > 1) barrier.wait();
             }
         });
         read(sinks, i, arena);
     }
+}
+
+int64_t Engine::progress() const {
+    return std::accumulate(done_.begin(), done_.end(), int64_t{0},
+                           [](int64_t sum, const Count& count) { return sum + count.steps(); });
 }
 
 void Engine::check(const Frames& frames) const {

@@ -1,13 +1,16 @@
 #include "queue.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <sstream>
+#include <utility>
 
 namespace bitswath::emulator {
 namespace {
 
-constexpr int64_t kSmallBatch = 4;      // frames
+constexpr int64_t kSmallBatch = 4;  // frames
+constexpr double kSmallBatchS = 0.01;
 constexpr double kLongestWaitS = 1e9;  // what a clock can still add
 
 std::chrono::steady_clock::time_point deadline(double timeout_s) {
@@ -23,9 +26,23 @@ std::string seconds(double value) {
 
 }  // namespace
 
+bool Queue::small(const Frames& frames) const {
+    return frames.count <= kSmallBatch && static_cast<double>(frames.count) * frame_s_ <= kSmallBatchS;
+}
+
+// Whether `ready` came to hold in time; `patient`: the time begins anew whenever the engine got on.
+template <typename Ready>
+bool Queue::await(std::unique_lock<std::mutex>& lock, double timeout_s, bool patient, Ready ready) {
+    for (int64_t before = engine_.progress();;) {
+        if (changed_.wait_until(lock, deadline(timeout_s), ready)) return true;
+        const int64_t now = engine_.progress();
+        if (!patient || std::exchange(before, now) == now) return false;
+    }
+}
+
 int64_t Queue::submit(const Frames& frames, std::vector<Sink> sinks, double timeout_s) {
     std::unique_lock<std::mutex> lock(mutex_);
-    if (!changed_.wait_until(lock, deadline(timeout_s), [&] { return closed_ || fits(frames.count); }))
+    if (!await(lock, timeout_s, true, [&] { return closed_ || fits(frames.count); }))
         throw TimeoutFault("no room for " + std::to_string(frames.count) + " frames within " + seconds(timeout_s));
     if (closed_) throw BackendFault("the emulator is closed; open it again");
     if (!thread_.joinable()) thread_ = std::thread(&Queue::serve, this);
@@ -39,7 +56,7 @@ int64_t Queue::submit(const Frames& frames, std::vector<Sink> sinks, double time
     return submitted_++;
 }
 
-void Queue::wait(int64_t number, double timeout_s) {
+void Queue::wait(int64_t number, double timeout_s, bool patient) {
     std::unique_lock<std::mutex> lock(mutex_);
     const UnknownBatchFault unknown("ticket " + std::to_string(number) +
                                     " was collected before, or is not of this emulator");
@@ -47,12 +64,27 @@ void Queue::wait(int64_t number, double timeout_s) {
     if (found == batches_.end()) throw unknown;
     const std::shared_ptr<Batch> batch = found->second;
     const bool next = !running_ && !waiting_.empty() && waiting_.front() == batch;
-    if (next && batch->frames.count <= kSmallBatch) run_first(lock);
-    if (!changed_.wait_until(lock, deadline(timeout_s), [&batch] { return batch->done; }))
+    if (next && small(batch->frames)) run_first(lock);
+    if (!await(lock, timeout_s, patient, [&batch] { return batch->done; }))
         throw TimeoutFault(std::to_string(batch->frames.count) + " frames were not done within " + seconds(timeout_s) +
                            "; collect them later");
     if (batches_.erase(number) == 0) throw unknown;
     if (batch->error) std::rethrow_exception(batch->error);
+}
+
+void Queue::drop(int64_t number) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    const auto found = batches_.find(number);
+    if (found == batches_.end()) return;
+    const std::shared_ptr<Batch> batch = found->second;
+    batches_.erase(found);
+    batch->unwanted = true;
+    const auto place = std::find(waiting_.begin(), waiting_.end(), batch);
+    if (place != waiting_.end()) {
+        waiting_.erase(place);
+        finish(*batch, nullptr);
+    }
+    changed_.wait(lock, [&batch] { return batch->done; });
 }
 
 void Queue::serve() {
@@ -70,13 +102,16 @@ void Queue::run_first(std::unique_lock<std::mutex>& lock) {
     running_ = true;
     lock.unlock();
     std::exception_ptr error;
+    const auto started = std::chrono::steady_clock::now();
     try {
-        engine_.run(batch->frames, batch->sinks);
+        engine_.run(batch->frames, batch->sinks, batch->unwanted);
     } catch (const std::exception&) {
         error = std::current_exception();
     }
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - started;
     lock.lock();
     running_ = false;
+    frame_s_ = took.count() / static_cast<double>(std::max<int64_t>(batch->frames.count, 1));
     finish(*batch, error);
     if (!waiting_.empty()) called_.notify_one();
 }

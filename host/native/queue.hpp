@@ -4,6 +4,7 @@
 #include <condition_variable>
 #include <deque>
 #include <exception>
+#include <limits>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -29,13 +30,16 @@ public:
     Queue(const Queue&) = delete;
     Queue& operator=(const Queue&) = delete;
 
-    // Its number. What `frames` and `sinks` point to must last until the batch was waited for.
-    // Throws TimeoutFault if there is no room in time, BackendFault once closed.
+    // Its number. What `frames` and `sinks` point to must last until the batch was waited for or dropped.
+    // Throws TimeoutFault if there is no room and the engine stands still for so long, BackendFault once closed.
     int64_t submit(const Frames& frames, std::vector<Sink> sinks, double timeout_s);
     // Returns when the batch is done, or throws what it threw, and forgets it; throws TimeoutFault if it is late, and
-    // UnknownBatchFault for one that it does not know or that another waiter had. A small batch that nobody has begun runs here and now: waking the
-    // thread would take longer.
-    void wait(int64_t number, double timeout_s);
+    // UnknownBatchFault for one that it does not know or that another waiter had. `patient`: late is only what stands
+    // still for so long. A batch that nobody has begun runs here and now if it is small and, going by the last one,
+    // soon done: waking the thread would take longer.
+    void wait(int64_t number, double timeout_s, bool patient);
+    // Forgets a batch, done or not; returns when nothing of it runs any more.
+    void drop(int64_t number);
     // Drops batches that wait, stops the running one; more than once is fine.
     void close();
 
@@ -44,10 +48,14 @@ private:
         Frames frames;
         std::vector<Sink> sinks;
         bool done = false;
+        std::atomic<bool> unwanted{false};
         std::exception_ptr error;
     };
 
     bool fits(int64_t count) const { return frames_ == 0 || frames_ + count <= room_; }
+    bool small(const Frames& frames) const;
+    template <typename Ready>
+    bool await(std::unique_lock<std::mutex>& lock, double timeout_s, bool patient, Ready ready);
     void serve();
     void run_first(std::unique_lock<std::mutex>& lock);
     void finish(Batch& batch, std::exception_ptr error);
@@ -59,6 +67,7 @@ private:
     std::map<int64_t, std::shared_ptr<Batch>> batches_;
     std::deque<std::shared_ptr<Batch>> waiting_;
     int64_t submitted_ = 0, frames_ = 0;
+    double frame_s_ = std::numeric_limits<double>::infinity();  // as the last batch took
     bool running_ = false, closed_ = false;
     std::thread thread_;
 };

@@ -47,12 +47,18 @@ class xclBOSyncDirection(enum.Enum):  # noqa: N801
 
 
 class xrt_info_device(enum.Enum):  # noqa: N801
+    bdf = 0
     platform = 12
 
 
 def xbutil_reset(index: int) -> None:
     CARDS[index].reset()
     _loaded.pop(CARDS[index], None)
+
+
+def _address(index: int) -> str:
+    """On the PCIe bus."""
+    return f"0000:{index:02x}:00.1"
 
 
 class _Named:
@@ -75,10 +81,11 @@ class xclbin:  # noqa: N801
 
 
 class device:  # noqa: N801
-    def __init__(self, index: int) -> None:
-        if index not in CARDS:
+    def __init__(self, index: int | str) -> None:
+        if index not in CARDS and index not in map(_address, CARDS):
             raise RuntimeError(f"Could not open device with index '{index}'")
-        self.system, self.loaded = CARDS[index], False
+        self.number = next(number for number in CARDS if index in (number, _address(number)))
+        self.system, self.loaded = CARDS[self.number], False
         self.used = 0
 
     def load_xclbin(self, content: xclbin) -> str:
@@ -89,6 +96,8 @@ class device:  # noqa: N801
         return "uuid"
 
     def get_info(self, key: xrt_info_device) -> str:
+        if key is xrt_info_device.bdf:
+            return _address(self.number)
         assert key is xrt_info_device.platform
         return json.dumps({"platforms": [{"static_region": {"vbnv": "xilinx_u250"}, "clocks": {"clocks": CLOCKS}}]})
 

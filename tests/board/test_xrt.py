@@ -61,7 +61,7 @@ def test_a_bundle_on_a_card(card: System, folder: Path, small: Path) -> None:
         bs.open(small, backend="pynq", bitstream=folder, frames_per_transfer=8) as accel,
     ):
         assert np.array_equal(accel.classify(patches).logits, emulator.classify(patches).logits)
-        assert type(accel._backends[0] if hasattr(accel, "_backends") else accel._backend) is XrtBackend
+        assert type(accel.backend) is XrtBackend
     with pytest.raises(InputError, match="clock_hz is for boards"):
         bs.open(small, backend="pynq", bitstream=folder, clock_hz=1e6)
 
@@ -87,6 +87,11 @@ def test_a_clock_that_xrt_does_not_tell_is_unknown(
     monkeypatch.setattr(pyxrt, "CLOCKS", clocks)
     with XrtBackend(overlay) as backend:
         assert backend.clock_hz is None
+
+
+def test_a_card_is_one_device_by_whichever_name_it_is_opened(card: System, overlay: Overlay) -> None:
+    with XrtBackend(overlay) as first, XrtBackend(overlay, device="0000:00:00.1") as second:
+        assert first.device == second.device
 
 
 @pytest.mark.parametrize("kind", ["never_done", "hang"])

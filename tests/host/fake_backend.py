@@ -20,7 +20,7 @@ class FakeBackend:
     """Computes ``outputs(codes)`` when asked to collect. `log`: what was called, in order.
 
     `late`: this ticket's answer comes `late_s` after it was asked for first; `broken`: this one's never.
-    While `hold` is not set nothing is answered.
+    While `hold` is not set nothing is answered from ticket `held_from` on.
     """
 
     frames_in_flight = 64
@@ -46,6 +46,7 @@ class FakeBackend:
         self.most_waiting = 0
         self.submitted = 0
         self.closed = False
+        self.held_from = 0
         self.hold = threading.Event()
         self.hold.set()
 
@@ -60,7 +61,7 @@ class FakeBackend:
         number = ticket.number
         self.log.append(f"collect {number}")
         self.waits.append(timeout_s)
-        if not self.hold.wait(timeout_s):
+        if number >= self.held_from and not self.hold.wait(timeout_s):
             raise BackendTimeoutError(f"no answer within {timeout_s} s")
         if number == self.late:
             self.late_until = self.late_until or time.monotonic() + self.late_s
@@ -91,6 +92,47 @@ class FakeBackend:
     def close(self) -> None:
         self.log.append("close")
         self.closed = True
+
+
+class Clock:
+    """Seconds that pass only where a backend says so."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+class SlowBackend(FakeBackend):
+    """One that is asked `waits_for_answer` times, in vain, before each answer, on a clock of its own.
+
+    `works`: it shows in between that it gets on, as a slow host does; else it stands still, as a device that hangs.
+    """
+
+    def __init__(self, network: Network, bits: int, *, waits_for_answer: int, works: bool = True) -> None:
+        super().__init__(network, bits)
+        self.waits_for_answer, self.works = waits_for_answer, works
+        self.clock = Clock()
+        self.progress = self._asked = 0
+
+    def collect(self, ticket: Ticket, timeout_s: float | None = None) -> NDArray[np.int32]:
+        assert timeout_s is not None, "the lane waits in slices, in which it hears signals"
+        if self._asked < self.waits_for_answer:
+            self._asked += 1
+            self.clock.now_s += timeout_s
+            self.progress += self.works
+            raise BackendTimeoutError(f"no answer within {timeout_s} s")
+        self._asked = 0
+        return super().collect(ticket, timeout_s)
+
+
+class CancellingBackend(FakeBackend):
+    """One that can let go of batches."""
+
+    def cancel(self, ticket: Ticket) -> None:
+        self.log.append(f"cancel {ticket.number}")
+        del self.waiting[ticket.number]
 
 
 class FaultyBackend(FakeBackend):

@@ -188,6 +188,10 @@ class ModelBoard:
             for e, (name, way) in enumerate(names)
         )
 
+    @property
+    def device(self) -> int:
+        return id(self.system)
+
     def allocate(self, engine: object, size: int) -> CopiedBuffer:
         from bitswath.errors import BackendError
 

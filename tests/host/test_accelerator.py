@@ -214,6 +214,29 @@ def test_accelerators_of_other_networks_cannot_share_a_stream(tmp_path: Path) ->
         first.stream([patches(1)], also=[second])
 
 
+@pytest.mark.parametrize("kind", ["itself", "the same twice", "one backend", "one device"])
+def test_a_device_is_in_a_stream_once(tmp_path: Path, kind: str) -> None:
+    """Two lanes would send to it at once."""
+
+    class Card(FakeBackend):
+        device = "0000:03:00.1"
+
+    made = bundle(tmp_path)
+    first, second, other = (FakeBackend(made.network, 4), *(Card(made.network, 4) for _ in range(2)))
+    mine, again, card, its_twin = (Accelerator(made, one, timeout_s=1) for one in (first, first, second, other))
+    also = {
+        "itself": [mine],
+        "the same twice": [card, card],
+        "one backend": [again],
+        "one device": [card, its_twin],
+    }[kind]
+    for stream in (mine.stream, mine.stream_frames):
+        with pytest.raises(InputError, match="expected a device of its own for each accelerator"):
+            stream([], also=also)
+    assert first.log == second.log == []
+    assert list(mine.stream([], also=[card])) == []
+
+
 def test_progress_tells_rate_and_time_left(accel: Accelerator) -> None:
     seen: list[Counters] = []
     for _ in accel.stream([patches(3), patches(5)], total=8, progress=seen.append):

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bitswath.backends.base import Backend, Packing, Ticket
+from bitswath.backends.base import Advancing, Backend, Cancelling, Packing, Ticket
 from bitswath.backends.emulator import EmulatorBackend, run
 from bitswath.errors import BackendError, BackendTimeoutError, InputError
-from bitswath.network import INPUT, Conv, Network
+from bitswath.network import INPUT, Conv, MaxPool, Network
 from tests.networks import network_of, random_codes, small_cnn
 
 
@@ -98,13 +98,66 @@ def test_submit_returns_before_the_batch_is_done_and_a_late_one_can_be_collected
         assert backend.collect(ticket, timeout_s=60.0).shape == (20, 16, 16, 64)
 
 
-def test_submit_waits_for_room_and_gives_up_in_time() -> None:
-    backend, frame = slow_backend(frames_in_flight=400, timeout_s=0.02)
+def test_submit_waits_for_room_as_long_as_the_batches_before_get_on() -> None:
+    """However short its time-out: a tenth of a frame's here, 20 frames are before it."""
+    backend, frame = slow_backend(frames_in_flight=20)
+    (_, _, _), (_, _, frame_s) = backend.profile(frame)
+    backend.close()
+    backend, frame = slow_backend(frames_in_flight=20, timeout_s=2 * frame_s)
+    with backend:
+        first = backend.submit(np.repeat(frame, 20, axis=0))
+        backend.collect(backend.submit(frame))
+        backend.collect(first, timeout_s=0.0)
+
+
+def test_submit_gives_up_where_nothing_gets_on() -> None:
+    backend, frame = slow_backend(frames_in_flight=400, timeout_s=0.0)
     with backend:
         first = backend.submit(np.repeat(frame, 400, axis=0))
         with pytest.raises(BackendTimeoutError, match="no room for 1 frames"):
             backend.submit(frame)
         backend.collect(first, timeout_s=60.0)
+        backend.collect(backend.submit(frame), timeout_s=60.0)
+
+
+def test_progress_counts_steps_on_every_thread_and_as_they_are_done() -> None:
+    network = small_cnn()
+    for threads, frames in ((1, 7), (4, 7), (4, 2)):
+        with EmulatorBackend(network, 4, threads=threads) as backend:
+            assert isinstance(backend, Advancing)
+            assert backend.progress == 0
+            backend.collect(backend.submit(packed(some_codes(network, frames), 4)))
+            steps = len(backend.profile(packed(some_codes(network, 1), 4))) - 1
+            assert backend.progress >= frames * steps
+
+
+@pytest.mark.parametrize(("threads", "frames"), [(1, 400), (2, 400), (3, 1)])
+def test_a_batch_that_is_cancelled_runs_no_further(threads: int, frames: int) -> None:
+    stages = [Conv("s0", (INPUT,), np.ones((64, 3, 3, 64), np.int64), pads=(1, 1, 1, 1))]
+    stages += [MaxPool(f"s{i}", (f"s{i - 1}",), (1, 1), (1, 1)) for i in range(1, 2000)]
+    network = network_of((16, 16, 64), 0, 1, *stages)
+    batch = packed(some_codes(network, frames), 1)
+    with EmulatorBackend(network, 1, threads=threads, kernel="scalar") as backend:
+        assert isinstance(backend, Cancelling)
+        running, waiting = backend.submit(batch), backend.submit(batch)
+        while not backend.progress:
+            pass
+        backend.cancel(running)
+        backend.cancel(waiting)
+        done = backend.progress
+        assert done < frames * len(stages)
+        for ticket in (running, waiting):
+            with pytest.raises(BackendError, match="not of this emulator"):
+                backend.collect(ticket)
+            backend.cancel(ticket)
+        few = packed(some_codes(network, 1), 1)
+        np.testing.assert_array_equal(backend.collect(backend.submit(few)), run(network, some_codes(network, 1)))
+
+
+def test_cancelling_frees_the_room() -> None:
+    backend, frame = slow_backend(frames_in_flight=400, timeout_s=0.0)
+    with backend:
+        backend.cancel(backend.submit(np.repeat(frame, 400, axis=0)))
         backend.collect(backend.submit(frame), timeout_s=60.0)
 
 

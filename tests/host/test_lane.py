@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from bitswath.backends.base import Ticket
 from bitswath.counters import Tally
 from bitswath.errors import BackendError, BackendTimeoutError, InputError
 from bitswath.lane import Lane, run, split
 from bitswath.packing import pack
-from tests.host.fake_backend import FakeBackend, FaultyBackend
+from tests.host.fake_backend import CancellingBackend, FakeBackend, FaultyBackend, SlowBackend
 from tests.host.kinds import linear
 
 WEIGHTS = np.array([[1, 2, 3, 4], [-1, 1, -1, 1]])
@@ -73,15 +72,79 @@ def test_a_late_device_is_a_time_out_and_its_answer_is_cleared_away() -> None:
     assert not device.waiting
 
 
+def on_its_clock(device: SlowBackend, timeout_s: float | None) -> Lane:
+    return Lane(device, lambda c: pack(c, 4), output_shape=(2,), timeout_s=timeout_s, clock=device.clock)
+
+
+@pytest.mark.parametrize("timeout_s", [0.5, 120, None])
+def test_a_slow_device_that_gets_on_is_waited_for_whatever_the_time_out(timeout_s: float | None) -> None:
+    """An hour a chunk, as 2^36 multiply-accumulates may take on a small host."""
+    device = SlowBackend(NETWORK, 4, waits_for_answer=18_000)
+    np.testing.assert_array_equal(run(on_its_clock(device, timeout_s), codes(5), 3), expected(codes(5)))
+    assert device.clock.now_s == pytest.approx(2 * 3600)
+
+
+def test_a_device_that_stands_still_hangs_after_the_time_out() -> None:
+    device = SlowBackend(NETWORK, 4, waits_for_answer=1_000_000, works=False)
+    lane = on_its_clock(device, 120)
+    lane.put(next(split(codes(3), 3)))
+    with pytest.raises(BackendTimeoutError, match=r"nothing of 3 frames was done within 120 s; the device hangs"):
+        lane.take()
+    assert device.clock.now_s == pytest.approx(120)
+
+
+def test_a_device_that_stops_after_hours_hangs_from_then_on() -> None:
+    class Stopping(SlowBackend):
+        def collect(self, ticket: Ticket, timeout_s: float | None = None) -> NDArray[np.int32]:
+            self.works = self.clock.now_s < 7200
+            return super().collect(ticket, timeout_s)
+
+    device = Stopping(NETWORK, 4, waits_for_answer=1_000_000)
+    lane = on_its_clock(device, 120)
+    lane.put(next(split(codes(3), 3)))
+    with pytest.raises(BackendTimeoutError, match="the device hangs"):
+        lane.take()
+    assert device.clock.now_s == pytest.approx(7200 + 120, abs=1)
+
+
+def test_what_is_under_way_is_cancelled_where_the_device_can() -> None:
+    device = CancellingBackend(NETWORK, 4)
+    device.hold.clear()  # it would not answer for long
+    lane = lane_of(device)
+    for chunk in split(codes(6), 3):
+        lane.put(chunk)
+    lane.drain()
+    assert device.log == ["submit 0", "submit 1", "cancel 0", "cancel 1"]
+    assert lane.idle
+    assert not device.waiting
+
+
+def test_a_slow_device_that_cannot_cancel_is_waited_for_until_it_is_free() -> None:
+    device = SlowBackend(NETWORK, 4, waits_for_answer=18_000)
+    lane = on_its_clock(device, 120)
+    for chunk in split(codes(6), 3):
+        lane.put(chunk)
+    lane.drain()
+    assert lane.idle
+    assert not device.waiting
+
+
+def test_a_device_that_hangs_and_cannot_be_freed_is_an_error() -> None:
+    device = SlowBackend(NETWORK, 4, waits_for_answer=1_000_000, works=False)
+    lane = on_its_clock(device, 120)
+    lane.put(next(split(codes(3), 3)))
+    with pytest.raises(BackendTimeoutError, match="the device hangs"):
+        lane.drain()
+    assert device.clock.now_s == pytest.approx(120)
+
+
 def test_a_time_out_of_the_devices_own_is_not_waited_out() -> None:
     class Dead(FakeBackend):
         def collect(self, ticket: object, timeout_s: float | None = None) -> NDArray[np.int32]:
             raise BackendTimeoutError("the design is dead")
 
-    started = time.monotonic()
     with pytest.raises(BackendTimeoutError, match="design is dead"):
-        run(lane_of(Dead(NETWORK, 4), 60), codes(1), 3)
-    assert time.monotonic() - started < 30
+        run(lane_of(Dead(NETWORK, 4), 1e9), codes(1), 3)
 
 
 @pytest.mark.parametrize("fault", [("collect", 1), ("collect", 3), ("submit", 1), ("submit", 4)])
@@ -157,9 +220,7 @@ def test_a_device_that_hangs_is_reset_when_it_is_left() -> None:
     lane = lane_of(device)
     for chunk in split(codes(6), 3):
         lane.put(chunk)
-    started = time.monotonic()
     lane.drain()
-    assert time.monotonic() - started < 30
     assert device.calls["reset"] == 1
     assert lane.idle
 

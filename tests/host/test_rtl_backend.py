@@ -7,14 +7,16 @@ import secrets
 import signal
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from bitswath.backends.base import Backend
-from bitswath.backends.rtl import RTL, RtlBackend, build_folder, load_design
+from bitswath.backends.base import Advancing, Backend
+from bitswath.backends.rtl import RTL, RtlBackend, build_folder, fill_words, load_design, pacing
+from bitswath.backends.simulator import Simulator
 from bitswath.backends.taps import last_frame_streams
 from bitswath.backends.verilator import MODEL, Variant, compiled, find_verilator
 from bitswath.design import DESIGN
@@ -48,6 +50,7 @@ def frames_of(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 def test_it_is_a_backend_that_takes_dense_frames_at_the_designs_clock(backend: RtlBackend) -> None:
     assert isinstance(backend, Backend)
+    assert isinstance(backend, Advancing)
     assert (backend.packing.bits, backend.packing.group, backend.clock_hz) == (BITS, None, 100e6)
 
 
@@ -122,6 +125,22 @@ def test_a_killed_simulator_is_an_error_that_names_the_log(backend: RtlBackend) 
     os.kill(backend._simulator.pid, signal.SIGKILL)
     with pytest.raises(BackendError, match=r"SIGKILL.*run-.*\.log"):
         backend.collect(backend.submit(frames_of(2, 1)[0]))
+
+
+def test_a_long_simulation_shows_that_it_gets_on(build: Path, tmp_path: Path) -> None:
+    """A million cycles between two frames: more signs of life than frames."""
+    design, variant = load_design(build), Variant(fast=True)
+    model = compiled(design, build / RTL, variant, timeout_s=600)
+    ends = replace(pacing(design), interval=1 << 20, dead_cycles=1 << 22, frame_cycles=1 << 22)
+    simulator = Simulator(model, design, build / RTL, ends, tmp_path / "log")
+    try:
+        before = simulator.progress
+        simulator.send(fill_words(design.input, frames_of(2, 1)[0]), 60)
+        simulator.take(60, patient=True)
+        simulator.take(60, patient=True)
+        assert simulator.progress - before > 100
+    finally:
+        simulator.close()
 
 
 def test_a_simulator_that_does_not_answer_is_a_timeout_and_its_ticket_stays_good(backend: RtlBackend) -> None:

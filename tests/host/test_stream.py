@@ -19,7 +19,7 @@ from bitswath.errors import BackendError, BackendTimeoutError, InputError, Strea
 from bitswath.lane import Lane, Values
 from bitswath.packing import pack
 from bitswath.stream import Source, Stream
-from tests.host.fake_backend import FakeBackend, FaultyBackend
+from tests.host.fake_backend import CancellingBackend, FakeBackend, FaultyBackend
 from tests.host.kinds import linear
 
 WEIGHTS = np.array([[1, 2, 3, 4], [-1, 1, -1, 1]])
@@ -257,15 +257,68 @@ def test_a_stream_that_is_forgotten_ends_its_threads() -> None:
     assert not device.waiting
 
 
-def test_closing_does_not_wait_for_a_device_that_hangs_longer_than_it_must() -> None:
-    device = FaultyBackend(NETWORK, 4, lambda call, number: None)
-    answers = run(device, codes([2, 2, 2, 2]), timeout_s=600)
-    next(answers)
+def busy(device: FakeBackend) -> Stream[Values]:
+    """A stream that gave its first result, and whose next ones the device does not give."""
+    device.held_from = 1
     device.hold.clear()
-    started = time.monotonic()
-    answers.close()
-    assert time.monotonic() - started < 15
+    answers = run(device, codes([2] * 8), timeout_s=1e9)
+    next(answers)
+    assert eventually(lambda: device.submitted == 3)
+    return answers
+
+
+def test_closing_does_not_wait_for_a_device_that_hangs_longer_than_it_must() -> None:
+    """It is reset: nobody waits the stream's time-out out."""
+    device = FaultyBackend(NETWORK, 4, lambda call, number: None)
+    busy(device).close()
+    assert device.calls["reset"] == 1
+    assert not device.waiting
     assert not threads()
+
+
+def test_closing_cancels_what_a_slow_device_has_under_way() -> None:
+    device = CancellingBackend(NETWORK, 4)
+    busy(device).close()
+    assert not device.waiting
+    assert not threads()
+    device.hold.set()
+    assert_equal(run(device, codes([3])), codes([3]))
+
+
+def test_closing_waits_for_a_slow_device_that_cannot_cancel() -> None:
+    device = backend()
+    answers = busy(device)
+    closing = threading.Thread(target=answers.close)
+    closing.start()
+    asked = len(device.waits)
+    assert eventually(lambda: len(device.waits) > asked + 3)
+    assert closing.is_alive()
+    assert device.waiting
+    device.hold.set()
+    closing.join()
+    assert not device.waiting
+    assert not threads()
+
+
+def test_a_device_that_cannot_be_freed_is_told_when_the_stream_is_closed_and_once() -> None:
+    device = FaultyBackend(NETWORK, 4, lost_on_reset)
+    answers = busy(device)
+    with pytest.raises(BackendError, match="does not come back"):
+        answers.close()
+    assert not threads()
+    answers.close()
+
+
+def test_what_a_caller_failed_with_comes_before_a_device_that_cannot_be_freed() -> None:
+    device = FaultyBackend(NETWORK, 4, lost_on_reset)
+    with pytest.raises(KeyError, match="mine"), busy(device):
+        raise KeyError("mine")
+    assert not threads()
+
+
+def lost_on_reset(call: str, number: int) -> None:
+    if call == "reset":
+        raise BackendError("the device does not come back")
 
 
 def test_the_sources_generator_is_closed() -> None:
