@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bitswath.codecs import CompandedCodec
 from bitswath.packing import pack
 from tests.rtl.simulate import packed, random_integers, to_beats
 
@@ -75,7 +73,6 @@ def cases(random: np.random.Generator) -> list[Case]:
         dense_pack("logits", 10, 13, 1, 64, random),
         dense_pack("straddling", 12, 11, 4, 32, random),
         dense_pack("short", 6, 5, 6, 128, random),
-        encode("encoder", random),
         matvec("ternary_like", (2, False), (2, True), 18, 6, 9, 3, random),
         matvec("few_bits", (4, True), (3, True), 12, 4, 4, 2, random),
         matvec("binary_weights", (4, False), None, 20, 4, 10, 2, random),
@@ -192,15 +189,6 @@ def dense_pack(name: str, count: int, bits: int, pe: int, width: int, random: np
     attributes = {"Shape": [count], "dataType": f"INT{bits}", "wordBits": width, "PE": pe}
     beats = [to_beats(x.reshape(-1, pe), bits)]
     return Case(name, "DensePack_rtl", attributes, [flat(x)], beats, [Result(y, 1, width)])
-
-
-def encode(name: str, random: np.random.Generator) -> Case:
-    levels = tuple(tuple(sorted(random.choice(256, 8, replace=False).tolist())) for _ in range(4))
-    codec = CompandedCodec(3, "ordered", levels=levels)
-    x = random.integers(0, 256, (FRAMES, 9, 5, 4), np.uint8)
-    attributes = {"codec": json.dumps(codec.to_dict()), "Shape": [9, 5, 4], "SIMD": 2}
-    result = Result(codec.encode(x).astype(np.int64), 2, 3)
-    return Case(name, "CodecEncode_rtl", attributes, [flat(x)], [to_beats(x.reshape(-1, 2), 8)], [result])
 
 
 Kind = tuple[int, bool] | None

@@ -12,7 +12,7 @@ from bitswath.hw.worker.nodes.links import DensePack, DenseUnpack
 from bitswath.hw.worker.nodes.pools import GlobalAccPool, Pool
 from bitswath.hw.worker.nodes.products import LutMVAU, LutVVAU
 from bitswath.hw.worker.nodes.streams import AddStreams, DuplicateStreams, LabelSelect, StreamingConcat
-from bitswath.hw.worker.nodes.tables import CodecEncode, Lookup
+from bitswath.hw.worker.nodes.tables import Lookup
 from bitswath.hw.worker.nodes.weights import MVAU, VVAU
 
 __all__ = ["DOMAIN", "OPERATORS", "register"]
@@ -22,7 +22,6 @@ DOMAIN = "finn.custom_op.fpgadataflow.rtl"
 
 OPERATORS: dict[str, type[HWCustomOp]] = {
     "AddStreams_rtl": AddStreams,
-    "CodecEncode_rtl": CodecEncode,
     "DensePack_rtl": DensePack,
     "DenseUnpack_rtl": DenseUnpack,
     "DuplicateStreams_rtl": DuplicateStreams,

@@ -1,20 +1,15 @@
-"""Operators whose kernels hold tables: palettes and levels, and the codec's encoder."""
+"""The operator whose kernel holds tables: palettes and levels."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from functools import cached_property
 from typing import Any
 
 import numpy as np
-from qonnx.core.datatype import DataType
 
-from bitswath.codecs import Codec, codec_from_dict
-from bitswath.hw.encoder import encoder_tables
 from bitswath.hw.worker.nodes.base import Beats, Parameters, StreamNode, word
 
-__all__ = ["CodecEncode", "Lookup"]
+__all__ = ["Lookup"]
 
 
 class Lookup(StreamNode):
@@ -87,65 +82,3 @@ class Lookup(StreamNode):
     def lut_estimation(self, fpgapart: str) -> int:
         entries = self.number("NumChannels") // self.number("SIMD") << self.get_input_datatype().bitwidth()
         return int(self.get_outstream_width() * -(-entries // 64) + 8)
-
-
-class CodecEncode(StreamNode):
-    """Raw samples to the codes of a uniform or companded codec, as `Codec.encode` gives them.
-
-    Attributes: codec (JSON of `Codec.to_dict`), Shape (H, W, C), SIMD (divides C).
-    """
-
-    kernel = "codec_encode"
-
-    def get_nodeattr_types(self) -> dict[str, Any]:
-        return {
-            "codec": ("s", True, ""),
-            "Shape": ("ints", True, []),
-            "SIMD": ("i", False, 1),
-        } | super().get_nodeattr_types()
-
-    @cached_property
-    def codec(self) -> Codec:
-        return codec_from_dict(json.loads(self.get_nodeattr("codec")))
-
-    def _beats(self, bits: int) -> Beats:
-        return Beats((1, *self.numbers("Shape")), DataType[f"UINT{bits}"], self.number("SIMD"))
-
-    def sources(self) -> Sequence[Beats]:
-        return [self._beats(self.codec.depth)]
-
-    def sinks(self) -> Sequence[Beats]:
-        return [self._beats(self.codec.bits)]
-
-    def check(self) -> None:
-        super().check()
-        self.codec.code_shape(self.numbers("Shape"))
-
-    def parameters(self) -> Parameters:
-        height, width, bands = self.numbers("Shape")
-        return {
-            "DEPTH": self.codec.depth,
-            "BITS": self.codec.bits,
-            "BANDS": bands,
-            "SIMD": self.number("SIMD"),
-            "HEIGHT": height,
-            "WIDTH": width,
-            "DITHER": self.codec.dither is not None,
-            "INIT_PREFIX": self._prefix,
-        }
-
-    def memories(self, model: Any) -> dict[str, str]:
-        return encoder_tables(self.codec, self.numbers("Shape")[2], self.number("SIMD"), self._prefix)
-
-    @property
-    def _prefix(self) -> str:
-        return f"{self.get_verilog_top_module_name()}_thresholds_"
-
-    def execute_node(self, context: dict[str, Any], graph: Any) -> None:
-        samples = context[self.onnx_node.input[0]].astype(self.codec.dtype)
-        context[self.onnx_node.output[0]] = self.codec.encode(samples).astype(np.float32)
-
-    def lut_estimation(self, fpgapart: str) -> int:
-        sets = self.numbers("Shape")[2] // self.number("SIMD") * (64 if self.codec.dither else 1)
-        entries = sets * ((1 << self.codec.bits) - 1)
-        return int(self.number("SIMD") * self.codec.depth * (-(-entries // 64) + self.codec.bits) + 32)
