@@ -201,20 +201,31 @@ class _Planner:
         return self._add_unit(units.Pad, stage, (source,), output, pads=stage.pads)
 
     def _threshold(self, stage: net.Threshold, source: Wire) -> Wire:
-        numbers = None
-        if (stage.base, stage.step, stage.thresholds.shape[1]) == (-1, 2, 1):
-            numbers = Numbers(1, bipolar=True)
+        numbers, base = None, stage.base
+        if not stage.thresholds.shape[1]:
+            numbers = Numbers.holding(base, base + 1)
+        elif (base, stage.step, stage.thresholds.shape[1]) == (-1, 2, 1):
+            numbers, base = Numbers(1, bipolar=True), 0
         elif stage.step != 1:
             raise _refused(stage, f"thresholds that count in steps of {stage.step} have no form; 1, or -1 and +1 have")
         falling = np.broadcast_to(stage.directions, (source.shape[-1],)) < 0
         if falling.any() and stage.inputs[0] not in self.flipped:
             raise _refused(stage, "channels that fall with their input need a convolution or dense layer before them")
-        bound = self._bounds(source)
-        thresholds = np.clip(np.broadcast_to(stage.thresholds, (source.shape[-1], stage.thresholds.shape[1])), *bound)
-        base = 0 if numbers else stage.base
+        rows = self._rows(stage, source)
         return self._add_unit(
-            units.Threshold, stage, (source,), self._result(stage, numbers), thresholds=thresholds, base=base
+            units.Threshold, stage, (source,), self._result(stage, numbers), thresholds=rows, base=base
         )
+
+    def _rows(self, stage: net.Threshold, source: Wire) -> NDArray[np.int64]:
+        """Thresholds (channels, steps) as the hardware compares them: -1 and +1 as the bits 0 and 1, and at least one,
+        which where there is none is never reached."""
+        rows = np.broadcast_to(stage.thresholds, (source.shape[-1], stage.thresholds.shape[1]))
+        lowest, beyond = self._bounds(source)
+        if source.numbers.bipolar:
+            rows = (rows + 2) // 2
+        if not rows.shape[1]:
+            rows = np.full((source.shape[-1], 1), beyond)
+        return np.clip(rows, lowest, beyond)
 
     @staticmethod
     def _bounds(wire: Wire) -> tuple[int, int]:

@@ -47,6 +47,12 @@ _NETTYPE_REASON = "Yosys takes `default_nettype only between modules; every sign
 _WATCHDOG = (r"\t//-+\n\t// Startup Recovery Watchdog\n.*?end : blkRecoveryWatch\n", "")
 _WATCHDOG_REASON = "A simulation-only watchdog with a delay, which Yosys refuses; nothing depends on it."
 
+_WIDTH_REASON = (
+    "Where all outputs are below -1, N+BIAS+1 is negative but is compared as unsigned: outputs have 33 bits, and with "
+    "PE > 1 all but the first are read at the wrong place: docs/finn-thresholding-bug.md."
+)
+_WIDTH = ((r"-BIAS >= N\+BIAS\+1\?", "-2*BIAS > int'(N)?"),)
+
 _SHIFT_REASON = "Yosys maps a shift register to SRLs if its newest element is in the low bits; Vivado maps both."
 
 PATCHES = (
@@ -143,6 +149,8 @@ PATCHES = (
         "shift gives the same bits at every other stage.",
         ((r"p\.ptr\[M-1:SN\+1\] <", "(p.ptr[M-1:0] >> (SN+1)) <"),),
     ),
+    Patch("thresholding-width", "thresholding/hdl/thresholding.sv", _WIDTH_REASON, _WIDTH),
+    Patch("thresholding-axi-width", "thresholding/hdl/thresholding_axi.sv", _WIDTH_REASON, _WIDTH),
 )
 
 

@@ -81,8 +81,8 @@ class Unit:
         return self.op
 
     @property
-    def parameters(self) -> NDArray[np.float32] | None:
-        """FINN's second input: weights, thresholds or a table."""
+    def parameters(self) -> NDArray[np.floating] | None:
+        """FINN's second input: weights, thresholds or a table; integers that its type holds exactly."""
         return None
 
     @property

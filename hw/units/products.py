@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -147,14 +147,19 @@ class Threshold(Unit):
     op = "Thresholding_rtl"
 
     @property
-    def parameters(self) -> NDArray[np.float32]:
-        return self.thresholds.astype(np.float32)
+    def parameters(self) -> NDArray[np.float64]:
+        return self.thresholds.astype(np.float64)
 
     @property
     def parameter_type(self) -> Numbers:
-        return Numbers.holding(
-            int(self.thresholds.min()), int(self.thresholds.max()), signed=self.inputs[0].numbers.signed
-        )
+        """FINN compares inputs that it does not hold as the nearest that it does: one below all thresholds is held."""
+        lowest = max(int(self.thresholds.min()) - 1, self._compared.lo)
+        return Numbers.holding(lowest, int(self.thresholds.max()), signed=self._compared.signed)
+
+    @property
+    def _compared(self) -> Numbers:
+        """Inputs as they are compared: -1 and +1 as bits."""
+        return replace(self.inputs[0].numbers, bipolar=False)
 
     def attributes(self, folding: Folding) -> dict[str, Any]:
         source, result = self.inputs[0], self.outputs[0]
@@ -162,7 +167,7 @@ class Threshold(Unit):
             "PE": folding["PE"],
             "NumChannels": source.shape[-1],
             "numSteps": self.thresholds.shape[1],
-            "inputDataType": source.numbers.datatype,
+            "inputDataType": self._compared.datatype,
             "weightDataType": self.parameter_type.datatype,
             "outputDataType": result.numbers.datatype,
             "numInputVectors": [1, *source.shape[:-1]],

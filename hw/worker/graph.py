@@ -53,7 +53,7 @@ def _node(model: ModelWrapper, unit: Unit, folding: Folding, converters: Mapping
     inputs = [converted(wire.name) if wire.name in converters else wire.name for wire in unit.inputs]
     if unit.parameters is not None and unit.parameter_type is not None:
         name = f"{unit.name}_parameters"
-        model.set_initializer(name, np.ascontiguousarray(unit.parameters, np.float32))
+        model.set_initializer(name, np.ascontiguousarray(unit.parameters))
         model.set_tensor_datatype(name, DataType[unit.parameter_type.datatype])
         inputs.append(name)
     return helper.make_node(

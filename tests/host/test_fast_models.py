@@ -173,6 +173,7 @@ THRESHOLDINGS = (  # K, N, C, PE, SIGNED, BIAS, DEEP_PIPELINE
     (12, 10, 3, 1, 1, -3, 1),
     (8, 1, 5, 1, 1, 0, 1),
     (8, 16, 2, 1, 0, 0, 0),
+    (7, 3, 4, 2, 1, -9, 1),
 )
 ROMS = ((12, 5), (65, 1), (128, 9))
 WINDOW_KEYS = (

@@ -55,7 +55,7 @@ def model_of(nodes: list[dict[str, Any]]) -> Any:
         )  # fmt: skip
         model.graph.node.append(node)
         if "parameters" in case:
-            model.set_initializer(inputs[-1], np.array(case["parameters"]["values"], np.float32))
+            model.set_initializer(inputs[-1], np.array(case["parameters"]["values"], np.float64))
             model.set_tensor_datatype(inputs[-1], DataType[case["parameters"]["datatype"]])
         op = getCustomOp(node)
         for index, name in enumerate(case["outputs"]):
@@ -74,7 +74,8 @@ def generated(case: dict[str, Any], folder: Path) -> dict[str, Any]:
     op = getCustomOp(model.graph.node[0])
     top, home = op.get_verilog_top_module_name(), Path(op.get_nodeattr("code_gen_dir_ipgen"))
     sources = [Path(path) for path in op.get_rtl_file_list(abspath=True)]
-    memories = {Path(path).name: Path(path) for path in getattr(op, "get_memory_files", list)()}
+    found = op.get_all_meminit_filenames(abspath=True) if case["op"] == "Thresholding_rtl" else []
+    memories = {Path(path).name: Path(path) for path in found or getattr(op, "get_memory_files", list)()}
     if (wrapper := home / f"{top}_memstream_wrapper.v").exists():
         memories[f"{top}_memblock.dat"] = home / "memblock.dat"
         wrapper.write_text(wrapper.read_text().replace(f"{home}/memblock.dat", f"{top}_memblock.dat"))

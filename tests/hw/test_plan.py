@@ -7,7 +7,7 @@ import pytest
 
 from bitswath.errors import BuildError
 from bitswath.hw import units
-from bitswath.hw.plan import plan
+from bitswath.hw.plan import Plan, plan
 from bitswath.hw.units import Numbers
 from bitswath.network import INPUT, Add, ArgMax, Conv, Dense, MaxPool, Network, TensorSpec, Threshold
 
@@ -62,6 +62,34 @@ def test_channels_that_fall_are_turned_by_their_weights() -> None:
         product.weights.T.reshape(first.weights.shape), first.weights * falling[:, None, None, None]
     )
     assert product.outputs[0].tensor is None  # its integers are not the network's
+
+
+def threshold(hardware: Plan) -> units.Threshold:
+    return [unit for unit in hardware.units if isinstance(unit, units.Threshold)][-1]
+
+
+def test_signs_are_compared_as_bits() -> None:
+    signs = Threshold("s", (INPUT,), np.array([[7]]), base=-1, step=2)
+    rows = np.arange(-2, 3)[:, np.newaxis]
+    built = Network(TensorSpec((1, 1, 5), 0, 15), (signs, Threshold("t", ("s",), rows)))
+    unit = threshold(plan(built, 4, 64))
+    for bit, sign in ((0, -1), (1, 1)):
+        np.testing.assert_array_equal(bit >= unit.thresholds, sign >= rows)
+    assert unit.attributes({"PE": 1})["inputDataType"] == "BINARY"
+
+
+@pytest.mark.parametrize("step", [1, 2])
+def test_a_constant_has_a_threshold_that_nothing_reaches(step: int) -> None:
+    built = network(Threshold("t", (INPUT,), np.zeros((1, 0), int), base=5, step=step))
+    unit = threshold(plan(built, 4, 64))
+    assert unit.thresholds.tolist() == [[16]] * 3
+    assert unit.outputs[0].numbers == Numbers(3)
+
+
+@pytest.mark.parametrize(("rows", "bits"), [([-8, 7], 5), ([-7, 7], 4), ([-128, 0], 8), ([0, 128], 9)])
+def test_what_thresholds_are_held_in_tells_the_lowest_from_what_is_below(rows: list[int], bits: int) -> None:
+    wire = units.Wire("x", (1, 1, 1), Numbers(8, signed=True))
+    assert units.Threshold("t", "t", (wire,), (wire,), np.array([rows])).parameter_type == Numbers(bits, signed=True)
 
 
 @pytest.mark.parametrize(

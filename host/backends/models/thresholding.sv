@@ -18,7 +18,7 @@ module thresholding #(
     localparam int unsigned CF = C / PE,
     localparam int unsigned S_BITS = SETS > 2 ? $clog2(SETS) : 1,
     localparam int unsigned O_BITS = BIAS >= 0 ?
-        $clog2(N + BIAS + 1) : 1 + $clog2(-BIAS >= N + BIAS + 1 ? -BIAS : N + BIAS + 1)
+        $clog2(N + BIAS + 1) : 1 + $clog2(-2 * BIAS > int'(N) ? -BIAS : N + BIAS + 1)
 ) (
     input  logic clk,
     input  logic rst,

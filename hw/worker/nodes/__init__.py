@@ -13,6 +13,7 @@ from bitswath.hw.worker.nodes.pools import GlobalAccPool, Pool
 from bitswath.hw.worker.nodes.products import LutMVAU, LutVVAU
 from bitswath.hw.worker.nodes.streams import AddStreams, DuplicateStreams, LabelSelect, StreamingConcat
 from bitswath.hw.worker.nodes.tables import Lookup
+from bitswath.hw.worker.nodes.thresholds import Thresholding
 from bitswath.hw.worker.nodes.weights import MVAU, VVAU
 
 __all__ = ["DOMAIN", "OPERATORS", "register"]
@@ -33,6 +34,7 @@ OPERATORS: dict[str, type[HWCustomOp]] = {
     "MVAU_rtl": MVAU,
     "Pool_rtl": Pool,
     "StreamingConcat_rtl": StreamingConcat,
+    "Thresholding_rtl": Thresholding,
     "VVAU_rtl": VVAU,
 }
 
