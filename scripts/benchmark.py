@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-import time
 
 from bitswath.bench.machine import machine, versions
 from bitswath.bench.turns import (
@@ -44,9 +43,9 @@ def summary(values: list[float]) -> dict[str, float]:
     return {"patches_per_s": statistics.median(values), "lowest": min(values), "highest": max(values)}
 
 
-def core_share(seconds: float = 0.1) -> float:
+def core_share(seconds: float = 0.1, wall: Clock = WALL_CLOCK, cpu: Clock = CPU_CLOCK) -> float:
     """How much of a core this process gets: less than 1 where other work shares it."""
-    started, used = time.perf_counter(), time.process_time()
-    while time.perf_counter() - started < seconds:
+    started, used = wall(), cpu()
+    while wall() - started < seconds:
         pass
-    return (time.process_time() - used) / (time.perf_counter() - started)
+    return (cpu() - used) / (wall() - started)

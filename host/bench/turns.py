@@ -39,16 +39,22 @@ Rates = dict[str, list[float]]
 """By name, one value a round, of whatever unit per second."""
 
 
-def timed(run: Callable[[], object], amount: float, clock: Clock = WALL_CLOCK, least_s: float = 0.0) -> Measure:
-    """A measurement of `run`, which works off `amount` of something: that amount per second.
+def timed(
+    run: Callable[[], object],
+    amount: float,
+    clock: Clock = WALL_CLOCK,
+    least_s: float = 0.0,
+    wall: Clock = WALL_CLOCK,
+) -> Measure:
+    """A measurement of `run`, which works off `amount` of something: that amount per second of `clock`.
 
     It calls `run` until `least_s` of wall time have passed, once at least.
     """
 
     def measure() -> float:
-        calls, ends = 0, time.perf_counter() + least_s
+        calls, ends = 0, wall() + least_s
         started = clock()
-        while not calls or time.perf_counter() < ends:
+        while not calls or wall() < ends:
             run()
             calls += 1
         return calls * amount / (clock() - started)
@@ -75,23 +81,23 @@ def ratios(pairs: Mapping[str, tuple[list[float], list[float]]]) -> Facts:
     return {**{name: statistics.median(values) for name, values in by_round.items()}, "quartiles": quartiles}
 
 
-def latencies_s(run: Callable[[], object], count: int) -> list[float]:
+def latencies_s(run: Callable[[], object], count: int, clock: Clock = WALL_CLOCK) -> list[float]:
     """Seconds of each of `count` runs in a row."""
     taken = []
     for _ in range(count):
-        started = time.perf_counter()
+        started = clock()
         run()
-        taken.append(time.perf_counter() - started)
+        taken.append(clock() - started)
     return taken
 
 
-def batch_for(run: Callable[[int], object], seconds: float, largest: int) -> int:
+def batch_for(run: Callable[[int], object], seconds: float, largest: int, clock: Clock = WALL_CLOCK) -> int:
     """The power of two up to `largest` for which ``run(batch)`` takes about `seconds`."""
     batch = 1
     while batch < largest:
-        started = time.perf_counter()
+        started = clock()
         run(batch)
-        taken = time.perf_counter() - started
+        taken = clock() - started
         if taken > seconds / 1.5:
             break
         batch = min(largest, batch * (2 if taken > seconds / 16 else 8))

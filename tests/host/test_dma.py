@@ -164,10 +164,8 @@ def test_submit_waits_for_room_and_says_when_there_is_none(system: ModelSystem, 
     with opened(board, transfer_timeout_s=0.5) as backend:
         system.gate.clear()
         backend.submit(pack(codes_of(5), 4))
-        started = time.monotonic()
-        with pytest.raises(BackendTimeoutError):
+        with pytest.raises(BackendTimeoutError, match=r"no room for 4 frames within 0\.5 s"):
             backend.submit(pack(codes_of(4), 4))
-        assert 0.3 < time.monotonic() - started < 2
 
 
 def test_a_late_collect_may_be_repeated(system: ModelSystem, backend: DmaBackend) -> None:
@@ -206,10 +204,8 @@ def test_a_device_that_never_finishes_is_late_until_it_is_reset(
     with opened(board, transfer_timeout_s=0.2) as backend:
         system.late = engine
         first, second = backend.submit(pack(codes_of(4), 4)), backend.submit(pack(codes_of(2), 4))
-        started = time.monotonic()
         with pytest.raises(BackendTimeoutError, match=r"4 frames were not done within 0\.2 s .*idma0.*odma0.*reset"):
-            backend.collect(first)
-        assert time.monotonic() - started < 1
+            backend.collect(first, 1e9)  # it does not wait that out
         for _ in range(2):
             with pytest.raises(BackendTimeoutError):
                 backend.collect(second)

@@ -225,10 +225,9 @@ def test_a_forked_process_is_told_to_open_its_own() -> None:
 def test_close_stops_what_runs_and_drops_what_waits() -> None:
     backend, frame = slow_backend()
     running, waiting = (backend.submit(np.repeat(frame, 2000, axis=0)) for _ in range(2))
-    start = time.monotonic()
     backend.close()
     backend.close()
-    assert time.monotonic() - start < 10.0
+    assert backend.progress < 2000  # of one step a frame
     for ticket in (running, waiting):
         with pytest.raises(BackendError, match="closed"):
             backend.collect(ticket)

@@ -104,10 +104,9 @@ def test_an_error_in_the_block_goes_first_and_the_thread_ends() -> None:
 
 def test_leaving_the_block_does_not_wait_for_the_period() -> None:
     clock = StepClock()
-    started = time.monotonic()
-    with Sampler(CurveMeter(clock), 60, clock) as sampler:
+    with Sampler(CurveMeter(clock), 1e9, clock) as sampler:
         pass
-    assert time.monotonic() - started < 5 and len(sampler.samples) == 2
+    assert len(sampler.samples) == 2
 
 
 def test_a_gap_in_which_a_counter_may_go_round_is_an_error() -> None:
