@@ -18,6 +18,7 @@ from bitswath.bundle import Bundle
 from bitswath.counters import Counters
 from bitswath.errors import ArchiveError, InputError
 from bitswath.images import ImageSource, open_images
+from bitswath.labels import class_index
 from bitswath.report import Report
 
 __all__ = ["Classified", "classify_path"]
@@ -30,8 +31,9 @@ class Classified:
     """What came of a run over N patches.
 
     `labels`: int64 (N,), or None where the patches carry none; `skipped`: (name, reason) of bad images;
-    `ignored`: files that are no images by their suffix; `seconds`: all of it, reading and decoding
-    included; `classify_s`: of those, what encoding, packing and waiting for the device took.
+    `ignored`: files that are no images by their suffix; `notes`: what a user should be told about what is
+    missing, a line each; `seconds`: all of it, reading and decoding included; `classify_s`: of those, what
+    encoding, packing and waiting for the device took.
     """
 
     names: tuple[str, ...]
@@ -39,6 +41,7 @@ class Classified:
     labels: NDArray[np.int64] | None
     skipped: tuple[tuple[str, str], ...]
     ignored: int
+    notes: tuple[str, ...]
     seconds: float
     classify_s: float
 
@@ -58,6 +61,7 @@ class Classified:
             "bytes_per_patch": bundle.manifest.input.frame_bytes,
             "skipped": [{"name": name, "reason": reason} for name, reason in self.skipped],
             "ignored_files": self.ignored,
+            "notes": list(self.notes),
             "accuracy": None,
             **(report.to_dict() if report else {}),
         }
@@ -112,6 +116,7 @@ def classify_path(
         np.concatenate(labels) if labels else None,
         tuple(source.skipped) if source else (),
         source.ignored if source else 0,
+        source.notes if source else (),
         time.perf_counter() - started,
         counters.host_s + counters.device_s,
     )
@@ -152,9 +157,9 @@ def _fitting_archive(path: Path, bundle: Bundle) -> Archive:
     wanted = bundle.manifest.input.patch_shape
     if archive.patch_shape != wanted:
         raise ArchiveError(f"{path}: holds patches {archive.patch_shape}, bundle {bundle.name!r} takes {wanted}")
-    unknown = sorted(set(archive.classes or ()) - set(bundle.classes))
-    if unknown:
-        raise ArchiveError(f"{path}: holds the class {unknown[0]!r}, which bundle {bundle.name!r} does not know")
+    for name in archive.classes or ():
+        if class_index(name, bundle.classes) is None:
+            raise ArchiveError(f"{path}: holds the class {name!r}, which bundle {bundle.name!r} does not know")
     return archive
 
 
@@ -162,7 +167,8 @@ def _archive_batches(accelerator: Accelerator, archive: Archive) -> Iterator[_Ba
     names = archive.names or tuple(map(str, range(len(archive))))
     labels = None
     if archive.labels is not None and archive.classes is not None:
-        labels = np.array([accelerator.classes.index(name) for name in archive.classes], np.int64)[archive.labels]
+        meant = [class_index(name, accelerator.classes) for name in archive.classes]
+        labels = np.array(meant, np.int64)[archive.labels]
     for start in range(0, len(archive), BATCH):
         part = slice(start, start + BATCH)
         known = None if labels is None else labels[part]

@@ -23,7 +23,10 @@ from bitswath.tiff import open_tiff
 __all__ = ["MAX_SAMPLES", "SUFFIXES", "decode_image"]
 
 SUFFIXES = frozenset(
-    (".bmp", ".j2k", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp")
+    (
+        *(".bmp", ".gtif", ".gtiff", ".j2c", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pgm", ".png", ".pnm"),
+        *(".ppm", ".tif", ".tiff", ".webp"),
+    )
 )
 """Suffixes of image files, lower case."""
 

@@ -21,9 +21,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bitswath.console import say
 from bitswath.errors import DatasetError, ImageError
 from bitswath.images import SPLITS as FOLDERS
 from bitswath.images import ImageSource, open_images
+from bitswath.labels import class_index, class_name
 from bitswath.models import synthetic
 from bitswath.models.catalogue import CATALOGUE, Published
 from bitswath.models.config import DataConfig
@@ -104,12 +106,14 @@ def load_dataset(
     try:
         source = _open(path, split, published)
         if limit is not None:
-            source = replace(source, items=_thinned(source, limit))
+            source = source.only(_thinned(source, limit))
         if published is not None:
             bands, depth = bands or published.bands, depth or published.depth
         patches, labels = _read(source, size, bands, depth)
     except ImageError as error:
         raise DatasetError(str(error)) from error
+    for note in source.notes if progress else ():
+        say(f"{path}: {note}", "yellow")
     return Dataset(path.stem if published is None else str(name), split, patches, labels, source.classes or ())
 
 
@@ -136,7 +140,8 @@ def split_of(file: str) -> str:
 
 def _hash(file: str) -> bytes:
     path = PurePosixPath(file)
-    return hashlib.sha256(f"{path.parent.name}/{path.stem}".encode()).digest()
+    place = f"{class_name(path.parent.name)}/{class_name(path.stem)}"  # the same in every normal form
+    return hashlib.sha256(place.encode(errors="surrogateescape")).digest()
 
 
 def _known_path(name: str) -> Path:
@@ -218,19 +223,20 @@ def _share(path: Path, split: str, source: ImageSource, nested: bool) -> ImageSo
     if parts[0][-3:-2] and parts[0][-3] in FOLDERS:
         raise DatasetError(f"{path}: has no split 'train', only {parts[0][-3]!r}; name the folder inside to split it")
     if nested and min(map(len, parts)) > 1:
-        classes = tuple(sorted({part[-2] for part in parts}))
-        labelled = [(file, classes.index(part[-2])) for (file, _), part in zip(source.items, parts)]
+        folders = [class_name(part[-2]) for part in parts]
+        classes = tuple(sorted(set(folders)))
+        labelled = [(file, classes.index(folder)) for (file, _), folder in zip(source.items, folders)]
         source = replace(source, items=list(labelled), classes=classes)
     elif source.classes is not None and path.is_dir():
         _require_no_empty_folder(source.root / source.items[0][0], source.classes)
-    return replace(source, items=[item for item in source.items if split_of(item[0]) == split])
+    return source.only([item for item in source.items if split_of(item[0]) == split])
 
 
 def _require_no_empty_folder(image: Path, classes: Sequence[str]) -> None:
     """No folder beside that of an image's class is without images."""
-    own = next(parent for parent in image.parents if parent.name in classes)
+    own = next(parent for parent in image.parents if class_index(parent.name, classes) is not None)
     for entry in sorted(own.parent.iterdir()):
-        if entry.is_dir() and entry.name not in classes and not entry.name.startswith((".", "__")):
+        if entry.is_dir() and class_index(entry.name, classes) is None and not entry.name.startswith((".", "__")):
             raise DatasetError(f"{entry}: expected images of a class, found none; fill or remove it")
 
 

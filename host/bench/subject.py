@@ -6,7 +6,6 @@ import contextlib
 import datetime
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +28,12 @@ _TIMEOUT_S = 600.0
 @dataclass(frozen=True)
 class Inputs:
     """`patches`: (n, H, W, C), as the bundle takes them; `files`: the image files they came from, None where they did
-    not; `source`: what they are, in words."""
+    not; `source`: what they are, in words; `notes`: what a user should be told about what is missing."""
 
     patches: NDArray[Any]
     files: tuple[bytes, ...] | None
     source: str
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def opened(bundle: str | Path | Bundle, backend: str, **options: Any) -> Iterato
 def load_inputs(
     bundle: Bundle, count: int, images: str | Path | None = None, split: str | None = None, seed: int = 0
 ) -> Inputs:
-    """The first `count` images of a file, folder or zip (fewer if there are fewer), or random patches.
+    """`count` images of a file, folder or zip (fewer if there are fewer), evenly over all, or random patches.
 
     Images keep their files, so that decoding can be measured. Raises `ImageError`, `InputError`.
     """
@@ -79,10 +79,10 @@ def load_inputs(
         drawn = np.random.default_rng(seed).integers(0, np.iinfo(dtype).max, (count, *entry.patch_shape), dtype, True)
         return Inputs(drawn, None, f"{count} random patches")
     found = open_images(images, split=split, shape=entry.patch_shape, dtype=dtype)
-    found.items = found.items[:count]
-    patches = np.concatenate([batch.patches for batch in islice(found.batches(), count)])
-    files = tuple(found.read(name) for name, _ in found.items)
-    return Inputs(patches, files, f"{len(patches)} images of {Path(images).name}")
+    chosen = found.sample(count)
+    patches = np.concatenate([batch.patches for batch in chosen])
+    files = tuple(chosen.read(name) for name, _ in chosen.items)
+    return Inputs(patches, files, f"{len(patches)} images of {Path(images).name}", found.notes)
 
 
 def conditions(subject: Subject, inputs: Inputs) -> dict[str, Any]:

@@ -72,6 +72,8 @@ def command(
     _check_outputs(json_path, plot)
     loaded = load_bundle(bundle)
     inputs = load_inputs(loaded, patches, images, split)
+    for note in inputs.notes:
+        say(note, "yellow")
     given = {"board": board, "bitstream": bitstream, "threads": threads}
     options = {name: value for name, value in given.items() if value is not None}
     names = [name.strip() for name in what.split(",")]

@@ -95,8 +95,8 @@ def _show(bundle: Bundle, done: Classified, report: Report | None) -> None:
             say(f"{name}: {count}")
     for name, reason in done.skipped:
         say(f"skipped {name}: {reason}", "yellow")
-    if done.ignored:
-        say(f"{done.ignored} files left out that are no images by their names", "yellow")
+    for note in done.notes:
+        say(note, "yellow")
     figures = done.to_dict(bundle)
     say(
         f"{figures['patches']} patches, {figures['patches_per_s']:,.0f} patches/s from file to label"

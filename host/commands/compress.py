@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -68,6 +67,8 @@ def command(
         source = open_images(images, split=split, skip_bad=skip_bad)
         codec = _fitted(spec, _training_images(fit_path) if fit_path else source)
     raw = _write(target, source, codec)
+    for note in source.notes:
+        say(note, "yellow")
     for name, reason in source.skipped:
         say(f"skipped {name}: {reason}", "yellow")
     packed = frame_bytes(codec.code_shape(raw), codec.bits)
@@ -87,9 +88,7 @@ def _training_images(path: Path) -> ImageSource:
 
 
 def _fitted(spec: CodecSpec, source: ImageSource) -> Codec:
-    step = max(1, -(-len(source) // FIT_PATCHES))
-    every = replace(source, items=source.items[::step], skipped=[])
-    return fit_codec(spec, np.concatenate([batch.patches for batch in every]))
+    return fit_codec(spec, np.concatenate([batch.patches for batch in source.sample(FIT_PATCHES)]))
 
 
 def _write(target: Path, source: ImageSource, codec: Codec) -> tuple[int, int, int]:

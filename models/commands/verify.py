@@ -99,9 +99,8 @@ def _real_patches(
     entry, training = bundle.manifest.input, bundle.manifest.provenance.source.training
     if images is not None:
         source = open_images(images, shape=entry.patch_shape, dtype=entry.patch_dtype)
-        source.items = source.items[:: max(1, len(source) // frames)][:frames]
-        patches: NDArray[Any] = np.concatenate([batch.patches for batch in source])
-        notes.append(f"real frames: {len(patches)} of {images}")
+        patches: NDArray[Any] = np.concatenate([batch.patches for batch in source.sample(frames)])
+        notes += [f"real frames: {len(patches)} of {images}", *source.notes]
         return patches
     if training is None:
         notes.append("real frames: none, the bundle names no data set; give --images")

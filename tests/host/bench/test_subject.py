@@ -30,6 +30,21 @@ def test_images_come_with_the_files_they_were_decoded_from(bundle: Bundle, image
     assert len(load_inputs(bundle, 100, images).patches) == 6
 
 
+def test_images_are_drawn_evenly_over_all_classes(bundle: Bundle, tmp_path: Path) -> None:
+    folder = tmp_path / "classes"
+    for label in range(3):
+        (folder / f"class{label}").mkdir(parents=True)
+        for index in range(10):
+            Image.new("RGB", SHAPE[1::-1], (label, index, 0)).save(folder / f"class{label}" / f"{index}.png")
+    for count in (3, 6, 29):
+        inputs = load_inputs(bundle, count, folder)
+        assert len(inputs.patches) == count and inputs.files is not None and len(inputs.files) == count
+        drawn = np.bincount(inputs.patches[:, 0, 0, 0], minlength=3)
+        assert drawn.max() - drawn.min() <= 1
+    (folder / "class0" / "more.gif").write_bytes(b"-")
+    assert load_inputs(bundle, 3, folder).notes == ("files left out that are no images by their names: 1 .gif",)
+
+
 def test_images_of_another_size_are_refused(bundle: Bundle, tmp_path: Path) -> None:
     Image.new("RGB", (9, 8)).save(tmp_path / "wide.png")
     with pytest.raises(ImageError, match="8 x 9 x 3"):
