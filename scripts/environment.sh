@@ -35,3 +35,22 @@ environment() {
         { grep -v -e '^WARNING: Location' -e '^ *DEPRECATION:' || true; } >&2
     printf '%s\n' "$wanted" > "$folder/.installed"
 }
+
+# requirements FOLDER EXTRA PYTHON-VERSION...: an environment with what an extra lists, without bitswath itself
+requirements() {
+    local folder=$1 extra=$2 python wanted
+    shift 2
+    python=$(python_of "$@")
+    wanted=$("$python" -c 'if True:
+        import sys, tomllib
+        with open("pyproject.toml", "rb") as file:
+            print(*tomllib.load(file)["project"]["optional-dependencies"][sys.argv[1]], sep="\n")' "$extra")
+    if [ -x "$folder/bin/python" ] && [ "$(cat "$folder/.installed" 2>/dev/null)" = "$wanted" ]; then
+        return
+    fi
+    echo "Installing the requirements of $extra into $folder ..." >&2
+    [ -x "$folder/bin/python" ] || "$python" -m venv "$folder"
+    printf '%s\n' "$wanted" | "$folder/bin/python" -m pip install --quiet --no-compile --disable-pip-version-check \
+        -r /dev/stdin 2>&1 | { grep -v '^WARNING: Location' || true; } >&2
+    printf '%s\n' "$wanted" > "$folder/.installed"
+}
