@@ -23,7 +23,7 @@ from pydantic import Field
 
 from bitswath.errors import ArchiveError
 from bitswath.packing import frame_bytes
-from bitswath.schema import Schema, parse_json
+from bitswath.schema import Digest, Schema, parse_json
 
 __all__ = [
     "FRAMES_OFFSET",
@@ -60,7 +60,7 @@ class Section(Schema):
 
     offset: Annotated[int, Field(ge=FRAMES_OFFSET)]
     size: Annotated[int, Field(ge=0)]
-    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    sha256: Digest
 
 
 class Header(Schema):

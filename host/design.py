@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from bitswath.schema import Schema
+from bitswath.schema import Digest, Schema
 
 __all__ = ["DESIGN", "Design", "Link", "SourceFile", "Stage", "Stream"]
 
@@ -27,7 +27,7 @@ class SourceFile(Schema):
     named relative to it. `kind`: "shell" for sources of the system around the accelerator."""
 
     path: str
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    sha256: Digest
     kind: Literal["source", "data", "shell"] = "source"
 
     @field_validator("path")
@@ -111,7 +111,7 @@ class Design(Schema):
 
     schema_version: Literal[1] = 1
     name: str
-    network: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    network: Digest
     board: str
     part: str
     clock_hz: Annotated[float, Field(gt=0)]

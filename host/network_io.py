@@ -125,20 +125,20 @@ class _Threshold(_OneInput):
     step: _Int
 
 
-class _MaxPool(_OneInput):
+class _Pool(_OneInput):
+    kernel: _Pair
+    strides: _Pair
+    pads: _Pads
+
+
+class _MaxPool(_Pool):
     stage: ClassVar[type[Stage]] = MaxPool
     op: Literal["MaxPool"] = "MaxPool"
-    kernel: _Pair
-    strides: _Pair
-    pads: _Pads
 
 
-class _SumPool(_OneInput):
+class _SumPool(_Pool):
     stage: ClassVar[type[Stage]] = SumPool
     op: Literal["SumPool"] = "SumPool"
-    kernel: _Pair
-    strides: _Pair
-    pads: _Pads
 
 
 class _Add(_SomeInputs):

@@ -22,13 +22,11 @@ from bitswath.errors import BackendError, BundleError
 from bitswath.files import sha256_of, write_atomic
 from bitswath.network import Network
 from bitswath.packing import MAX_FOLDED_BITS, unpack_folded
-from bitswath.schema import Schema, parse_json
+from bitswath.schema import Digest, Schema, parse_json
 
 __all__ = ["OVERLAY", "EngineEntry", "Frames", "Overlay", "OverlayFile", "load_overlay", "write_overlay_file"]
 
 OVERLAY = "overlay.json"
-
-Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class EngineEntry(Schema):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bitswath.errors import BitswathError
 
-__all__ = ["Schema", "build", "parse_json"]
+__all__ = ["Digest", "Schema", "build", "parse_json"]
+
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+"""A SHA-256, hexadecimal."""
 
 _SHOWN = 3
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from bitswath.models.study.report.compare import Difference, difference
 from bitswath.models.study.report.results import Network, Results
@@ -39,36 +41,48 @@ def recipe_note(first: Network, second: Network) -> str:
     return f" ({', '.join(told)})" if told else ""
 
 
+@dataclass(frozen=True)
+class _Sought:
+    """What a network is set beside: one like `like`. `what`, `where`: as in `Pair`."""
+
+    what: str
+    where: str
+    like: Network
+
+
 def dither_pairs(results: Results) -> list[Pair]:
     """Each dithered network and the plain one of equal kind and bits."""
-    pairs = []
-    for first in _ordered(results):
-        if first.dither:
-            for second in _like(results, first, kind=first.kind, dither=None):
-                pairs.append(Pair(f"{first.dither} dither", f"{first.kind} {first.bits} bit", first, second))
-    return _named(results, pairs)
+
+    def plain(first: Network) -> _Sought | None:
+        if first.dither is None:
+            return None
+        return _Sought(f"{first.dither} dither", f"{first.kind} {first.bits} bit", replace(first, dither=None))
+
+    return _named(results, _pairs(results, plain))
 
 
 def mask_pairs(results: Results) -> list[Pair]:
     """Each network dithered by another mask than `USUAL_DITHER`, and the one of that, of equal kind and bits."""
-    pairs = []
-    for first in _ordered(results):
-        if first.dither not in (None, USUAL_DITHER):
-            for second in _like(results, first, kind=first.kind, dither=USUAL_DITHER):
-                what = f"{first.dither} for {USUAL_DITHER} dither"
-                pairs.append(Pair(what, f"{first.kind} {first.bits} bit", first, second))
-    return _named(results, pairs)
+
+    def usual(first: Network) -> _Sought | None:
+        if first.dither in (None, USUAL_DITHER):
+            return None
+        what = f"{first.dither} for {USUAL_DITHER} dither"
+        return _Sought(what, f"{first.kind} {first.bits} bit", replace(first, dither=USUAL_DITHER))
+
+    return _named(results, _pairs(results, usual))
 
 
 def companding_pairs(results: Results) -> list[Pair]:
     """Each companded network and the uniform one of equal bits and dither."""
-    pairs = []
-    for first in _ordered(results):
-        if first.kind == "companded":
-            for second in _like(results, first, kind="uniform", dither=first.dither):
-                where = f"{first.bits} bit" + (f", {first.dither}" if first.dither else ", plain")
-                pairs.append(Pair("companded levels", where, first, second))
-    return _named(results, pairs)
+
+    def uniform(first: Network) -> _Sought | None:
+        if first.kind != "companded":
+            return None
+        where = f"{first.bits} bit, {first.dither or 'plain'}"
+        return _Sought("companded levels", where, replace(first, kind="uniform"))
+
+    return _named(results, _pairs(results, uniform))
 
 
 def longer_pairs(results: Results) -> list[Pair]:
@@ -87,22 +101,30 @@ def width_pairs(results: Results) -> list[Pair]:
     main = main_setting(results)
     if main is None:
         return []
-    pairs = []
-    for first in _ordered(results):
-        setting = first.setting
-        usual = replace(setting, weights=main.weights, activations=main.activations)
-        if setting.weights is not None and setting.widths != main.widths:
-            for second in _like(results, replace(first, setting=usual), kind=first.kind, dither=first.dither):
-                pairs.append(Pair(f"{first.widths} for {main.widths}", first.name, first, second))
+
+    def of_most(first: Network) -> _Sought | None:
+        if first.setting.weights is None or first.setting.widths == main.widths:
+            return None
+        usual = replace(first.setting, weights=main.weights, activations=main.activations)
+        return _Sought(f"{first.widths} for {main.widths}", first.name, replace(first, setting=usual))
+
+    pairs = _pairs(results, of_most)
     one = len({pair.first.setting.network for pair in pairs}) < 2
     return _with_recipes(pairs) if one else _named(results, pairs, widths=False)
 
 
-def _like(results: Results, network: Network, kind: str, dither: str | None) -> list[Network]:
-    """At most one network that is like another but for kind and dither, of the most usual recipe."""
-    alike = (network.setting, network.source, network.bits, kind, dither)
-    found = [n for n in compared(results) if (n.setting, n.source, n.bits, n.kind, n.dither) == alike]
-    return found[:1]
+def _pairs(results: Results, sought: Callable[[Network], _Sought | None]) -> list[Pair]:
+    """Each network and, where there is one, what is sought for it, of the most usual recipe."""
+    pairs = []
+    for first in _ordered(results):
+        if (other := sought(first)) is not None:
+            alike = (second for second in compared(results) if _key(second) == _key(other.like))
+            pairs += [Pair(other.what, other.where, first, second) for second in islice(alike, 1)]
+    return pairs
+
+
+def _key(network: Network) -> tuple[object, ...]:
+    return network.setting, network.source, network.bits, network.kind, network.dither
 
 
 def _ordered(results: Results) -> list[Network]:
