@@ -44,6 +44,8 @@ MANIFEST = "manifest.json"
 NETWORK = "network.safetensors"
 MODEL = "model.onnx"
 HARDWARE = "hw"
+FAILED = ".failed"
+"""Ends the name of a build whose results were wrong; it is there to find out why."""
 
 _MAX_MANIFEST_BYTES = 16 << 20
 _MAX_PATCH_VALUES = 1 << 28
@@ -265,7 +267,7 @@ def _check_target(path: Path) -> None:
         _check_unlisted(path, _read_manifest(path))
     except BundleError as error:
         raise BundleError(f"{path}: exists and is no bundle, it is not overwritten ({error})") from error
-    if (path / HARDWARE).exists():
+    if any(not build.name.endswith(FAILED) for build in (path / HARDWARE).glob("*")):
         raise BundleError(f"{path}: holds builds below {HARDWARE}/, it is not overwritten; move or delete it first")
 
 

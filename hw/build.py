@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import shlex
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,12 +19,14 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
+import bitswath
 from bitswath import __version__
 from bitswath.backends.emulator import EmulatorBackend
-from bitswath.backends.rtl import RtlBackend, Statistics
+from bitswath.backends.rtl import CHECKED, RtlBackend, Statistics
 from bitswath.build_report import REPORT, REPORT_PAGE, Report
-from bitswath.bundle import HARDWARE, Bundle
+from bitswath.bundle import FAILED, HARDWARE, Bundle
 from bitswath.cache import cache_folder, locked
 from bitswath.design import DESIGN
 from bitswath.errors import BuildError, DependencyError, VerificationError
@@ -52,6 +55,11 @@ CHECKED_FRAMES = 4
 SIZING = "sizing.json"
 BITSTREAM = "bitstream"
 """Folder of a build with what the vendor's tools made."""
+
+_HOST_SOURCES = (
+    *("design.py", "network.py", "network_io.py"),
+    *(f"backends/{name}" for name in ("fast.py", "rtl.py", "simulate.cpp", "simulator.py", "verilator.py")),
+)
 
 Step = Callable[[str], None]
 
@@ -90,7 +98,7 @@ def build(bundle: Bundle, board: Board, options: Options, on_step: Step = lambda
         folder = _sized(bundle, board, clock_hz, fit, home, on_step)
         sizing = _sizing(folder)
         on_step("simulation")
-        measured = _check(bundle, folder)
+        measured = _check(bundle, board, folder)
         synthesis = None
         if options.counts != "estimates":
             on_step("synthesis")
@@ -126,8 +134,7 @@ def _sized(bundle: Bundle, board: Board, clock_hz: float, fit: Fit, home: Path, 
             compile_design(bundle, board, clock_hz, fit.foldings, folder, on_step=lambda name: on_step(f"FINN: {name}"))
     with _made(sized) as folder:
         if folder:
-            shutil.copytree(compiled / RTL, folder / RTL)
-            shutil.copyfile(compiled / DESIGN, folder / DESIGN)
+            _copy_design(compiled, folder)
             sizing = size_queues(load_design(folder), folder, on_step=lambda name: on_step(f"queues: {name}"))
             write_atomic(folder / SIZING, json.dumps(_plain(sizing), indent=1).encode())
     return sized
@@ -143,21 +150,46 @@ def _estimates(hardware: Plan, fit: Fit, board: Board) -> dict[str, Resources]:
 def publish(bundle: Bundle, board: Board, build: Path, report: Report, bitstream: Path | None) -> Path:
     """Put a build folder with its report into the bundle, whole or not at all; the folder there."""
     target = bundle.path / HARDWARE / board.name
-    scratch = scratch_path(target)
-    try:
-        target.parent.mkdir(exist_ok=True)
-        shutil.copytree(build / RTL, scratch / RTL)
-        shutil.copyfile(build / DESIGN, scratch / DESIGN)
+    with _taking_the_place_of(target) as scratch:
+        _copy_design(build, scratch)
         if bitstream is not None:
             shutil.copytree(bitstream, scratch / BITSTREAM)
         (scratch / REPORT).write_text(report.model_dump_json(indent=1) + "\n")
         (scratch / REPORT_PAGE).write_text(report_page(report))
+    shutil.rmtree(_failed(target), ignore_errors=True)
+    return target
+
+
+def _keep_failed(bundle: Bundle, board: Board, build: Path, codes: NDArray[np.uint8]) -> Path:
+    """Put a build whose results are wrong for `codes` into the bundle, where only its own name finds it."""
+    target = _failed(bundle.path / HARDWARE / board.name)
+    with _taking_the_place_of(target) as scratch:
+        _copy_design(build, scratch)
+        np.save(scratch / CHECKED, codes)
+    return target
+
+
+def _failed(target: Path) -> Path:
+    return target.with_name(f"{target.name}{FAILED}")
+
+
+def _copy_design(build: Path, folder: Path) -> None:
+    shutil.copytree(build / RTL, folder / RTL)
+    shutil.copyfile(build / DESIGN, folder / DESIGN)
+
+
+@contextlib.contextmanager
+def _taking_the_place_of(target: Path) -> Iterator[Path]:
+    """A scratch folder that becomes `target` if all goes well; else what was there stays."""
+    scratch = scratch_path(target)
+    try:
+        scratch.mkdir(parents=True)
+        yield scratch
         _swap(scratch, target)
     except OSError as error:
         raise BuildError(f"{error.filename or target}: cannot be written ({error.strerror})") from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    return target
 
 
 def _swap(scratch: Path, target: Path) -> None:
@@ -203,10 +235,18 @@ def _finn() -> str:
 
 @cache
 def _sources() -> str:
-    """Digest of everything in this room: it decides what is generated."""
-    root = Path(__file__).parent
-    files = sorted(path for path in root.rglob("*") if path.suffix in (".py", ".sv", ".json"))
-    return hashlib.sha256("".join(sha256_of(path) for path in files).encode()).hexdigest()
+    """Digest of all of the package that decides what is generated or how it is sized."""
+    digests = [(str(path.relative_to(root)), sha256_of(path)) for root, paths in _deciding().items() for path in paths]
+    return hashlib.sha256(json.dumps(digests).encode()).hexdigest()
+
+
+def _deciding() -> dict[Path, list[Path]]:
+    """By folder: this room's sources, and of the host's the network, the design and what simulates it."""
+    room, host = Path(__file__).parent, Path(bitswath.__file__).parent
+    return {
+        room: sorted(path for path in room.rglob("*") if path.suffix in (".py", ".sv", ".json")),
+        host: sorted([*(host / name for name in _HOST_SOURCES), *(host / "backends" / "models").iterdir()]),
+    }
 
 
 @contextlib.contextmanager
@@ -233,8 +273,11 @@ def _sizing(folder: Path) -> QueueSizing:
     return QueueSizing(design=load_design(folder), **{**values, "queue_bits": tuple(values["queue_bits"])})
 
 
-def _check(bundle: Bundle, folder: Path) -> Statistics:
-    """Random frames through the RTL and the emulator, which must agree; what the RTL measured."""
+def _check(bundle: Bundle, board: Board, folder: Path) -> Statistics:
+    """Random frames through the RTL and the emulator, which must agree; what the RTL measured.
+
+    A build that fails is kept in the bundle for `bitswath verify`, which finds the first stage that differs.
+    """
     entry = bundle.manifest.input
     codes = np.random.default_rng(0).integers(0, 2**entry.bits, (CHECKED_FRAMES, *entry.code_shape), np.uint8)
     frames = pack(codes, entry.bits)
@@ -247,8 +290,10 @@ def _check(bundle: Bundle, folder: Path) -> Statistics:
     wrong = np.argwhere(expected != actual)
     if len(wrong):
         first = tuple(map(int, wrong[0]))
+        kept = _keep_failed(bundle, board, folder, codes)
+        command = shlex.join(["bitswath", "verify", str(bundle.path), "--to", "rtl", "--fast", "--board", kept.name])
         raise VerificationError(
             f"RTL and emulator differ in {len(wrong)} of {expected.size} integers, first at {list(first)}:"
-            f" {expected[first]} against {actual[first]}; 'bitswath verify --to rtl' finds the stage; see {folder}"
+            f" {expected[first]} against {actual[first]}; to find the stage run: {command}"
         )
     return measured

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitswath.backends.emulator import run
-from bitswath.backends.rtl import RtlBackend, build_folder
+from bitswath.backends.rtl import CHECKED, RtlBackend, build_folder
 from bitswath.bundle import NETWORK, Bundle
-from bitswath.errors import InputError, VerificationError
+from bitswath.errors import BundleError, InputError, VerificationError
 from bitswath.models.verify import Comparison, Difference, compare
 from bitswath.network import INPUT
 from bitswath.packing import pack
@@ -36,7 +36,8 @@ def verify_rtl(
 ) -> tuple[Comparison, str]:
     """Every output integer of the build for `board` against the emulator's, and a line on how it was run.
 
-    `codes`: uint8 (N, H, W, C); all frames are in flight at once, one behind the other. `stall`: share of cycles
+    `codes`: uint8 (N, H, W, C); all frames are in flight at once, one behind the other; a build that failed is run on
+    the codes it failed for. `stall`: share of cycles
     in which both ends pause at random, from `seed`. `exact`: every module is the one synthesis takes, see
     `RtlBackend`. On a difference the comparison's `first` is of the first
     stream whose integers differ, in the first frame that does.
@@ -45,6 +46,8 @@ def verify_rtl(
     if len(codes) == 0:
         raise InputError("expected at least one frame to verify on, got none")
     folder = build_folder(bundle.path, board)
+    if (failed := folder / CHECKED).exists():
+        codes = _read_codes(failed, codes.shape[1:])
     frames = pack(codes, bundle.codec.bits)
     digest = bundle.manifest.files[NETWORK].sha256
     shape = bundle.network.output.shape
@@ -76,9 +79,22 @@ def _first_stream(bundle: Bundle, folder: Path, codes: NDArray[np.uint8], ends: 
         expected = tensors.get(stream.tensor or "")
         if expected is None or expected.size != (stream.beats or 0) * stream.elements:
             raise VerificationError(f"stream {stream.name}: does not fit tensor {stream.tensor!r} of the network")
+        if (stream.bits, stream.signed, bundle.network.tensors[str(stream.tensor)].lo) == (1, False, -1):
+            actual = 2 * actual - 1  # the bits 0 and 1 stand for -1 and +1
         flat = expected.reshape(-1).astype(np.int64)
         wrong = np.flatnonzero(flat[: len(actual)] != actual)
         if len(wrong):
             index = tuple(int(i) for i in np.unravel_index(wrong[0], expected.shape[1:]))
             return Difference(f"stream {stream.name}", (frame, *index), int(flat[wrong[0]]), int(actual[wrong[0]]))
     return None
+
+
+def _read_codes(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Codes uint8 (N, *shape) that a build left for which it failed."""
+    try:
+        codes: NDArray[np.uint8] = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise BundleError(f"{path}: cannot be read ({error}); build again") from None
+    if codes.dtype != np.uint8 or codes.shape[1:] != shape or not len(codes):
+        raise BundleError(f"{path}: expected uint8 codes {('N', *shape)}, got {codes.dtype} {codes.shape}; build again")
+    return codes

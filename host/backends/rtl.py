@@ -21,13 +21,14 @@ from numpy.typing import NDArray
 from bitswath.backends.base import Packing, Ticket
 from bitswath.backends.simulator import Counts, Frame, Pacing, Simulator
 from bitswath.backends.verilator import Variant, compiled
-from bitswath.bundle import HARDWARE
+from bitswath.bundle import FAILED, HARDWARE
 from bitswath.design import DESIGN, Design, Link
 from bitswath.errors import BackendError, BundleError, InputError
 from bitswath.files import sha256_of
 from bitswath.schema import parse_json
 
 __all__ = [
+    "CHECKED",
     "RTL",
     "RtlBackend",
     "Statistics",
@@ -42,6 +43,9 @@ __all__ = [
 
 RTL = "rtl"
 """The folder of sources and memory files in a build."""
+
+CHECKED = "checked.npy"
+"""In a build that failed: the codes for which its results are wrong, uint8 (N, H, W, C)."""
 
 _MAX_STALL = 0.95
 
@@ -202,14 +206,16 @@ class RtlBackend:
 def build_folder(bundle: Path, board: str | None = None) -> Path:
     """Where a bundle's build for a board lies; with one build there is no need to name it.
 
-    Raises `BackendError` that lists the builds if there is no such one.
+    One that failed is found by its own name alone, BOARD.failed. Raises `BackendError` that lists the builds if there
+    is no such one.
     """
     builds = {path.parent.name: path.parent for path in sorted((bundle / HARDWARE).glob(f"*/{DESIGN}"))}
-    if board is None and len(builds) == 1:
-        return next(iter(builds.values()))
+    sound = [folder for name, folder in builds.items() if not name.endswith(FAILED)]
+    if board is None and len(sound) == 1:
+        return sound[0]
     if board in builds:
         return builds[board]
-    if not builds or board is not None:
+    if not sound or board is not None:
         found = f"it has builds for {', '.join(builds)}" if builds else "it has none"
         wanted = f"for {board}" if board else "of the bundle"
         command = f"bitswath build {bundle} --board {board or 'BOARD'}"
