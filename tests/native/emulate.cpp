@@ -99,7 +99,7 @@ std::vector<Values> run(Case& one, int64_t batch) {
                              tensors[i].bytes});
         one.engine->run({one.frames.data() + first * one.bytes, std::min(batch, one.count - first), one.bytes, one.bits,
                          one.bits == 0},
-                        sinks);
+                        sinks, std::atomic<bool>{false});
     }
     return tensors;
 }
