@@ -43,10 +43,17 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     here = page.file.src_uri
-    if here == "index.md":
-        page.meta["hide"] = ["navigation"]  # it has one entry
+    page.meta["hide"] = [side for side, empty in empty_sides(here, markdown).items() if empty]
     parts = FENCE.split(markdown.replace(CARD_LIST, card_list()))
     return "".join(part if part.startswith("```") else LINK.sub(partial(relink, page=here), part) for part in parts)
+
+
+def empty_sides(page: str, markdown: str) -> dict[str, bool]:
+    """Which columns beside a page would stand empty."""
+    return {
+        "navigation": page == "index.md" or page.startswith("zoo/"),
+        "toc": not re.search("^##+ ", FENCE.sub("", markdown), re.MULTILINE),
+    }
 
 
 def card_list() -> str:
