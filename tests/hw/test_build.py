@@ -11,10 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bitswath import design, network
+from bitswath.backends import fast, rtl, simulator, verilator
+from bitswath.backends.verilator import ACCELERATOR
 from bitswath.build_report import Report, read_report
 from bitswath.bundle import Bundle, save_bundle
 from bitswath.codecs import UniformCodec
 from bitswath.errors import BuildError
+from bitswath.files import sha256_of
 from bitswath.hw import build as building
 from bitswath.hw.bitstream import describe_overlay, make_bitstream
 from bitswath.hw.boards import find_board
@@ -104,6 +108,18 @@ def test_a_second_build_comes_from_the_cache(
     report, folder = building.build(copy, find_board(BOARD), building.Options(target_fps=100_000))
     assert folder == copy.path / "hw" / BOARD
     assert report.initiation_interval == built[2].initiation_interval
+
+
+@pytest.mark.parametrize(
+    "path",
+    [*fast.MODELS.values(), fast.WINDOW, fast.HEADER, ACCELERATOR.source]
+    + [Path(str(module.__file__)) for module in (building, design, fast, network, rtl, simulator, verilator)],
+    ids=lambda path: path.name,
+)
+def test_a_build_in_the_cache_is_of_the_sources_at_hand(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = building._sources.__wrapped__()
+    monkeypatch.setattr(building, "sha256_of", lambda file: "changed" if file == path else sha256_of(file))
+    assert building._sources.__wrapped__() != before
 
 
 @pytest.mark.parametrize(
