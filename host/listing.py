@@ -113,7 +113,7 @@ def _list_folder(root: Path) -> Listing:
         name = path.relative_to(root).as_posix()
         if entry.is_dir() and not entry.name.startswith("."):
             listing.folders.add(parts_of(name))
-        elif _leads_nowhere(path) and suffix_of(name) not in SUFFIXES and not entry.name.startswith("."):
+        elif entry.is_symlink() and _leads_nowhere(path) and suffix_of(name) not in SUFFIXES and entry.name[0] != ".":
             raise ImageError(f"{path}: {_absence(path)}")
         else:
             listing.add(name)
@@ -139,15 +139,13 @@ def _walk(root: Path) -> Iterator[tuple[Path, os.DirEntry[str]]]:
 def read_file(path: Path) -> bytes:
     """A regular file's bytes. Raises `ImageError` with the reason, without the name."""
     try:
-        if _leads_nowhere(path):
-            raise ImageError(_absence(path))
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
             raise ImageError("is not a regular file")
         _check_bytes(status.st_size)
         return path.read_bytes()
     except OSError as error:
-        raise ImageError(f"cannot be read: {error.strerror}") from error
+        raise ImageError(_absence(path) if _leads_nowhere(path) else f"cannot be read: {error.strerror}") from error
 
 
 def _list_zip(path: Path) -> Listing:

@@ -71,11 +71,13 @@ def test_a_bands_own_parameters_count() -> None:
         assert read_header(with_segment(data, 0x53, body, b"\xff\x5c")).irreversible == (bands == 0)
 
 
-def test_a_tiles_own_parameters_count() -> None:
-    data = saved(no_jp2=True)
-    tile = data.index(b"\xff\x90")
+@pytest.mark.parametrize("first", [True, False])
+def test_a_tiles_own_parameters_count(first: bool) -> None:
+    data = saved(no_jp2=True, tile_size=(16, 16))
+    tile = data.index(b"\xff\x90") if first else data.rindex(b"\xff\x90\0\x0a")
+    assert struct.unpack_from(">H", data, tile + 4)[0] == (0 if first else 3)
     body = bytes([0, 0, 0, 1, 0, 5, 4, 4, 0, 0])
-    mixed = bytearray(with_segment(data, 0x52, body, b"\xff\x93"))
+    mixed = bytearray(data[:tile] + with_segment(data[tile:], 0x52, body, b"\xff\x93"))
     (length,) = struct.unpack_from(">I", mixed, tile + 6)
     struct.pack_into(">I", mixed, tile + 6, length + len(body) + 4)
     assert read_header(bytes(mixed)).irreversible and not read_header(data).irreversible
