@@ -277,6 +277,8 @@ def _decode_pillow(data: bytes) -> tuple[Samples, bool]:
         raise ContainerError(f"declares more pixels than the {MAX_SAMPLES} samples that are decoded") from None
     with opened as image:
         _check_size(image.width * image.height * len(image.getbands()))
+        if getattr(image, "n_frames", 1) > 1 and image.format in ("PNG", "WEBP"):
+            raise ContainerError("is an animation; expected one image")
         if image.format == "PNG" and data[24] > 8:
             raise ContainerError(f"expected samples of up to 8 bits, got {data[24]}")
         if image.mode not in ("1", "L", "P", "RGB"):

@@ -77,6 +77,9 @@ def _decode_pillow(data: bytes) -> NDArray[Any]:
         raise ImageError(f"declares more pixels than the {MAX_SAMPLES} samples that are decoded") from None
     with opened as image:
         _check_size(image.width * image.height * len(image.getbands()))
+        frames = getattr(image, "n_frames", 1)
+        if frames > 1 and image.format in ("PNG", "WEBP"):  # of a JPEG, others are previews
+            raise ImageError(f"is an animation of {frames} frames; expected one image")
         depth = _depth(data, image.format)
         if depth not in (8, 16) and image.mode not in ("1", "P"):
             raise ImageError(f"holds {depth}-bit samples, which would be rescaled; expected 8 or 16, store it as TIFF")

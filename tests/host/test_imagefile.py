@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bitswath.errors import ImageError
+from bitswath.containers import read
+from bitswath.errors import ContainerError, ImageError
 from bitswath.imagefile import decode_image
 from tests.host.image_files import pixels, saved, tiff
 
@@ -59,6 +60,15 @@ def test_grey_images_of_8_and_16_bits_have_one_band() -> None:
         samples = decode_image(data)
         assert samples.dtype == np.dtype(np.uint16)
         np.testing.assert_array_equal(samples, deep[..., None])
+
+
+@pytest.mark.parametrize("name", ["PNG", "WEBP"])
+def test_animations_are_refused_not_cut_to_a_frame(name: str) -> None:
+    data = saved(pixels(1), name, save_all=True, append_images=[Image.fromarray(pixels(2))], lossless=True)
+    with pytest.raises(ImageError, match="an animation of 2 frames"):
+        decode_image(data)
+    with pytest.raises(ContainerError, match="an animation"):
+        read(data, 8)
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
