@@ -162,7 +162,7 @@ def _memory_name(name: str, node: str) -> str:
 
 def _relative(text: str, node: str) -> str:
     """Memory files by name alone: whoever reads them runs in their folder."""
-    return re.sub(r'"[^"\s(),;]*/([^"\s(),;/]*)"', lambda found: f'"{_memory_name(found[1], node)}"', text)
+    return re.sub(r'"\.?/(?:[^"\n]*/)?([^"/\n]+)"', lambda found: f'"{_memory_name(found[1], node)}"', text)
 
 
 def _with_finn_ports(text: str) -> str:

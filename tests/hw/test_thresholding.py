@@ -25,6 +25,7 @@ from bitswath.codecs import UniformCodec
 from bitswath.hw.boards import find_board
 from bitswath.hw.build import Options, build
 from bitswath.hw.units import Numbers, Threshold, Wire, divisors
+from bitswath.models.verify_rtl import _first_stream
 from bitswath.network import INPUT, Add, Conv, Dense, Network, TensorSpec
 from bitswath.network import Threshold as Stage
 from bitswath.packing import pack
@@ -227,6 +228,7 @@ def test_a_network_of_such_thresholds_is_built(tmp_path: Path, monkeypatch: pyte
     )
     _, folder = build(bundle, find_board("Pynq-Z2"), Options(target_fps=300_000, counts="estimates"))
     codes = np.random.default_rng(1).integers(0, 16, (6, 6, 6, 3), np.uint8)
+    assert _first_stream(bundle, folder, codes, {"stall": 0.3, "seed": 1, "exact": False}) is None
     for exact in (True, False):
         with RtlBackend(folder, exact=exact, stall=0.3, seed=1) as rtl:
             logits = rtl.collect(rtl.submit(pack(codes, 4)))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from bitswath.accelerator import open
+from bitswath.backends.rtl import CHECKED
 from bitswath.bundle import NETWORK, Bundle, load_bundle, save_bundle
 from bitswath.codecs import UniformCodec
 from bitswath.errors import BackendError, BundleError
@@ -71,6 +72,18 @@ def test_a_fault_is_traced_to_its_stream(bundle: Bundle) -> None:
     assert found.first.index == (1, *index)
     assert found.first.expected == codes[1][index]
     assert found.first.actual == codes[1][index] ^ 1
+
+
+@pytest.mark.parametrize("content", [b"", b"no array", np.zeros((1, 4, 5, 2), np.uint8), np.zeros((2, *SHAPE))])
+def test_codes_of_a_failed_build_that_do_not_fit_are_refused(bundle: Bundle, content: bytes | np.ndarray) -> None:
+    built(bundle)
+    folder = (bundle.path / "hw" / "none").rename(bundle.path / "hw" / "none.failed")
+    if isinstance(content, bytes):
+        (folder / CHECKED).write_bytes(content)
+    else:
+        np.save(folder / CHECKED, content)
+    with pytest.raises(BundleError, match=f"{CHECKED}: .*; build again"):
+        verify_rtl(bundle, codes_of(1), board="none.failed")
 
 
 def test_without_a_build_the_error_says_how_to_make_one(bundle: Bundle) -> None:
