@@ -8,10 +8,12 @@ from dataclasses import replace
 import numpy as np
 
 from bitswath.models.lowering.builder import Builder
+from bitswath.models.lowering.chain import Link
+from bitswath.models.lowering.links import RISING
 from bitswath.models.lowering.values import Constant, Node, Symbol, Value
 from bitswath.network import ArgMax, Dense
 
-__all__ = ["arg_max", "flat", "softmax"]
+__all__ = ["arg_max", "flat", "open_end", "softmax"]
 
 LARGEST_FLAT = 4096
 
@@ -32,19 +34,33 @@ def flat(build: Builder, node: Node, value: Value) -> Value:
     return Value(name, (order.size,), index, scale, offset)
 
 
+def open_end(value: Value) -> tuple[Value, bool, tuple[str, ...]]:
+    """The logits of a graph's output, whether the head takes their Softmax, and what is left out behind them.
+
+    A Sigmoid and its like rise with each logit, LogSoftmax and a quantized Softmax keep their order.
+    """
+    if value.softmax == "Softmax":
+        return replace(value, softmax=""), True, ()
+    kept = len(value.chain)
+    while kept and isinstance(link := value.chain[kept - 1], Link) and link.node.op_type in RISING:
+        kept -= 1
+    rising = [link.node.op_type for link in value.chain[kept:] if isinstance(link, Link)]
+    return replace(value, chain=value.chain[:kept], softmax=""), False, (*rising, *value.softmax.split())
+
+
 def softmax(build: Builder, node: Node, inputs: Sequence[Symbol | None]) -> Value:
-    """Softmax over flat logits: the head's, after the last integers."""
+    """Softmax or LogSoftmax over flat logits: the head's, after the last integers."""
     value = _logits(build, node, inputs[0])
     if node.get("axis", value.index.ndim - 1) not in (-1, value.index.ndim - 1):
-        raise node.error(f"expected Softmax over the last axis, not axis {node.get('axis', -1)}")
-    return replace(value, softmax=True)
+        raise node.error(f"expected {node.op} over the last axis, not axis {node.get('axis', -1)}")
+    return replace(value, softmax=node.op)
 
 
 def arg_max(build: Builder, node: Node, inputs: Sequence[Symbol | None]) -> list[Symbol | None]:
     """ArgMax, or TopK with k = 1, of whose outputs only the second, the index, has a form."""
     value = inputs[0]
-    if isinstance(value, Value):  # the largest logit has the largest probability
-        value = replace(value, softmax=False)
+    if isinstance(value, Value) and value.softmax in ("Softmax", "LogSoftmax"):  # which keep the logits' order
+        value = replace(value, softmax="")
     value = flat(build, node, _logits(build, node, value))
     if node.op == "TopK":
         count = inputs[1].real if len(inputs) > 1 and isinstance(inputs[1], Constant) else node.get("k", 0)

@@ -92,10 +92,9 @@ def _pointwise(
 
 
 def pool(build: Builder, node: Node, inputs: Sequence[Symbol | None]) -> Value:
-    """MaxPool, MaxPoolNHWC or AveragePool."""
+    """MaxPool or AveragePool."""
     (value,) = _values(node, inputs[:1])
-    layout = "NHWC" if node.op == "MaxPoolNHWC" else "NCHW"
-    _require_image(node, value, layout)
+    _require_image(node, value)
     kernel, strides = _pair(node, "kernel_shape", ()), _pair(node, "strides")
     if len(node.proto.output) > 1 and node.proto.output[1]:
         raise node.error("the indices of a pooling have no integer form")
@@ -107,10 +106,10 @@ def pool(build: Builder, node: Node, inputs: Sequence[Symbol | None]) -> Value:
         if any(extra):
             raise node.error("ceil_mode makes its last windows smaller; pad the input instead")
         return _average(build, node, value, kernel, strides, own)
-    return _maximum(build, node, value, Pooling(node.name, kernel, strides, _add_pads(own, extra)), layout)
+    return _maximum(build, node, value, Pooling(node.name, kernel, strides, _add_pads(own, extra)))
 
 
-def _maximum(build: Builder, node: Node, value: Value, pooling: Pooling, layout: str) -> Value:
+def _maximum(build: Builder, node: Node, value: Value, pooling: Pooling) -> Value:
     """Pools at once on quantized integers; else the pooling waits in the chain for the quantizer."""
     merged = _add_pads(pooling.pads, value.pads)
     if build.specs[value.tensor].lo >= 0 and (value.scale > 0).all() and _below(merged, pooling.kernel):
@@ -120,9 +119,9 @@ def _maximum(build: Builder, node: Node, value: Value, pooling: Pooling, layout:
     if build.pools_at_once(value):
         name = build.pool(node, value.tensor, pooling)
         shape = build.specs[name].shape
-        return replace(value, tensor=name, shape=shape, index=canonical_index(shape, layout))
+        return replace(value, tensor=name, shape=shape, index=canonical_index(shape))
     shape = build.infer(node, MaxPool(node.output, (), pooling.kernel, pooling.strides, pooling.pads), value.shape)
-    return replace(value, shape=shape, index=canonical_index(shape, layout), chain=(*value.chain, pooling))
+    return replace(value, shape=shape, index=canonical_index(shape), chain=(*value.chain, pooling))
 
 
 def _average(
@@ -159,7 +158,7 @@ def global_pool(build: Builder, node: Node, inputs: Sequence[Symbol | None]) -> 
     _require_image(node, value)
     height, width = value.shape[:2]
     if node.op == "GlobalMaxPool":
-        return _maximum(build, node, value, Pooling(node.name, (height, width), (1, 1), (0, 0, 0, 0)), "NCHW")
+        return _maximum(build, node, value, Pooling(node.name, (height, width), (1, 1), (0, 0, 0, 0)))
     value = build.plain(node, value)
     return _sum(build, node, value, (height, width), (1, 1), (0, 0, 0, 0), 1.0 / (height * width))
 
@@ -285,9 +284,9 @@ def _values(node: Node, inputs: Sequence[Symbol | None]) -> list[Value]:
     return values
 
 
-def _require_image(node: Node, value: Value, layout: str = "NCHW") -> None:
-    if len(value.shape) != 3 or not np.array_equal(value.index, canonical_index(value.shape, layout)):
-        raise node.error(f"expected an {layout} image, got a tensor of shape {value.index.shape} in another layout")
+def _require_image(node: Node, value: Value) -> None:
+    if len(value.shape) != 3 or not np.array_equal(value.index, canonical_index(value.shape)):
+        raise node.error(f"expected an NCHW image, got a tensor of shape {value.index.shape} in another layout")
 
 
 def _common_rows(

@@ -1,4 +1,4 @@
-"""Writes QONNX models of Brevitas: ``python brevitas_export.py FOLDER``.
+"""Writes QONNX models of Brevitas and their QCDQ twins: ``python brevitas_export.py FOLDER``.
 
 A program of its own, because torch must not meet TensorFlow in one process.
 """
@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import torch
-from brevitas.export import export_qonnx
+from brevitas.export import export_onnx_qcdq, export_qonnx
 from brevitas.nn import QuantConv2d, QuantIdentity, QuantLinear, QuantReLU
 from brevitas.quant import Int8ActPerTensorFixedPoint, Int8WeightPerTensorFixedPoint, Uint8ActPerTensorFixedPoint
 from torch import nn
@@ -72,7 +72,9 @@ def main(folder: Path) -> None:
             model(torch.randn(8, 3, 8, 8))
         model.eval()
         # the older exporter takes half the time of the default one; the graphs lower alike
-        export_qonnx(model, args=torch.randn(1, 3, 8, 8), export_path=str(folder / f"{name}.onnx"), dynamo=False)
+        patch = torch.randn(1, 3, 8, 8)
+        export_qonnx(model, args=patch, export_path=str(folder / f"{name}.onnx"), dynamo=False)
+        export_onnx_qcdq(model, args=patch, export_path=str(folder / f"{name}_qcdq.onnx"), dynamo=False)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.transformation.infer_shapes import InferShapes
@@ -50,3 +51,28 @@ def test_a_float_scaled_network_of_brevitas(brevitas_models) -> None:
     for name, pair in lowered.tensors.items():
         np.testing.assert_array_equal(lowered.integers(name, context[name]), computed[pair.tensor], err_msg=name)
     assert_head_equals(lowered, computed[lowered.network.stages[-1].name], context[lowered.output])
+
+
+@pytest.mark.parametrize("name", ["residual", "scaled"])
+def test_the_qcdq_twin_is_the_same_network(brevitas_models, name) -> None:
+    first, second = (lower(brevitas_models / file).network for file in (f"{name}.onnx", f"{name}_qcdq.onnx"))
+    assert first.input == second.input
+    codes = np.random.default_rng(0).integers(first.input.lo, first.input.hi + 1, (8, *first.input.shape))
+    np.testing.assert_array_equal(reference.output(first, codes), reference.output(second, codes))
+    np.testing.assert_array_equal(first.head.scale, second.head.scale)
+
+
+def test_a_qcdq_model_equals_onnx_runtime(brevitas_models) -> None:
+    path = brevitas_models / "residual_qcdq.onnx"
+    lowered = lower(path, input_scale=1 / 64, input_offset=-2)
+    assert lowered.entry is not None
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 8, 8, 3), np.uint8)
+    codes = (pixels[..., None] >= lowered.entry.thresholds).sum(axis=-1) + lowered.network.input.lo
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(str(path), options)
+    fed = lowered.fed(pixels, codes)
+    np.testing.assert_array_equal(fed, (pixels / 64 - 2).astype(np.float32).transpose(0, 3, 1, 2))
+    theirs = np.concatenate([session.run(None, {lowered.input: frame[None]})[0] for frame in fed])
+    ours = lowered.network.head.dequantize(reference.output(lowered.network, codes))
+    np.testing.assert_array_equal(ours, theirs)
