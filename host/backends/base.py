@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Advancing", "Backend", "Cancelling", "OnDevice", "Packing", "Resettable", "Stepped", "Ticket"]
+from bitswath.errors import BackendTimeoutError
+
+__all__ = ["Advancing", "Backend", "Cancelling", "OnDevice", "Packing", "Resettable", "Stepped", "Ticket", "patient"]
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,20 @@ class Advancing(Protocol):
     @property
     def progress(self) -> int:
         """A count that grows while it works."""
+
+
+_Answer = TypeVar("_Answer")
+
+
+def patient(step: Callable[[], _Answer], backend: Advancing) -> _Answer:
+    """What `step` gives, which may be late as often as the backend got on meanwhile."""
+    while True:
+        before = backend.progress
+        try:
+            return step()
+        except BackendTimeoutError:
+            if backend.progress == before:
+                raise
 
 
 @runtime_checkable

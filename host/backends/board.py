@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+import contextlib
+from collections.abc import Hashable, Iterator
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Board", "Buffer", "Engine"]
+from bitswath.errors import BackendError, BitswathError
+
+__all__ = ["Board", "Buffer", "Engine", "typed"]
 
 
 class Buffer(Protocol):
@@ -71,3 +74,14 @@ class Board(Protocol):
 
     def close(self) -> None:
         """Let go of the device."""
+
+
+@contextlib.contextmanager
+def typed(what: str, errors: tuple[type[Exception], ...]) -> Iterator[None]:
+    """What a vendor's library raises, as a `BackendError`."""
+    try:
+        yield
+    except BitswathError:
+        raise
+    except errors as error:
+        raise BackendError(f"{what} ({type(error).__name__}: {error})") from error

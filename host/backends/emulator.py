@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitswath._native import Emulator, emulator_kernels
-from bitswath.backends.base import Packing, Ticket
+from bitswath.backends.base import Packing, Ticket, patient
 from bitswath.errors import InputError, NetworkError
 from bitswath.network import Network, Stage
 
@@ -108,13 +108,15 @@ class EmulatorBackend:
     def submit(self, frames: NDArray[np.uint8]) -> Ticket:
         """Start on packed frames uint8 (N, frame_bytes). See `Backend.submit`."""
         self._check_frames(frames)
-        number = self._native.submit(np.ascontiguousarray(frames), self.packing.bits, self._timeout_s)
+        given = np.ascontiguousarray(frames)
+        number = patient(lambda: self._native.submit(given, self.packing.bits, self._timeout_s), self)
         return Ticket(number, len(frames))
 
     def collect(self, ticket: Ticket, timeout_s: float | None = None) -> Outputs:
         """int32 or int64 (N, *output shape). See `Backend.collect`."""
-        own = timeout_s is None
-        outputs: Outputs = self._native.collect(ticket.number, self._timeout_s if own else timeout_s, own)
+        if timeout_s is None:
+            return patient(lambda: self.collect(ticket, self._timeout_s), self)
+        outputs: Outputs = self._native.collect(ticket.number, timeout_s)
         return outputs
 
     def cancel(self, ticket: Ticket) -> None:

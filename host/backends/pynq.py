@@ -7,29 +7,30 @@ pynq 3.0 drives work too; with pynq 4 they are driven through XRT (backends/xrt.
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
 import warnings
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
 import numpy as np
 
-from bitswath.backends.board import Buffer, Engine
+from bitswath.backends.board import Buffer, Engine, typed
 from bitswath.backends.clocks import Clock, aim_clocks, set_clock, wanted_clock
 from bitswath.backends.dma import DmaBackend
 from bitswath.backends.interrupts import OutputInterrupt
 from bitswath.backends.iodma import FINN_BYTES, OUR_BYTES, RegisterEngine
-from bitswath.errors import BackendError, BitswathError, DependencyError, InputError
+from bitswath.errors import BackendError, DependencyError, InputError
 from bitswath.handoff import Handoff, read_handoff
 from bitswath.overlay import Frames, Overlay
 
 __all__ = ["PynqBackend", "PynqBoard"]
 
 _PYNQ_ERRORS = (RuntimeError, OSError, ValueError, TypeError, AttributeError, LookupError, MemoryError, ImportError)
+_typed = partial(typed, errors=_PYNQ_ERRORS)
 _INTC_BYTES, _INTC_ENABLE = 0x20, 0x10
 _clocks_lock = threading.Lock()
 """pynq.Clocks is one for the whole process."""
@@ -267,14 +268,3 @@ def _pynq() -> ModuleType:
         raise DependencyError(f"driving a board needs pynq ({error}); pip install 'bitswath[board]'") from error
     module: ModuleType = pynq
     return module
-
-
-@contextlib.contextmanager
-def _typed(what: str) -> Iterator[None]:
-    """What pynq raises, as a `BackendError`."""
-    try:
-        yield
-    except BitswathError:
-        raise
-    except _PYNQ_ERRORS as error:
-        raise BackendError(f"{what} ({type(error).__name__}: {error})") from error

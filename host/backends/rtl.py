@@ -18,7 +18,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bitswath.backends.base import Packing, Ticket
+from bitswath.backends.base import Packing, Ticket, patient
 from bitswath.backends.simulator import Counts, Frame, Pacing, Simulator
 from bitswath.backends.verilator import Variant, compiled
 from bitswath.bundle import FAILED, HARDWARE
@@ -134,7 +134,7 @@ class RtlBackend:
         with self._lock:
             self._check_open()
             room = max(0, self._submitted + len(frames) - self.frames_in_flight)
-            self._simulator.wait_for(min(room, self._submitted), self._timeout_s)
+            self._finished(min(room, self._submitted))
             if len(frames):
                 self._simulator.send(words, self._timeout_s)
             ticket = Ticket(self._tickets, len(frames))
@@ -146,14 +146,14 @@ class RtlBackend:
 
     def collect(self, ticket: Ticket, timeout_s: float | None = None) -> NDArray[np.signedinteger]:
         """int32 or int64 (N, *output shape). See `Backend.collect`."""
-        own = timeout_s is None
-        limit_s = self._timeout_s if timeout_s is None else timeout_s
+        if timeout_s is None:
+            return patient(lambda: self.collect(ticket, self._timeout_s), self)
         with self._lock:
             self._check_open()
             if ticket.number not in self._answers:
                 raise BackendError(f"ticket {ticket.number} is not outstanding; each is collected once")
             while len(self._answers[ticket.number]) < ticket.frames:
-                self._receive(limit_s, patient=own)
+                self._receive(timeout_s)
             answers = self._answers.pop(ticket.number)
             self._outstanding = deque(one for one in self._outstanding if one.number != ticket.number)
         values = read_words(self.design.output, [answer.words for answer in answers])
@@ -163,9 +163,9 @@ class RtlBackend:
         """What was measured so far, once every frame submitted is done. Raises as `collect` does."""
         with self._lock:
             self._check_open()
-            self._simulator.wait_for(self._submitted, self._timeout_s)
+            self._finished(self._submitted)
             for _ in range(self._submitted - len(self._times)):
-                self._receive(self._timeout_s, patient=True)
+                self._receive(self._timeout_s)
             return statistics(self.design, self._times, self._simulator.counts(self._timeout_s))
 
     @property
@@ -191,9 +191,13 @@ class RtlBackend:
     ) -> None:
         self.close()
 
-    def _receive(self, timeout_s: float, *, patient: bool) -> None:
+    def _finished(self, frames: int) -> None:
+        """Wait until so many in all are."""
+        patient(lambda: self._simulator.wait_for(frames, self._timeout_s), self)
+
+    def _receive(self, timeout_s: float) -> None:
         """The next frame's answer, to the oldest ticket that still misses one."""
-        frame = self._simulator.take(timeout_s, patient=patient)
+        frame = self._simulator.take(timeout_s)
         self._times.append((frame.first_in, frame.last_out))
         owner = next(one for one in self._outstanding if len(self._answers[one.number]) < one.frames)
         self._answers[owner.number].append(frame)

@@ -146,21 +146,19 @@ class Simulator:
         for start in range(0, len(frames), size):
             self._write(_FRAMES, frames[start : start + size].tobytes(), timeout_s)
 
-    def take(self, timeout_s: float, *, patient: bool = False) -> Frame:
-        """The next frame's answer, in order; `patient`: late is only what does not get on for so long.
-        Raises `BackendError`, `BackendTimeoutError`."""
-        self._wait(lambda: bool(self._frames), timeout_s, "answer", patient=patient)
+    def take(self, timeout_s: float) -> Frame:
+        """The next frame's answer, in order. Raises `BackendError`, `BackendTimeoutError`."""
+        self._wait(lambda: bool(self._frames), timeout_s, "answer")
         return self._frames.popleft()
 
     def wait_for(self, frames: int, timeout_s: float) -> None:
-        """Wait until so many frames in all are done. Raises `BackendError`, and `BackendTimeoutError` if it does not
-        get on for so long."""
-        self._wait(lambda: self._done >= frames, timeout_s, f"finish {frames} frames", patient=True)
+        """Wait until so many frames in all are done. Raises `BackendError`, `BackendTimeoutError`."""
+        self._wait(lambda: self._done >= frames, timeout_s, f"finish {frames} frames")
 
     def counts(self, timeout_s: float) -> Counts:
         """The counters, once all frames given so far are done."""
         self._write(_REPORT, b"", timeout_s)
-        self._wait(lambda: bool(self._counts), timeout_s, "report", patient=True)
+        self._wait(lambda: bool(self._counts), timeout_s, "report")
         return self._counts.popleft()
 
     def close(self) -> None:
@@ -180,16 +178,9 @@ class Simulator:
             if not self.log.stat().st_size:
                 self.log.unlink()
 
-    def _wait(self, ready: Callable[[], bool], timeout_s: float, what: str, *, patient: bool = False) -> None:
-        """`patient`: the time begins anew whenever the simulation got on."""
-
-        def over() -> bool:
-            return ready() or self._failure is not None
-
+    def _wait(self, ready: Callable[[], bool], timeout_s: float, what: str) -> None:
         with self._ready:
-            before = self._records
-            while not self._ready.wait_for(over, timeout_s) and patient and self._records != before:
-                before = self._records
+            self._ready.wait_for(lambda: ready() or self._failure is not None, timeout_s)
             if ready():
                 return
             if self._failure is not None:

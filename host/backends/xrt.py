@@ -9,20 +9,22 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable
+from functools import partial
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from bitswath.backends.board import Buffer, Engine
+from bitswath.backends.board import Buffer, Engine, typed
 from bitswath.backends.dma import DmaBackend
-from bitswath.errors import BackendError, BitswathError, DependencyError
+from bitswath.errors import BackendError, DependencyError
 from bitswath.overlay import Overlay
 
 __all__ = ["XrtBackend", "XrtBoard"]
 
 _XRT_ERRORS = (RuntimeError, OSError, ValueError, TypeError, IndexError, MemoryError)
+_typed = partial(typed, errors=_XRT_ERRORS)
 _GRACE_S = 2.0
 """How long `reload` lets runs end by themselves."""
 _FAILED = ("ERROR", "ABORT", "TIMEOUT", "NORESPONSE", "SKERROR", "SKCRASHED")
@@ -254,14 +256,3 @@ def _pyxrt() -> ModuleType:
         ) from error
     module: ModuleType = pyxrt
     return module
-
-
-@contextlib.contextmanager
-def _typed(what: str) -> Iterator[None]:
-    """What XRT raises, as a `BackendError`."""
-    try:
-        yield
-    except BitswathError:
-        raise
-    except _XRT_ERRORS as error:
-        raise BackendError(f"{what} ({error})") from error

@@ -45,7 +45,8 @@ ConvForm plain_form(const Kernels& kernels, const Stage& stage, Type in) {
     const Type acc = wide ? s64 : s32;
     const int block = static_cast<int>(stage.values.shape[0] / (depthwise ? 1 : stage.groups));
     const ConvKernel kernel = (depthwise ? kernels.depthwise : kernels.conv)[in][wide];
-    return {depthwise ? "depthwise" : "loop", kernel, in, acc, acc, 1, 1, block, 1, depthwise, false, 1};
+    const ConvForm form = ConvForm(depthwise ? "depthwise" : "loop", kernel, in, acc, acc).outputs(block);
+    return depthwise ? ConvForm(form).channelwise() : form;
 }
 
 bool pays_to_interleave(const Stage& stage, const ConvForm& form, const Layout& in) {

@@ -136,11 +136,11 @@ public:
         return number;
     }
 
-    py::array collect(int64_t number, double timeout_s, bool patient) {
+    py::array collect(int64_t number, double timeout_s) {
         require_owner();
         try {
             py::gil_scoped_release release;
-            queue_->wait(number, timeout_s, patient);
+            queue_->wait(number, timeout_s);
         } catch (const TimeoutFault&) {
             throw;
         } catch (const UnknownBatchFault&) {
@@ -267,7 +267,7 @@ void bind_emulator(py::module_& m) {
         .def("run_codes", &Emulator::run_codes, py::arg("codes"), py::arg("taps") = false)
         .def("profile", &Emulator::profile, py::arg("frames").noconvert(), py::arg("bits"))
         .def("submit", &Emulator::submit, py::arg("frames").noconvert(), py::arg("bits"), py::arg("timeout_s"))
-        .def("collect", &Emulator::collect, py::arg("number"), py::arg("timeout_s"), py::arg("patient") = false)
+        .def("collect", &Emulator::collect, py::arg("number"), py::arg("timeout_s"))
         .def("drop", &Emulator::drop, py::arg("number"))
         .def("close", &Emulator::close)
         .def_property_readonly("progress", &Emulator::progress)

@@ -67,14 +67,33 @@ struct ConvForm {
     const char* name;
     ConvKernel kernel;
     Type in, weights, acc;
-    int lanes, chunk, block, tile;
-    bool depthwise;
-    bool pairs;             // adds products of two neighbours in 16 bits, with saturation
-    int64_t least_windows;  // a frame must have at least so many for it to pay
+    int lanes = 1, chunk = 1, block = 1, tile = 1;
+    bool depthwise = false;
+    bool pairs = false;           // adds products of neighbours in 16 bits, with saturation,
+    int64_t together = 2;         // of so many
+    int64_t least_windows = 1;    // a frame must have at least so many for it to pay
     int64_t highest = INT64_MAX;  // of the codes it takes
-    int64_t together = 2;         // products that `pairs` adds, if it is more than two
     bool scales = false;          // multiplies sums, by `scale`
+
+    ConvForm(const char* name, ConvKernel kernel, Type in, Type weights, Type acc)
+        : name(name), kernel(kernel), in(in), weights(weights), acc(acc) {}
+
+    // What differs from the above, by name.
+    ConvForm& inputs(int a_chunk) { return inputs(a_chunk, a_chunk); }
+    ConvForm& inputs(int a_lane, int a_chunk) { return lanes = a_lane, chunk = a_chunk, *this; }
+    ConvForm& outputs(int a_block) { return block = a_block, *this; }
+    ConvForm& windows(int a_tile) { return tile = a_tile, *this; }
+    ConvForm& pays_from(int64_t windows) { return least_windows = windows, *this; }
+    ConvForm& channelwise() { return depthwise = true, *this; }
+    ConvForm& in_pairs(int64_t products = 2) { return pairs = true, together = products, *this; }
+    ConvForm& codes_up_to(int64_t code) { return highest = code, *this; }
+    ConvForm& scaling() { return scales = true, *this; }
 };
+
+// One over tiles of so many windows, which pays from two on if it takes several at once.
+inline ConvForm tiled_form(int windows, const char* name, ConvKernel kernel, Type in, Type weights, Type acc) {
+    return ConvForm(name, kernel, in, weights, acc).windows(windows).pays_from(windows > 1 ? 2 : 1);
+}
 
 // Elements that kernels may read beyond the last one of a tensor, over whole tiles of windows.
 constexpr int64_t kMostTile = 16;

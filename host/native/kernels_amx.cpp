@@ -111,7 +111,9 @@ BITSWATH_TARGET void conv(const ConvRows& rows) {
 
 Kernels amx_kernels() {
     Kernels k = avx512_kernels();
-    k.convs.insert(k.convs.begin(), {"tdpbusd", conv, u8, s8, s32, 4, kChunk, kBlock, kTile, false, false, 5});
+    const auto form =
+        ConvForm("tdpbusd", conv, u8, s8, s32).inputs(4, kChunk).outputs(kBlock).windows(kTile).pays_from(5);
+    k.convs.insert(k.convs.begin(), form);
     k.bits.clear();  // tiles of bytes are quicker
     k.enter = enter;
     k.leave = leave;

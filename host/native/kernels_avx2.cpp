@@ -196,19 +196,24 @@ BITSWATH_TARGET void affine_u8(const Requantizer& r, const void* acc, void* out,
         }
 }
 
+template <typename In>
+ConvForm depthwise_form(Type in) {
+    return ConvForm("depthwise16", depthwise<In>, in, s16, s16).outputs(kBlock).windows(kWindows).channelwise();
+}
+
 }  // namespace
 
 Kernels avx2_kernels() {
     Kernels k = loops();
     k.convs = {
-        {"depthwise16", depthwise<uint8_t>, u8, s16, s16, 1, 1, kBlock, kWindows, true, false, 1},
-        {"depthwise16", depthwise<int8_t>, s8, s16, s16, 1, 1, kBlock, kWindows, true, false, 1},
-        {"vpmaddubsw16", conv<Narrow, kWindows>, u8, s8, s16, 4, 4, kBlock, kWindows, false, true, 2, INT64_MAX, 2, true},
-        {"vpmaddubsw16", conv<Narrow, 1>, u8, s8, s16, 4, 4, kBlock, 1, false, true, 1, INT64_MAX, 2, true},
-        {"vpmaddubsw", conv<Partial, kWindows>, u8, s8, s32, 4, 4, kBlock, kWindows, false, true, 2, INT64_MAX, 2, true},
-        {"vpmaddubsw", conv<Partial, 1>, u8, s8, s32, 4, 4, kBlock, 1, false, true, 1, INT64_MAX, 2, true},
-        {"vpmaddwd", conv<Wide<S16ByS16>, kWindows>, s16, s16, s32, 2, 2, kBlock, kWindows, false, false, 2},
-        {"vpmaddwd", conv<Wide<S16ByS16>, 1>, s16, s16, s32, 2, 2, kBlock, 1, false, false, 1},
+        depthwise_form<uint8_t>(u8),
+        depthwise_form<int8_t>(s8),
+        form<Narrow, kWindows>("vpmaddubsw16", u8, s8, s16).in_pairs().scaling(),
+        form<Narrow, 1>("vpmaddubsw16", u8, s8, s16).in_pairs().scaling(),
+        form<Partial, kWindows>("vpmaddubsw", u8, s8, s32).in_pairs().scaling(),
+        form<Partial, 1>("vpmaddubsw", u8, s8, s32).in_pairs().scaling(),
+        form<Wide<S16ByS16>, kWindows>("vpmaddwd", s16, s16, s32),
+        form<Wide<S16ByS16>, 1>("vpmaddwd", s16, s16, s32),
     };
     k.affine[u8] = affine_u8;
     k.pool2x2[u8] = pool2x2<uint8_t>;

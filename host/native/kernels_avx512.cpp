@@ -231,17 +231,28 @@ BITSWATH_TARGET void affine_u8(const Requantizer& r, const void* acc, void* out,
     }
 }
 
+template <typename In, int Windows>
+ConvForm depthwise_form(Type in) {
+    return ConvForm("depthwise16", depthwise<In, Windows>, in, s16, s16).outputs(32).windows(Windows).channelwise();
+}
+
+template <typename Dot, int Windows>
+ConvForm form(const char* name, Type in, Type weights, Type acc) {
+    const int group = 4 / static_cast<int>(kTypeBytes[weights]);  // of inputs, in 32 bits
+    return tiled_form(Windows, name, conv<Dot, Windows>, in, weights, acc).inputs(group).outputs(kBlock);
+}
+
 }  // namespace
 
 Kernels avx512_kernels() {
     Kernels k = loops();
     k.convs = {
-        {"depthwise16", depthwise<uint8_t, 4>, u8, s16, s16, 1, 1, 32, 4, true, false, 1},
-        {"depthwise16", depthwise<int8_t, 4>, s8, s16, s16, 1, 1, 32, 4, true, false, 1},
-        {"vpdpbusd", conv<U8ByS8, 8>, u8, s8, s32, 4, 4, kBlock, 8, false, false, 2},
-        {"vpdpbusd", conv<U8ByS8, 1>, u8, s8, s32, 4, 4, kBlock, 1, false, false, 1},
-        {"vpdpwssd", conv<S16ByS16, 8>, s16, s16, s32, 2, 2, kBlock, 8, false, false, 2},
-        {"vpdpwssd", conv<S16ByS16, 1>, s16, s16, s32, 2, 2, kBlock, 1, false, false, 1},
+        depthwise_form<uint8_t, 4>(u8),
+        depthwise_form<int8_t, 4>(s8),
+        form<U8ByS8, 8>("vpdpbusd", u8, s8, s32),
+        form<U8ByS8, 1>("vpdpbusd", u8, s8, s32),
+        form<S16ByS16, 8>("vpdpwssd", s16, s16, s32),
+        form<S16ByS16, 1>("vpdpwssd", s16, s16, s32),
     };
     if (cpu().avx512vbmi) k.interleave = interleave_vbmi;
     k.affine[u8] = affine_u8;

@@ -41,10 +41,10 @@ Kernels avxvnni_kernels() {
     const auto of_avx2 = [](const ConvForm& form) { return !form.depthwise; };
     k.convs.erase(std::remove_if(k.convs.begin(), k.convs.end(), of_avx2), k.convs.end());
     const std::vector<ConvForm> forms = {
-        {"vpdpbusd", conv<Wide<U8ByS8>, kWindows>, u8, s8, s32, 4, 4, kBlock, kWindows, false, false, 2},
-        {"vpdpbusd", conv<Wide<U8ByS8>, 1>, u8, s8, s32, 4, 4, kBlock, 1, false, false, 1},
-        {"vpdpwssd", conv<Wide<S16ByS16>, kWindows>, s16, s16, s32, 2, 2, kBlock, kWindows, false, false, 2},
-        {"vpdpwssd", conv<Wide<S16ByS16>, 1>, s16, s16, s32, 2, 2, kBlock, 1, false, false, 1},
+        form<Wide<U8ByS8>, kWindows>("vpdpbusd", u8, s8, s32),
+        form<Wide<U8ByS8>, 1>("vpdpbusd", u8, s8, s32),
+        form<Wide<S16ByS16>, kWindows>("vpdpwssd", s16, s16, s32),
+        form<Wide<S16ByS16>, 1>("vpdpwssd", s16, s16, s32),
     };
     k.convs.insert(k.convs.end(), forms.begin(), forms.end());
     return k;

@@ -294,32 +294,42 @@ BITSWATH_TARGET void interleave(const Interleaving& how, const uint8_t* const* r
     interleave_loop(how, rows, pixels, out);
 }
 
+template <typename By, typename In>
+ConvForm depthwise_form(const char* name, Type in, Type weights, Type acc) {
+    return ConvForm(name, depthwise<By, In>, in, weights, acc)
+        .outputs(kDepthwiseBlock)
+        .windows(kDepthwiseWindows)
+        .channelwise();
+}
+
 std::vector<ConvForm> depthwise_forms() {
-    constexpr int block = kDepthwiseBlock, tile = kDepthwiseWindows;
     return {
-        {"depthwise8", depthwise<Depthwise8, int8_t>, u8, s8, s16, 1, 1, block, tile, true, false, 1, INT8_MAX},
-        {"depthwise8", depthwise<Depthwise8, int8_t>, s8, s8, s16, 1, 1, block, tile, true, false, 1},
-        {"depthwise16", depthwise<Depthwise16, uint8_t>, u8, s16, s16, 1, 1, block, tile, true, false, 1},
-        {"depthwise16", depthwise<Depthwise16, int8_t>, s8, s16, s16, 1, 1, block, tile, true, false, 1},
-        {"depthwise32", depthwise<Depthwise32, uint8_t>, u8, s16, s32, 1, 1, block, tile, true, false, 1},
-        {"depthwise32", depthwise<Depthwise32, int8_t>, s8, s16, s32, 1, 1, block, tile, true, false, 1},
-        {"depthwise32", depthwise<Depthwise32, int16_t>, s16, s16, s32, 1, 1, block, tile, true, false, 1},
+        depthwise_form<Depthwise8, int8_t>("depthwise8", u8, s8, s16).codes_up_to(INT8_MAX),
+        depthwise_form<Depthwise8, int8_t>("depthwise8", s8, s8, s16),
+        depthwise_form<Depthwise16, uint8_t>("depthwise16", u8, s16, s16),
+        depthwise_form<Depthwise16, int8_t>("depthwise16", s8, s16, s16),
+        depthwise_form<Depthwise32, uint8_t>("depthwise32", u8, s16, s32),
+        depthwise_form<Depthwise32, int8_t>("depthwise32", s8, s16, s32),
+        depthwise_form<Depthwise32, int16_t>("depthwise32", s16, s16, s32),
     };
 }
 
 template <int Windows, int Together>
 void add_forms8(std::vector<ConvForm>& forms) {
-    ConvForm form{Together == 2 ? "smlal8" : "smlal8-chain", conv8<Windows, Together>, u8, s8, s32, kChunk8, kChunk8,
-                  kBlock8, Windows, false, true, Windows > 1 ? 2 : 1, INT8_MAX, Together};
-    forms.push_back(form);
-    form.in = s8;
-    forms.push_back(form);
+    const char* name = Together == 2 ? "smlal8" : "smlal8-chain";
+    for (Type in : {u8, s8})
+        forms.push_back(tiled_form(Windows, name, conv8<Windows, Together>, in, s8, s32)
+                            .inputs(kChunk8)
+                            .outputs(kBlock8)
+                            .in_pairs(Together)
+                            .codes_up_to(INT8_MAX));
 }
 
 template <typename In>
 void add_forms16(std::vector<ConvForm>& forms, Type in) {
-    forms.push_back({"smlal16", conv16<In, kWindows16>, in, s16, s32, 1, kChunk16, kBlock16, kWindows16, false, false, 2});
-    forms.push_back({"smlal16", conv16<In, 1>, in, s16, s32, 1, kChunk16, kBlock16, 1, false, false, 1});
+    const auto several = tiled_form(kWindows16, "smlal16", conv16<In, kWindows16>, in, s16, s32);
+    const auto one = tiled_form(1, "smlal16", conv16<In, 1>, in, s16, s32);
+    for (ConvForm form : {several, one}) forms.push_back(form.inputs(1, kChunk16).outputs(kBlock16));
 }
 
 #if defined(BITSWATH_NEONDOT)
@@ -379,8 +389,10 @@ BITSWATH_DOT_TARGET void conv_dot(const ConvRows& rows) {
 
 template <bool Beyond, int Windows>
 ConvForm dot_form(Type in) {
-    return {"sdot", conv_dot<Beyond, Windows>, in, s8, s32, 4, kDotChunk, kDotBlock, Windows, false, false,
-            Windows > 1 ? 2 : 1, Beyond ? UINT8_MAX : INT8_MAX};
+    return tiled_form(Windows, "sdot", conv_dot<Beyond, Windows>, in, s8, s32)
+        .inputs(4, kDotChunk)
+        .outputs(kDotBlock)
+        .codes_up_to(Beyond ? UINT8_MAX : INT8_MAX);
 }
 #endif
 

@@ -68,3 +68,9 @@ BITSWATH_TARGET void conv(const ConvRows& rows) {
                                          o, acc);
     }
 }
+
+template <typename Sums, int Windows>
+ConvForm form(const char* name, Type in, Type weights, Type acc) {
+    const int group = 4 / static_cast<int>(kTypeBytes[weights]);  // of inputs, in 32 bits
+    return tiled_form(Windows, name, conv<Sums, Windows>, in, weights, acc).inputs(group).outputs(kBlock);
+}

@@ -4,7 +4,6 @@
 #include <chrono>
 #include <cmath>
 #include <sstream>
-#include <utility>
 
 namespace bitswath::emulator {
 namespace {
@@ -30,19 +29,9 @@ bool Queue::small(const Frames& frames) const {
     return frames.count <= kSmallBatch && static_cast<double>(frames.count) * frame_s_ <= kSmallBatchS;
 }
 
-// Whether `ready` came to hold in time; `patient`: the time begins anew whenever the engine got on.
-template <typename Ready>
-bool Queue::await(std::unique_lock<std::mutex>& lock, double timeout_s, bool patient, Ready ready) {
-    for (int64_t before = engine_.progress();;) {
-        if (changed_.wait_until(lock, deadline(timeout_s), ready)) return true;
-        const int64_t now = engine_.progress();
-        if (!patient || std::exchange(before, now) == now) return false;
-    }
-}
-
 int64_t Queue::submit(const Frames& frames, std::vector<Sink> sinks, double timeout_s) {
     std::unique_lock<std::mutex> lock(mutex_);
-    if (!await(lock, timeout_s, true, [&] { return closed_ || fits(frames.count); }))
+    if (!changed_.wait_until(lock, deadline(timeout_s), [&] { return closed_ || fits(frames.count); }))
         throw TimeoutFault("no room for " + std::to_string(frames.count) + " frames within " + seconds(timeout_s));
     if (closed_) throw BackendFault("the emulator is closed; open it again");
     if (!thread_.joinable()) thread_ = std::thread(&Queue::serve, this);
@@ -56,7 +45,7 @@ int64_t Queue::submit(const Frames& frames, std::vector<Sink> sinks, double time
     return submitted_++;
 }
 
-void Queue::wait(int64_t number, double timeout_s, bool patient) {
+void Queue::wait(int64_t number, double timeout_s) {
     std::unique_lock<std::mutex> lock(mutex_);
     const UnknownBatchFault unknown("ticket " + std::to_string(number) +
                                     " was collected before, or is not of this emulator");
@@ -65,7 +54,7 @@ void Queue::wait(int64_t number, double timeout_s, bool patient) {
     const std::shared_ptr<Batch> batch = found->second;
     const bool next = !running_ && !waiting_.empty() && waiting_.front() == batch;
     if (next && small(batch->frames)) run_first(lock);
-    if (!await(lock, timeout_s, patient, [&batch] { return batch->done; }))
+    if (!changed_.wait_until(lock, deadline(timeout_s), [&batch] { return batch->done; }))
         throw TimeoutFault(std::to_string(batch->frames.count) + " frames were not done within " + seconds(timeout_s) +
                            "; collect them later");
     if (batches_.erase(number) == 0) throw unknown;

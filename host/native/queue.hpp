@@ -31,13 +31,12 @@ public:
     Queue& operator=(const Queue&) = delete;
 
     // Its number. What `frames` and `sinks` point to must last until the batch was waited for or dropped.
-    // Throws TimeoutFault if there is no room and the engine stands still for so long, BackendFault once closed.
+    // Throws TimeoutFault if there is no room in time, BackendFault once closed.
     int64_t submit(const Frames& frames, std::vector<Sink> sinks, double timeout_s);
     // Returns when the batch is done, or throws what it threw, and forgets it; throws TimeoutFault if it is late, and
-    // UnknownBatchFault for one that it does not know or that another waiter had. `patient`: late is only what stands
-    // still for so long. A batch that nobody has begun runs here and now if it is small and, going by the last one,
-    // soon done: waking the thread would take longer.
-    void wait(int64_t number, double timeout_s, bool patient);
+    // UnknownBatchFault for one that it does not know or that another waiter had. A batch that nobody has begun runs
+    // here and now if it is small and, going by the last one, soon done: waking the thread would take longer.
+    void wait(int64_t number, double timeout_s);
     // Forgets a batch, done or not; returns when nothing of it runs any more.
     void drop(int64_t number);
     // Drops batches that wait, stops the running one; more than once is fine.
@@ -54,8 +53,6 @@ private:
 
     bool fits(int64_t count) const { return frames_ == 0 || frames_ + count <= room_; }
     bool small(const Frames& frames) const;
-    template <typename Ready>
-    bool await(std::unique_lock<std::mutex>& lock, double timeout_s, bool patient, Ready ready);
     void serve();
     void run_first(std::unique_lock<std::mutex>& lock);
     void finish(Batch& batch, std::exception_ptr error);
