@@ -8,7 +8,17 @@ from pathlib import Path
 import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
-from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, SparseTensorProto, TensorProto, helper, numpy_helper
+from onnx import (
+    AttributeProto,
+    GraphProto,
+    ModelProto,
+    NodeProto,
+    SparseTensorProto,
+    TensorProto,
+    ValueInfoProto,
+    helper,
+    numpy_helper,
+)
 from onnx.external_data_helper import ExternalDataInfo, load_external_data_for_tensor, uses_external_data
 from onnx.inliner import inline_local_functions
 
@@ -71,6 +81,7 @@ def complete(model: ModelProto) -> ModelProto:
     _check_opset(model)
     _check_annotations(graph)
     _describe_once(graph)
+    _settle_batch(graph)
     return model
 
 
@@ -158,6 +169,20 @@ def _describe_once(graph: GraphProto) -> None:
         if len(kept) < len(values):
             del values[:]
             values.extend(kept)
+
+
+def _settle_batch(graph: GraphProto) -> None:
+    """A batch of any size is one of 1, wherever it is named."""
+    stored = {tensor.name for tensor in graph.initializer}
+    shapes = [v.type.tensor_type.shape for v in (*graph.input, *graph.output, *graph.value_info)]
+    names = {v.type.tensor_type.shape.dim[0].dim_param for v in graph.input if v.name not in stored and _dims(v)}
+    for dim in (dim for shape in shapes for dim in shape.dim):
+        if dim.dim_param and dim.dim_param in names:
+            dim.dim_value = 1
+
+
+def _dims(value: ValueInfoProto) -> int:
+    return len(value.type.tensor_type.shape.dim)
 
 
 def _check_opset(model: ModelProto) -> None:

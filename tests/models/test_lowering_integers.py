@@ -42,3 +42,21 @@ def test_a_float32_sum_of_many_products_is_its_integer_and_half_a_step_is_not() 
     np.testing.assert_array_equal(lowered.integers(y, one_by_one), exact)
     with pytest.raises(InputError, match="off"):
         lowered.integers(y, one_by_one + np.float32(0.4 * scale))
+
+
+def test_sums_that_float32_cannot_tell_are_compared_within_their_rounding() -> None:
+    rng = np.random.default_rng(2)
+    integers, codes = rng.integers(-127, 128, 4096), rng.integers(0, 256, (20, 4096))
+    scale = np.float32(0.0137)
+    graph = Graph((1, 4096), "UINT8")
+    y = graph.node("MatMul", "global_in", graph.weights(integers[:, np.newaxis], scale))
+    lowered = lower(graph.model(y))
+    assert y in lowered.coarse
+    products = codes.astype(np.float32) * (integers.astype(np.float32) * scale)
+    one_by_one = np.cumsum(products, axis=1, dtype=np.float32)[:, -1:]
+    exact = (codes * integers).sum(axis=1, keepdims=True)
+    with pytest.raises(InputError, match="off"):
+        lowered.integers(y, one_by_one)
+    np.testing.assert_array_equal(lowered.integers(y, one_by_one, exact), exact)
+    with pytest.raises(InputError, match="off"):
+        lowered.integers(y, one_by_one, exact + 100_000)

@@ -200,3 +200,14 @@ def test_a_value_may_be_described_twice() -> None:
     between = helper.make_tensor_value_info(model.graph.node[1].output[0], TensorProto.FLOAT, [1, 4, 6, 6])
     model.graph.value_info.extend([end, between, between, model.graph.input[0]])
     np.testing.assert_array_equal(outputs(model), outputs(classifier()))
+
+
+def test_a_batch_of_any_size_is_one() -> None:
+    model = classifier()
+    end = helper.make_tensor_value_info(model.graph.output[0].name, TensorProto.FLOAT, ["N", 5])
+    model.graph.output[0].CopyFrom(end)
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "N"
+    completed = source.complete(model)
+    ends = (completed.graph.input[0], completed.graph.output[0])
+    assert [value.type.tensor_type.shape.dim[0].dim_value for value in ends] == [1, 1]
+    np.testing.assert_array_equal(outputs(model), outputs(classifier()))
