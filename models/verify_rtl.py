@@ -65,7 +65,8 @@ def verify_rtl(
     interval = f", one in {measured.interval:.0f} cycles" if measured.interval else ""
     models = "" if exact else ", with fast models of FINN's kernels"
     paused = f", both ends pausing {stall:.0%} of the cycles (seed {seed})" if stall else ""
-    ran = f"RTL for {backend.design.board}: {len(codes)} frames in {measured.cycles} cycles{interval}{paused}{models}"
+    which = "frames of the build's check" if failed.exists() else "frames"
+    ran = f"RTL for {backend.design.board}: {len(codes)} {which} in {measured.cycles} cycles{interval}{paused}{models}"
     return found, ran
 
 
