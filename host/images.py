@@ -143,12 +143,13 @@ def open_images(
     """
     path = Path(path)
     listing = list_images(path)
-    ignored = sum(listing.left_out.values()) - listing.left_out["hidden"]
+    others = sum(listing.left_out.values())
     if not listing.names:
-        raise ImageError(f"{path}: holds no images ({ignored} other files); expected {', '.join(sorted(SUFFIXES))}")
+        raise ImageError(f"{path}: holds no images ({others} other files); expected {', '.join(sorted(SUFFIXES))}")
     found = label_images(path, listing, split, classes)
     wanted = None if dtype is None else np.dtype(dtype)
     workers = threads or min(4, os.cpu_count() or 1)
+    ignored = others - listing.left_out["hidden"]
     notes = (*_left_out(listing), *found.notes)
     return ImageSource(
         listing.root, found.items, found.classes, shape, wanted, skip_bad, workers, ignored, notes, listing.read

@@ -193,11 +193,15 @@ def test_if_all_are_bad_skip_bad_is_an_error_too(tmp_path: Path) -> None:
 
 
 def test_paths_without_images_are_refused(tmp_path: Path) -> None:
-    tree(tmp_path, {"empty/readme.txt": b"-", "notes.gif": b"-", "set.bsa": b"-", "broken.zip": b"PK\3\4"})
+    tree(
+        tmp_path,
+        {"empty/readme.txt": b"-", "hidden/.a.png": b"-", "notes.gif": b"-", "set.bsa": b"-", "broken.zip": b"PK\3\4"},
+    )
     zipped(tmp_path / "none.zip", {"readme.txt": b"-"})
     for name, reason in {
         "empty": r"holds no images \(1 other files\)",
         "none.zip": "holds no images",
+        "hidden": r"holds no images \(1 other files\)",
         "missing": "no such file or folder",
         "notes.gif": "unsupported suffix '.gif'",
         "set.bsa": "is a packed archive",
