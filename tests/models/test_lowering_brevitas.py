@@ -54,8 +54,9 @@ def test_a_float_scaled_network_of_brevitas(brevitas_models) -> None:
 
 
 @pytest.mark.parametrize("name", ["residual", "scaled"])
-def test_the_qcdq_twin_is_the_same_network(brevitas_models, name) -> None:
-    first, second = (lower(brevitas_models / file).network for file in (f"{name}.onnx", f"{name}_qcdq.onnx"))
+@pytest.mark.parametrize("form", ["dynamo", "qcdq"])
+def test_the_other_exporters_give_the_same_network(brevitas_models, name, form) -> None:
+    first, second = (lower(brevitas_models / file).network for file in (f"{name}.onnx", f"{name}_{form}.onnx"))
     assert first.input == second.input
     codes = np.random.default_rng(0).integers(first.input.lo, first.input.hi + 1, (8, *first.input.shape))
     np.testing.assert_array_equal(reference.output(first, codes), reference.output(second, codes))

@@ -107,6 +107,14 @@ def test_a_network_of_pairs_equals_onnx_runtime(seed, dtype, per_channel) -> Non
     np.testing.assert_array_equal(network_output(lowered, entered(lowered, pixels)), runtime(model.model, fed))
 
 
+@pytest.mark.parametrize("zero", [np.uint16(30000), np.int16(-5)])
+def test_a_pair_of_sixteen_bits(zero: Any) -> None:
+    graph = Graph((1, 3, 1, 256), "INT8")
+    y = pair(graph, every_value(graph, np.float32(0.77)), 0.37 / 256, zero)
+    lowered = assert_same_integers(graph.model(y, opset=21), ALL_SIGNED)
+    assert lowered.network.output.bits > 15
+
+
 def test_halves_apart_and_zero_points_left_out() -> None:
     graph = Graph((1, 3, 1, 256), "INT8")
     y = graph.node("QuantizeLinear", every_value(graph, 0.25), np.float32(0.5))
