@@ -26,6 +26,7 @@ __all__ = ["dequantize_linear", "dequantized_constant", "quantize_linear"]
 
 Inputs = Sequence[Symbol | None]
 Floats = NDArray[np.float64]
+PER_BLOCK = "expected one scale for the tensor, or one for each channel, not one for each block"
 _ONE, _ZERO = np.ones(1), np.zeros(1)
 
 
@@ -58,15 +59,23 @@ def dequantize_linear(build: Builder, node: Node, inputs: Inputs) -> Symbol:
     return result
 
 
-def dequantized_constant(node: Node, real: NDArray[Any], arrays: Sequence[NDArray[Any]]) -> Constant:
-    """A constant that was stored as integers."""
-    zero = arrays[2] if len(arrays) > 2 else np.zeros(1)
-    axis = node.get("axis", 1)
-    scale = _along(np.asarray(arrays[1], np.float64), axis, real.ndim)
-    integers = arrays[0].astype(np.int64) - _along(zero.astype(np.int64), axis, real.ndim)
+def dequantized_constant(node: Node, arrays: Sequence[NDArray[Any]]) -> Constant:
+    """A constant that was stored as integers. (onnxruntime aborts the process on some that are malformed.)"""
+    stored, scale = arrays[:2]
+    zero = arrays[2] if len(arrays) > 2 else np.zeros(1, stored.dtype)
+    if not (np.issubdtype(stored.dtype, np.integer) and zero.dtype == stored.dtype):
+        raise node.error(f"expected integers and a zero point of one type, got {stored.dtype} and {zero.dtype}")
+    if node.get("block_size", 0) or max(scale.ndim, zero.ndim) > 1:
+        raise node.error(PER_BLOCK)
     if not (scale > 0).all():
         raise node.error("expected a positive scale")
-    return Constant(real, integers, np.broadcast_to(scale, real.shape))
+    if stored.dtype == np.int32 and zero.any():
+        raise node.error("expected no zero point for 32-bit integers")
+    scale, zero = (_along(v, node.get("axis", 1), stored.ndim) for v in (scale, zero))
+    integers = stored.astype(np.int64) - zero.astype(np.int64)
+    return Constant(
+        integers.astype(np.float32) * scale, integers, np.broadcast_to(scale.astype(np.float64), stored.shape)
+    )
 
 
 def _data(build: Builder, node: Node, inputs: Inputs) -> Value | FloatInput:
@@ -85,7 +94,7 @@ def _parameters(node: Node, data: Value | FloatInput, inputs: Inputs) -> tuple[N
     if zero.dtype not in (np.uint8, np.int8, np.uint16, np.int16, np.int32):
         raise node.error(f"expected integers of 8 or 16 bits, got {zero.dtype}")
     if node.get("block_size", 0) or max(scale.ndim, zero.ndim) > 1:
-        raise node.error("expected one scale for the tensor, or one for each channel, not one for each block")
+        raise node.error(PER_BLOCK)
     if not (scale > 0).all():
         raise node.error("expected a positive scale")
     shaped = (_along(v, node.get("axis", 1), data.index.ndim) for v in (scale, zero))

@@ -115,6 +115,18 @@ def test_a_pair_of_sixteen_bits(zero: Any) -> None:
     assert lowered.network.output.bits > 15
 
 
+@pytest.mark.parametrize(
+    ("zero", "reason"),
+    [(np.int32(3), "no zero point for 32-bit integers"), (np.int8(3), "a zero point of one type")],
+)
+def test_constants_on_which_onnx_runtime_would_abort_are_refused(zero: Any, reason: str) -> None:
+    graph = Graph((1, 4), "INT8")
+    inputs = (graph.constant([1, 2, 3, 4], np.int32), np.float32(0.5), graph.constant(zero, zero.dtype))
+    y = graph.node("Add", "global_in", graph.node("DequantizeLinear", *inputs))
+    with pytest.raises(LoweringError, match=rf"\(DequantizeLinear\): expected .*{reason}"):
+        lower(graph.unchecked(y))
+
+
 def test_halves_apart_and_zero_points_left_out() -> None:
     graph = Graph((1, 3, 1, 256), "INT8")
     y = graph.node("QuantizeLinear", every_value(graph, 0.25), np.float32(0.5))
