@@ -225,6 +225,11 @@ def _operator_without_a_channels_last_form(graph: Graph) -> str:
     return graph.node("GlobalAveragePool", "global_in", domain="qonnx.custom_op.channels_last")
 
 
+@refused(r"\(Conv\): takes only constants")
+def _convolution_of_constants(graph: Graph) -> str:
+    return graph.node("Conv", np.ones(8), np.ones((8, 3, 3, 3)), np.ones(8), kernel_shape=(3, 3))
+
+
 @refused(r"does not keep to its operator's specification \(.*\); export the model again")
 def _missing_input(graph: Graph) -> str:
     return graph.node("Conv", "global_in", kernel_shape=(3, 3))
