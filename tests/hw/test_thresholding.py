@@ -34,7 +34,7 @@ from tests.designs import CACHE
 from tests.rtl.simulate import FULL_RATE, SCENARIOS, Run, from_beats, simulate, to_beats
 
 ROOT = Path(__file__).resolve().parents[2]
-PIXELS, RANDOM = 40, 16
+PIXELS, RANDOM = 40, 12
 MODULES = ("thresholding.sv", "thresholding_axi.sv")
 
 Values = NDArray[np.int64]
