@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bitswath.accelerator import Accelerator, Result, open
     from bitswath.archive import Archive, open_archive, write_archive
     from bitswath.bundle import Bundle, load_bundle, save_bundle, update_accuracy
-    from bitswath.codecs import Codec, CompandedCodec, PaletteCodec, UniformCodec
+    from bitswath.codecs import Codec, CompandedCodec, PaletteCodec, ThresholdCodec, UniformCodec
     from bitswath.console import stream_progress
     from bitswath.counters import Counters
     from bitswath.errors import BitswathError
@@ -42,6 +42,7 @@ __all__ = [
     "Report",
     "Result",
     "Stream",
+    "ThresholdCodec",
     "UniformCodec",
     "__version__",
     "load_bundle",
@@ -62,7 +63,7 @@ _HOMES = {
     "accelerator": ("Accelerator", "Result", "open"),
     "archive": ("Archive", "open_archive", "write_archive"),
     "bundle": ("Bundle", "load_bundle", "save_bundle", "update_accuracy"),
-    "codecs": ("Codec", "CompandedCodec", "PaletteCodec", "UniformCodec"),
+    "codecs": ("Codec", "CompandedCodec", "PaletteCodec", "ThresholdCodec", "UniformCodec"),
     "console": ("stream_progress",),
     "counters": ("Counters",),
     "errors": ("BitswathError",),

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bitswath.codecs import Codec, codec_from_dict
+from bitswath.codecs import Codec, UniformCodec, codec_from_dict
 from bitswath.errors import BitswathError, BundleError, CodecError, NetworkError
 from bitswath.files import scratch_path, sha256_of, sync_folder, write_atomic, write_synced
 from bitswath.manifest import (
@@ -26,6 +26,7 @@ from bitswath.manifest import (
     FileEntry,
     InputInfo,
     Manifest,
+    ModelInput,
     NetworkInfo,
     Provenance,
     Source,
@@ -37,7 +38,7 @@ from bitswath.packing import frame_bytes
 from bitswath.schema import build, parse_json
 from bitswath.zoo import located, refuse_writing
 
-__all__ = ["SUFFIX", "Bundle", "load_bundle", "save_bundle", "update_accuracy"]
+__all__ = ["SUFFIX", "Bundle", "how_pixels_enter", "load_bundle", "save_bundle", "update_accuracy"]
 
 SUFFIX = ".bsw"
 MANIFEST = "manifest.json"
@@ -82,13 +83,14 @@ def save_bundle(
     patch_shape: Sequence[int],
     classes: Sequence[str],
     onnx_model: bytes | str | Path | None = None,
+    model_input: ModelInput | None = None,
     provenance: Source | Mapping[str, Any] | None = None,
     accuracy: Mapping[str, SplitAccuracy | tuple[int, int]] | None = None,
     name: str | None = None,
 ) -> Bundle:
     """Write a bundle to the folder `path` and return it as loaded; a bundle there is replaced.
 
-    `patch_shape`: (H, W, C) of the raw patches; `onnx_model`: a QONNX file or its bytes;
+    `patch_shape`: (H, W, C) of the raw patches; `onnx_model`: a QONNX file or its bytes, read as `model_input` says;
     `provenance`: what `Source` holds; `accuracy`: by split, (correct, patches); `name`: by default
     the folder's. The result is checked as by `load_bundle` before it takes its place, so a failure
     leaves what was there. Raises `BundleError`, `NetworkError`, `PackingError`, `CodecError`.
@@ -110,6 +112,7 @@ def save_bundle(
         code_shape=code_shape,
         bits=codec.bits,
         frame_bytes=frame_bytes(code_shape, codec.bits),
+        model=model_input or ModelInput(),
     )
     source = provenance if isinstance(provenance, Source) else build(Source, BundleError, **dict(provenance or {}))
     manifest = build(
@@ -162,6 +165,19 @@ def update_accuracy(bundle: Bundle, split: str, correct: int, total: int) -> Bun
     with _os_errors(bundle.path, "written"):
         write_atomic(bundle.path / MANIFEST, _manifest_bytes(manifest))
     return replace(bundle, manifest=manifest)
+
+
+def how_pixels_enter(bundle: Bundle) -> str:
+    """One line: what a raw pixel becomes, and what the model behind is fed."""
+    codec, model = bundle.codec, bundle.manifest.input.model
+    line = f"{codec.dtype} pixels enter as {codec.summary}"
+    if model.scale is None and model.offset is None:
+        return line
+    scale, offset = (
+        ", ".join(f"{v:.6g}" for v in values) for values in (model.scale or (1.0,), model.offset or (0.0,))
+    )
+    what = "code" if isinstance(codec, UniformCodec) and codec.bits < codec.depth else "pixel"
+    return f"{line}; the model is fed {scale} * {what} + {offset}"
 
 
 def _read_manifest(folder: Path) -> Manifest:

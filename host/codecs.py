@@ -37,6 +37,7 @@ __all__ = [
     "CodecSpec",
     "CompandedCodec",
     "PaletteCodec",
+    "ThresholdCodec",
     "UniformCodec",
     "codec_from_dict",
     "fit_codec",
@@ -85,6 +86,15 @@ class Codec(ABC):
     def dtype(self) -> np.dtype[Any]:
         """Type of the samples."""
         return _SAMPLE_TYPES[self.depth > 8]
+
+    @property
+    def summary(self) -> str:
+        """What a sample becomes, in a few words."""
+        return f"{self.bits}-bit codes of {self._name}"
+
+    @property
+    def _name(self) -> str:
+        return ":".join([self.kind, str(self.bits), *([self.dither] if self.dither else [])])
 
     @property
     def mask_period(self) -> int:
@@ -188,6 +198,13 @@ class UniformCodec(Codec):
 
     kind: ClassVar[str] = "uniform"
 
+    @property
+    def summary(self) -> str:
+        if self.dither:
+            return super().summary
+        dropped = self.depth - self.bits
+        return f"their high {self.bits} bits, pixel >> {dropped}" if dropped else "they are"
+
     def _fill(self, batch: Patches, out: Codes, pack_bits: int, threads: int) -> int:
         if self.dither is None:
             return int(_native.encode_shifts(batch, self.depth - self.bits, out, pack_bits, threads))
@@ -236,7 +253,7 @@ class CompandedCodec(Codec):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "levels", _checked_rows(self.levels, "levels", self.depth))
+        object.__setattr__(self, "levels", _checked_rows(self.levels, "levels", 1 << self.depth))
         for levels in self.levels:
             if len(levels) != 1 << self.bits or any(a >= b for a, b in pairwise(levels)):
                 raise CodecError(f"expected {1 << self.bits} ascending levels in each band for {self.bits} bit")
@@ -304,7 +321,7 @@ class PaletteCodec(Codec):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "colours", _checked_rows(self.colours, "colours", self.depth))
+        object.__setattr__(self, "colours", _checked_rows(self.colours, "colours", 1 << self.depth))
         if len(self.colours) != 1 << self.bits:
             raise CodecError(f"expected {1 << self.bits} colours for {self.bits} bit, got {len(self.colours)}")
 
@@ -350,7 +367,58 @@ class PaletteCodec(Codec):
         return mixture_ranks(self._dither)
 
 
-_KINDS: dict[str, type[Codec]] = {codec.kind: codec for codec in (UniformCodec, CompandedCodec, PaletteCodec)}
+@dataclass(frozen=True)
+class ThresholdCodec(Codec):
+    """A code is the count of its band's thresholds <= x: what the quantizer that a network begins with computes.
+
+    `thresholds`: not falling, (C, 2^bits - 1), in 0..2^depth, which no sample reaches.
+    """
+
+    thresholds: Rows = field(kw_only=True)
+
+    kind: ClassVar[str] = "threshold"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.dither is not None:
+            raise CodecError(f"expected no dither, which thresholds do not take, got {self.dither!r}")
+        object.__setattr__(self, "thresholds", _checked_rows(self.thresholds, "thresholds", (1 << self.depth) + 1))
+        for row in self.thresholds:
+            if len(row) != (1 << self.bits) - 1 or any(a > b for a, b in pairwise(row)):
+                raise CodecError(f"expected {(1 << self.bits) - 1} thresholds that do not fall for {self.bits} bit")
+
+    @property
+    def bands(self) -> int:
+        return len(self.thresholds)
+
+    @property
+    def summary(self) -> str:
+        reached = sorted({t for row in self.thresholds for t in row if t < 1 << self.depth})
+        shown = ", ".join(map(str, reached if len(reached) < 8 else [*reached[:3], "...", reached[-1]]))
+        return f"{self.bits}-bit codes of the model's own input quantizer, which change at {shown or 'no pixel'}"
+
+    def _fill(self, batch: Patches, out: Codes, pack_bits: int, threads: int) -> int:
+        return self._fill_positions(batch, self._positions, out, pack_bits, threads)
+
+    def _decode(self, codes: Codes) -> Patches:
+        """The middle of the samples that have the code, or of where they would lie."""
+        if codes.shape[-1] != self.bands:
+            raise CodecError(f"expected codes of {self.bands} bands, got {codes.shape[-1]}")
+        ends = np.pad(
+            np.array(self.thresholds, np.int64), ((0, 0), (1, 1)), constant_values=((0, 0), (0, 1 << self.depth))
+        )
+        middle = ((ends[:, :-1] + ends[:, 1:] - 1) >> 1).clip(0, (1 << self.depth) - 1)
+        return middle.astype(self.dtype)[np.arange(self.bands), codes]
+
+    @cached_property
+    def _positions(self) -> NDArray[np.uint16]:
+        samples = np.arange(1 << 8 * self.dtype.itemsize, dtype=np.int64)
+        return np.array([np.searchsorted(row, samples, side="right") for row in self.thresholds], np.uint16)
+
+
+_CODECS: tuple[type[Codec], ...] = (UniformCodec, CompandedCodec, PaletteCodec, ThresholdCodec)
+_KINDS = {codec.kind: codec for codec in _CODECS}
+_FITTED = tuple(kind for kind in _KINDS if kind != ThresholdCodec.kind)
 
 
 def codec_from_dict(data: Mapping[str, Any]) -> Codec:
@@ -379,8 +447,8 @@ class CodecSpec:
 def parse_codec(text: str) -> CodecSpec:
     """ "KIND:BITS" or "KIND:BITS:DITHER" to a `CodecSpec`; kinds: uniform, companded, palette."""
     parts = text.split(":")
-    if not 2 <= len(parts) <= 3 or parts[0] not in _KINDS or parts[1] not in tuple("12345678"):
-        raise CodecError(f"expected {'|'.join(_KINDS)}:BITS with 1 to 8 bits and optionally :DITHER, got {text!r}")
+    if not 2 <= len(parts) <= 3 or parts[0] not in _FITTED or parts[1] not in tuple("12345678"):
+        raise CodecError(f"expected {'|'.join(_FITTED)}:BITS with 1 to 8 bits and optionally :DITHER, got {text!r}")
     return CodecSpec(parts[0], int(parts[1]), dither_named(parts[2]).name if parts[2:] else None)
 
 
@@ -412,15 +480,15 @@ def _checked_patches(patches: Patches) -> Patches:
     return patches
 
 
-def _checked_rows(rows: Any, what: str, depth: int) -> Rows:
-    """Nested sequences of plain integers within the depth, of one length, as tuples."""
+def _checked_rows(rows: Any, what: str, end: int) -> Rows:
+    """Nested sequences of plain integers in 0..end - 1, of one length, as tuples."""
     if not isinstance(rows, (list, tuple)) or not rows or not all(isinstance(row, (list, tuple)) for row in rows):
         raise CodecError(f"expected {what} as rows of integers, got {rows!r:.80}")
     if not rows[0] or len({len(row) for row in rows}) != 1:
         raise CodecError(f"expected {what} as rows of one length, got lengths {[len(row) for row in rows]!s:.80}")
     for value in (value for row in rows for value in row):
-        if not _is_integer(value) or not 0 <= value < 1 << depth:
-            raise CodecError(f"expected {what} as integers in 0..{(1 << depth) - 1}, got {value!r}")
+        if not _is_integer(value) or not 0 <= value < end:
+            raise CodecError(f"expected {what} as integers in 0..{end - 1}, got {value!r}")
     return tuple(tuple(row) for row in rows)
 
 

@@ -18,6 +18,7 @@ __all__ = [
     "FileEntry",
     "InputInfo",
     "Manifest",
+    "ModelInput",
     "NetworkInfo",
     "Provenance",
     "Source",
@@ -54,6 +55,18 @@ def _inside(path: str) -> str:
 _Path = Annotated[str, Field(min_length=1, max_length=512), AfterValidator(_inside)]
 
 
+class ModelInput(Schema):
+    """How ``model.onnx`` is read, where its own annotations do not say.
+
+    `datatype`: of its input's integers, None for the annotated ones; it is fed ``scale * integer + offset``, of raw
+    pixels where the integers are those of the graph's first quantizer. One number, or one for each band.
+    """
+
+    datatype: _Text | None = None
+    scale: tuple[float, ...] | None = None
+    offset: tuple[float, ...] | None = None
+
+
 class InputInfo(Schema):
     """The patches a bundle takes and the frames it sends. Shapes are (H, W, C)."""
 
@@ -63,6 +76,7 @@ class InputInfo(Schema):
     code_shape: _Shape
     bits: Annotated[int, Field(ge=1, le=8)]
     frame_bytes: _Count
+    model: ModelInput = ModelInput()
 
 
 class NetworkInfo(Schema):

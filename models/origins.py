@@ -12,6 +12,7 @@ from bitswath.accelerator import open as open_accelerator
 from bitswath.bundle import MANIFEST, Bundle, load_bundle
 from bitswath.codecs import codec_from_dict
 from bitswath.errors import ConfigError
+from bitswath.models.bundling import training_config
 from bitswath.models.quantizers import keras
 from bitswath.models.restore import restore_keras
 from bitswath.models.train import Teacher, keras_teacher, phase_weights
@@ -31,9 +32,9 @@ def load_start(source: str | Path, student: ModelInfo) -> keras.Model:
     if (bundle := _bundle(source)) is None:
         return _run_network(Path(source), student)[0]
     _require_fit(source, bundle.manifest.input.patch_shape, bundle.classes, student)
-    if (model := restore_keras(bundle)) is None:
+    if (config := training_config(bundle)) is None:
         raise ConfigError(f"{source}: not trained by bitswath, so there are no weights to start from")
-    return model
+    return restore_keras(bundle, config)
 
 
 def load_teacher(source: str | Path, student: ModelInfo) -> Teacher:

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from bitswath.bundle import Bundle
 from bitswath.errors import BundleError
@@ -27,18 +26,13 @@ __all__ = ["restore_keras"]
 Parameters = dict[str, NDArray[Any]]
 
 
-def restore_keras(bundle: Bundle) -> keras.Model | None:
-    """The fake-quantized Keras model of a bundle, or None if the bundle was not trained by bitswath.
+def restore_keras(bundle: Bundle, config: TrainConfig) -> keras.Model:
+    """The fake-quantized Keras model of a bundle that bitswath trained as `config` says.
 
     Raises `BundleError` if configuration and parameters do not fit together.
     """
-    training = bundle.manifest.provenance.source.training
-    if training is None or bundle.onnx_path is None:
-        return None
-    try:
-        config = TrainConfig.model_validate(training)
-    except ValidationError as error:
-        raise BundleError(f"{bundle.path}: provenance.source.training: {error.errors()[0]['msg']}") from error
+    if bundle.onnx_path is None:
+        raise BundleError(f"{bundle.path}: has no model.onnx to restore a model from; export it again")
     spec: InputSpec = input_spec(bundle.codec, bundle.manifest.input.patch_shape)
     model = build_model(config.architecture, spec, len(bundle.classes), config.widths)
     parameters = {i.name: onnx.numpy_helper.to_array(i) for i in onnx.load(bundle.onnx_path).graph.initializer}

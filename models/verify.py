@@ -11,8 +11,9 @@ decided there, once; `bitswath.models.settle` keeps trained boundaries away from
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,7 @@ from numpy.typing import NDArray
 from bitswath.backends.emulator import EmulatorBackend, run
 from bitswath.bundle import Bundle
 from bitswath.errors import BundleError, InputError, VerificationError
-from bitswath.network import INPUT, Head
-from bitswath.packing import pack
+from bitswath.network import Head
 
 __all__ = ["Comparison", "Difference", "Verification", "compare", "verify_bundle"]
 
@@ -71,36 +71,52 @@ class Verification:
         return bool(self.comparisons) and all(comparison.equal for comparison in self.comparisons)
 
 
-def verify_bundle(bundle: Bundle, codes: NDArray[np.uint8], batch: int = 16) -> Verification:
-    """Compare all sides of a bundle on codes, uint8 (N, H, W, C).
+def verify_bundle(bundle: Bundle, patches: NDArray[Any], batch: int = 16) -> Verification:
+    """Compare all sides of a bundle on raw patches (N, H, W, C) of its shape and dtype.
 
+    The model is fed what `bundle.manifest.input.model` says of them, the network the codes of the bundle's codec.
     Raises `BundleError` if the bundle has no QONNX model, `VerificationError` where two sides cannot be
     compared integer by integer: tensors of other shapes, or reals that are no integers of their scale.
     """
-    if len(codes) == 0:
+    if len(patches) == 0:
         raise InputError("expected at least one frame to verify on, got none")
-    from bitswath.models.lowering import lower
-    from bitswath.models.restore import restore_keras
+    from bitswath.models.bundling import lower_as, training_config
 
     if bundle.onnx_path is None:
         raise BundleError(f"{bundle.path}: has no model.onnx to verify against; export it again")
-    result = Verification(frames=len(codes))
-    lowered = lower(bundle.onnx_path)
+    result = Verification(frames=len(patches))
+    lowered = lower_as(bundle.onnx_path, bundle.manifest.input.model)
+    if not lowered.declared and lowered.entry is None:
+        raise VerificationError(
+            "pixels and QONNX: the model takes reals, and the bundle does not say which real a raw pixel is; it may"
+            " have answered wrongly: export the model again with --input-scale"
+        )
     if dict(lowered.network.tensors) != dict(bundle.network.tensors):
         raise VerificationError("QONNX and network: model.onnx lowers to tensors of other names, shapes or ranges")
-    keras_model = restore_keras(bundle)
-    if keras_model is None:
+    keras_model, config = None, training_config(bundle)
+    if config is not None:
+        from bitswath.models.restore import restore_keras
+
+        keras_model = restore_keras(bundle, config)
+    else:
         result.notes.append("Keras: the bundle was not trained by bitswath, so there is no Keras model to compare")
+    if lowered.coarse:
+        result.notes.append(
+            f"QONNX: float32 sums such as {lowered.coarse[0]!r} cannot tell their integers, and are compared within"
+            " their rounding; what quantizers give is compared as it is"
+        )
+    execute = _qonnx_executor(bundle.onnx_path, lowered)
     totals: dict[tuple[str, str], Comparison] = {}
-    for start in range(0, len(codes), batch):
-        part = codes[start : start + batch]
+    for start in range(0, len(patches), batch):
+        raw = patches[start : start + batch]
+        part = bundle.codec.encode(raw)
         network = _network_tensors(bundle, part)
-        qonnx = _qonnx_tensors(bundle, lowered, part)
         named = {name: network[pair.tensor] for name, pair in lowered.tensors.items()}
+        qonnx = execute(lowered.fed(raw, part), named)
         pairs = [("QONNX", qonnx, "network", named)]
         if keras_model is not None:
             pairs.insert(0, ("Keras", _keras_tensors(keras_model, lowered, part), "QONNX", qonnx))
-        pairs.append(("network", network, "emulator", _emulator_output(bundle, part)))
+        pairs.append(("network", network, "emulator", _emulator_output(bundle, raw)))
         for left, expected, right, actual in pairs:
             found = compare(left, expected, right, actual, start)
             totals[left, right] = _merged(totals.get((left, right)), found)
@@ -126,9 +142,11 @@ def _compare_heads(expected: Head, actual: Head) -> Comparison:
     return Comparison("QONNX", "head", 3, expected.scale.size + expected.offset.size + 1, differing, first)
 
 
-def _integers(side: str, lowered: Any, name: str, values: NDArray[Any]) -> NDArray[np.int64]:
+def _integers(
+    side: str, lowered: Any, name: str, values: NDArray[Any], near: NDArray[np.int64] | None = None
+) -> NDArray[np.int64]:
     try:
-        integers: NDArray[np.int64] = lowered.integers(name, values)
+        integers: NDArray[np.int64] = lowered.integers(name, values, near)
     except InputError as error:
         raise VerificationError(f"{side} at stage {name}: {error}") from error
     return integers
@@ -140,28 +158,41 @@ def _network_tensors(bundle: Bundle, codes: NDArray[np.uint8]) -> Tensors:
     }
 
 
-def _emulator_output(bundle: Bundle, codes: NDArray[np.uint8]) -> Tensors:
+def _emulator_output(bundle: Bundle, patches: NDArray[Any]) -> Tensors:
     with EmulatorBackend(bundle.network, bundle.codec.bits) as backend:
-        values = backend.collect(backend.submit(pack(codes, bundle.codec.bits)))
+        values = backend.collect(backend.submit(bundle.codec.encode_packed(patches)))
     return {bundle.network.stages[-1].name: values.astype(np.int64)}
 
 
-def _qonnx_tensors(bundle: Bundle, lowered: Any, codes: NDArray[np.uint8]) -> Tensors:
-    """Integers by QONNX tensor, from qonnx's own executor, one frame at a time."""
+def _qonnx_executor(path: Path, lowered: Any) -> Callable[[NDArray[np.float32], Tensors], Tensors]:
+    """From what the graph is fed, and the network's integers, to its integers by QONNX tensor, by qonnx's executor.
+
+    A graph of a fixed batch is given whole ones, the last frame repeated.
+    """
+    from qonnx.core.datatype import DataType
     from qonnx.core.modelwrapper import ModelWrapper
     from qonnx.core.onnx_exec import execute_onnx
     from qonnx.transformation.infer_shapes import InferShapes
 
-    model = ModelWrapper(str(bundle.onnx_path)).transform(InferShapes())
-    frames: dict[str, list[NDArray[np.int64]]] = {}
-    for frame in codes[:, np.newaxis]:
-        context = execute_onnx(
-            model, {lowered.input: lowered.reals(lowered.input, frame)}, return_full_exec_context=True
-        )
-        for name, pair in lowered.tensors.items():
-            if pair.tensor != INPUT:
-                frames.setdefault(name, []).append(_integers("QONNX", lowered, name, context[name]))
-    return {name: np.concatenate(parts) for name, parts in frames.items()}
+    from bitswath.models.lowering import read_model
+
+    model = ModelWrapper(read_model(path))
+    model.set_tensor_datatype(lowered.input, DataType["FLOAT32"])  # it may be fed other reals than its annotation says
+    model.set_tensor_shape(lowered.input, [lowered.batch, *lowered.index.shape[1:]])
+    model = model.transform(InferShapes())
+    wanted = [name for name in lowered.tensors if name != lowered.input]
+
+    def execute(fed: NDArray[np.float32], near: Tensors) -> Tensors:
+        frames: dict[str, list[NDArray[np.int64]]] = {}
+        for start in range(0, len(fed), lowered.batch):
+            rows = np.minimum(np.arange(start, start + lowered.batch), len(fed) - 1)
+            context = execute_onnx(model, {lowered.input: fed[rows]}, return_full_exec_context=True)
+            for name in wanted:
+                integers = _integers("QONNX", lowered, name, context[name], near[name][rows])
+                frames.setdefault(name, []).append(integers)
+        return {name: np.concatenate(parts)[: len(fed)] for name, parts in frames.items()}
+
+    return execute
 
 
 def _keras_tensors(model: Any, lowered: Any, codes: NDArray[np.uint8]) -> Tensors:

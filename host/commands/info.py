@@ -13,7 +13,7 @@ from rich.table import Table
 
 from bitswath.archive import is_archive, open_archive
 from bitswath.build_report import REPORT, Report, read_report
-from bitswath.bundle import HARDWARE, Bundle, load_bundle
+from bitswath.bundle import HARDWARE, Bundle, how_pixels_enter, load_bundle
 from bitswath.console import say
 from bitswath.network import Conv, Dense, Network, Stage, Threshold
 from bitswath.zoo_entry import codec_name
@@ -62,6 +62,7 @@ def _bundle_facts(bundle: Bundle) -> dict[str, Any]:
         "name": manifest.name,
         "patch": f"{' x '.join(map(str, manifest.input.patch_shape))} {manifest.input.patch_dtype}",
         "codec": codec_name(dict(manifest.input.codec)),
+        "pixels": how_pixels_enter(bundle),
         "bytes per patch": manifest.input.frame_bytes,
         "classes": ", ".join(manifest.classes),
         "multiply-accumulates": f"{manifest.network.macs:,}",

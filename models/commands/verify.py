@@ -64,10 +64,11 @@ def command(
     loaded = load_bundle(bundle)
     if target == "rtl":
         build_folder(loaded.path, board)
-    codes, notes = _codes(loaded, frames or _FRAMES[target], images, split, data, seed)
+    patches, notes = _patches(loaded, frames or _FRAMES[target], images, split, data, seed)
     try:
-        result = verify_bundle(loaded, codes)
+        result = verify_bundle(loaded, patches)
         if target == "rtl":
+            codes = loaded.codec.encode(patches)
             compared, note = verify_rtl(loaded, codes, board=board, stall=stall, seed=seed, exact=not fast)
             result.comparisons.append(compared)
             notes.append(note)
@@ -80,35 +81,36 @@ def command(
     sys.exit(0 if result.equal else 1)
 
 
-def _codes(
+def _patches(
     bundle: Bundle, frames: int, images: Path | None, split: str, data: Path | None, seed: int
-) -> tuple[NDArray[np.uint8], list[str]]:
-    entry = bundle.manifest.input
+) -> tuple[NDArray[Any], list[str]]:
+    """Patches that use every code, patches of random pixels, and real ones."""
+    entry, codec = bundle.manifest.input, bundle.codec
     rng = np.random.default_rng(seed)
-    random = rng.integers(0, 2**entry.bits, (frames, *entry.code_shape), np.uint8)
+    codes = rng.integers(0, 2**codec.bits, ((frames + 1) // 2, *entry.code_shape), np.uint8)
+    pixels = rng.integers(0, 2**codec.depth, (frames // 2, *entry.patch_shape), codec.dtype)
     notes = [f"random frames: {frames} (seed {seed})"]
     real = _real_patches(bundle, frames, images, split, data, notes)
-    if real is None:
-        return random, notes
-    return np.concatenate([random, bundle.codec.encode(real)]), notes
+    return np.concatenate([codec.decode(codes), pixels, *([] if real is None else [real])]), notes
 
 
 def _real_patches(
     bundle: Bundle, frames: int, images: Path | None, split: str, data: Path | None, notes: list[str]
 ) -> NDArray[Any] | None:
-    entry, training = bundle.manifest.input, bundle.manifest.provenance.source.training
+    entry = bundle.manifest.input
     if images is not None:
         source = open_images(images, shape=entry.patch_shape, dtype=entry.patch_dtype)
         patches: NDArray[Any] = np.concatenate([batch.patches for batch in source.sample(frames)])
         notes += [f"real frames: {len(patches)} of {images}", *source.notes]
         return patches
-    if training is None:
-        notes.append("real frames: none, the bundle names no data set; give --images")
-        return None
-    from bitswath.models.config import TrainConfig
+    from bitswath.models.bundling import training_config
     from bitswath.models.datasets import load_configured
 
-    config = TrainConfig.model_validate(training).data
+    training = training_config(bundle)
+    if training is None:
+        notes.append("real frames: none, the bundle names no data set of ours; give --images")
+        return None
+    config = training.data
     try:
         samples = load_configured(config.model_copy(update={"limit": frames}), split, data=data)
     except DatasetError as error:

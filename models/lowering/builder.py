@@ -10,10 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitswath.errors import LoweringError, NetworkError
-from bitswath.models.lowering.chain import Grid, Link, Pooling, direction_of, evaluate, fold_affine
+from bitswath.models.lowering.chain import Grid, Link, Pooling, direction_of, fold_affine
+from bitswath.models.lowering.entry import Entry, InputQuantizer, Pixels, find_entry, levels_reached
+from bitswath.models.lowering.links import levels_of
 from bitswath.models.lowering.thresholds import EXHAUSTIVE_LIMIT, Steps, StepsError, find_steps
-from bitswath.models.lowering.values import Node, Value, canonical_index, compress
+from bitswath.models.lowering.values import Node, Value, compress, resized
 from bitswath.network import (
+    INPUT,
     Add,
     Conv,
     Dense,
@@ -28,23 +31,32 @@ __all__ = ["Builder"]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
-OFF_GRID = 1e-3
 
 
 class Builder:
     """Stages so far, with the spec of every network tensor.
 
     `opsets`: operator-set version by domain. `limit`: evaluations up to which thresholds are searched
-    exhaustively. `batch`: frames that the graph was exported for, which its reshapes may name.
+    exhaustively. `pixels`: what the graph is fed, None where nobody says. `batch`: frames that the graph was
+    exported for, which its reshapes may name.
     """
 
-    def __init__(self, opsets: Mapping[str, int], limit: int = EXHAUSTIVE_LIMIT) -> None:
+    def __init__(
+        self,
+        opsets: Mapping[str, int],
+        limit: int = EXHAUSTIVE_LIMIT,
+        pixels: Pixels | None = None,
+        batch: int = 1,
+    ) -> None:
         self.opsets = opsets
         self.limit = limit
+        self.pixels = pixels
         self.stages: list[Stage] = []
         self.specs: dict[str, TensorSpec] = {}
-        self.input_grid: Grid | None = None
-        self.batch = 1
+        self.entry: Entry | None = None
+        self.input_quantizer: InputQuantizer | None = None
+        self.input_links: Sequence[Link] = ()
+        self.batch = batch
 
     def emit(self, node: Node, kind: type[Stage], inputs: Sequence[str], suffix: str = "", **fields: Any) -> str:
         """Adds a stage that computes the node (or a part of it, told by `suffix`); returns its name."""
@@ -60,10 +72,20 @@ class Builder:
         self.stages.append(stage)
         return name
 
-    def same_input_grid(self, grid: Grid) -> bool:
-        """Whether the graph input's integers are on this grid; the first grid settles it."""
-        first = self.input_grid = self.input_grid or grid
-        return np.array_equal(first.scale, grid.scale) and np.array_equal(first.offset, grid.offset)
+    def enter(self, node: Node, links: Sequence[Link], grid: Grid, spec: TensorSpec) -> None:
+        """Begins the network with the integers of the graph input's quantizer, the last of these links."""
+        if INPUT not in self.specs:
+            self.specs[INPUT], self.input_links = spec, links
+            if self.pixels is not None:
+                self.entry, self.input_quantizer = find_entry(node, self.pixels, links, grid, spec)
+        elif len(links) != len(self.input_links) or not all(map(Link.same_as, links, self.input_links)):
+            raise node.error("quantizes the graph input differently from another node; quantize it once")
+
+    def watch_input(self, node: Node, result: str, lowest: int, highest: int) -> None:
+        """Keeps how many of its levels a quantizer of the declared input gives, if it changes the integers at all."""
+        stage = self.stage(result)
+        if isinstance(stage, Threshold):
+            self.input_quantizer = InputQuantizer(node.name, levels_reached(stage.thresholds), highest - lowest + 1)
 
     def infer(self, node: Node, stage: Stage, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Output shape of a stage that is yet to be emitted."""
@@ -98,9 +120,9 @@ class Builder:
             return value
         pool = {"kernel": (1, 1), "strides": (1, 1), "pads": value.pads}
         name = self.emit(node, SumPool, [value.tensor], ".padded", **pool)
-        layout = "NCHW" if np.array_equal(value.index, canonical_index(value.shape)) else "NHWC"
         shape = self.specs[name].shape
-        return replace(value, tensor=name, shape=shape, index=canonical_index(shape, layout), pads=(0, 0, 0, 0))
+        index = resized(value.index, value.shape, shape)
+        return replace(value, tensor=name, shape=shape, index=index, pads=(0, 0, 0, 0))
 
     def plain(self, node: Node, value: Value) -> Value:
         """The value as ``scale * q + offset`` of a network tensor, with nothing pending."""
@@ -112,9 +134,11 @@ class Builder:
         if folded is not None:
             return replace(value, scale=compress(folded[0]), offset=compress(folded[1]), chain=())
         try:
-            return self.quantize(node, value, Grid(value.scale, np.zeros(1)), ".settled")
+            return self.quantize(node, value, _own_grid(value.scale, links), ".settled")
         except LoweringError as error:
             pending = next(link for link in links if link.affine is None)
+            if pending.label == node.name:
+                raise node.error("gives reals that stand for no integers; put a Quant behind it") from error
             raise node.error(
                 f"needs integers, but {pending.node.op_type} {pending.label!r} before it is not quantized; "
                 "put a Quant between them"
@@ -160,7 +184,7 @@ class Builder:
             lo, hi = lo.min(keepdims=True), hi.max(keepdims=True)
         try:
             steps = find_steps(
-                lambda q: self._levels(node, value, links, grid, q),
+                lambda q: levels_of(node, links, value.scale, value.offset, grid, q),
                 lo,
                 hi,
                 exact=all(link.exact for link in links),
@@ -178,18 +202,17 @@ class Builder:
         fields = {"thresholds": thresholds, "directions": steps.directions, "base": base, "step": grid.step}
         return self.emit(node, Threshold, [value.tensor], suffix, **fields)
 
-    def _levels(self, node: Node, value: Value, links: Sequence[Link], grid: Grid, q: Integers) -> Integers:
-        real = evaluate(links, value.scale, value.offset, q)
-        if not np.isfinite(real).all():
-            raise node.error("the chain before it gives infinite or undefined values")
-        levels, distance = grid.levels(real)
-        if distance > OFF_GRID:
-            raise node.error(f"the chain gives values {distance:.3g} of a step off the grid of its quantizer")
-        return levels
-
 
 def _links(chain: Sequence[Link | Pooling]) -> list[Link]:
     return [link for link in chain if isinstance(link, Link)]
+
+
+def _own_grid(scale: Floats, links: Sequence[Link]) -> Grid:
+    """The grid that a chain without a final quantizer may keep to: the integers' own, or a QuantizeLinear's."""
+    last = max((i for i, link in enumerate(links, 1) if link.node.op_type == "QuantizeLinear"), default=0)
+    if not last:
+        return Grid(scale, np.zeros(1))
+    return Grid(*(fold_affine(links[last:], np.ones(1), np.zeros(1)) or (np.ones(1), np.zeros(1))))
 
 
 def _rises(links: Sequence[Link], scale: Floats) -> bool:
@@ -200,5 +223,6 @@ def _rises(links: Sequence[Link], scale: Floats) -> bool:
 def _is_identity(steps: Steps, grid: Grid, spec: TensorSpec) -> bool:
     """Whether the steps give back the integers of the tensor as they are."""
     steady = grid.step == 1 and grid.origin == 0 and steps.base == spec.lo and bool((steps.directions > 0).all())
-    wanted = np.arange(spec.lo + 1, spec.hi + 1)
-    return steady and steps.thresholds.shape[1] == len(wanted) and bool((steps.thresholds == wanted).all())
+    if not steady or steps.thresholds.shape[1] != spec.hi - spec.lo:
+        return False
+    return bool((steps.thresholds == np.arange(spec.lo + 1, spec.hi + 1)).all())

@@ -9,6 +9,7 @@ rounding, clipping and tie rules are those of the reference.
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,17 +18,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from onnx import NodeProto, helper
-from onnxruntime.capi import onnxruntime_pybind11_state as ort
 from qonnx.core.onnx_exec import execute_node
 from qonnx.util.basic import get_preferred_qonnx_opset
 
 from bitswath.errors import LoweringError
 
-__all__ = ["Grid", "Link", "Pooling", "direction_of", "evaluate", "execute", "fold_affine", "run_chain"]
+__all__ = ["Grid", "Link", "Pooling", "direction_of", "evaluate", "execute", "fold_affine", "in_a_line", "run_chain"]
 
 Floats = NDArray[np.float64]
-REFUSALS = (ort.Fail, ort.InvalidArgument, ort.InvalidGraph, ort.NotImplemented, ort.RuntimeException)
-"""What onnxruntime raises for a node that it cannot execute."""
+LONGEST_REASON = 200
+ROUNDING = 2.0**-23
+"""Of float32, relative: of a scale's multiple and of what was added to it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +48,16 @@ class Link:
     direction: Floats | None = None
     exact: bool = True
     affine: tuple[Floats, Floats] | None = None
+
+    def same_as(self, other: Link) -> bool:
+        """Whether both compute the same of the same x."""
+        return (
+            self.node.op_type == other.node.op_type
+            and sorted(a.SerializeToString() for a in self.node.attribute)
+            == sorted(a.SerializeToString() for a in other.node.attribute)
+            and list(self.node.input) == list(other.node.input)
+            and all(np.array_equal(c, other.constants[name]) for name, c in self.constants.items())
+        )
 
     @property
     def width(self) -> int:
@@ -75,11 +86,18 @@ class Grid:
     step: int = 1
 
     def levels(self, real: NDArray[np.floating[Any]]) -> tuple[NDArray[np.int64], float]:
-        """Level of each real (C or 1, L), and the largest distance of any from its level."""
+        """Level of each real (C or 1, L), and the largest distance of any from its level but for float32's rounding."""
         q = (real.astype(np.float64) - self.offset[:, None]) / self.scale[:, None]
         level = (q - self.origin) / self.step
         nearest = np.rint(level)
-        return nearest.astype(np.int64), float(np.abs(level - nearest).max(initial=0.0))
+        distance = np.abs(level - nearest) - np.abs(q) * ROUNDING
+        return nearest.astype(np.int64), float(distance.max(initial=0.0))
+
+
+def in_a_line(error: BaseException) -> str:
+    """What another library's error says, without line breaks and onnxruntime's source paths."""
+    text = re.sub(r"\[ONNXRuntimeError\] : \d+ : \w+ : (/\S+ [^:]*\)( \[with [^]]*\])? )?", "", str(error))
+    return " ".join(text.split())[:LONGEST_REASON] or type(error).__name__
 
 
 def execute(node: NodeProto, arrays: Sequence[NDArray[Any] | None], opset: int) -> list[NDArray[Any]]:
@@ -97,9 +115,9 @@ def execute(node: NodeProto, arrays: Sequence[NDArray[Any] | None], opset: int) 
         warnings.simplefilter("ignore")  # qonnx warns of output shapes it was not told
         try:
             execute_node(node, context, graph, opset)
-        except REFUSALS as error:
-            reason = str(error).splitlines()[0]
-            raise LoweringError(f"node {node.name!r} ({node.op_type}): cannot be executed: {reason}") from error
+        except Exception as error:  # qonnx raises bare ones, onnxruntime's have no base of their own
+            name = node.name or node.output[0]
+            raise LoweringError(f"node {name!r} ({node.op_type}): cannot be executed: {in_a_line(error)}") from error
     return [context[name] for name in node.output]
 
 

@@ -14,10 +14,19 @@ from numpy.typing import NDArray
 from onnx import NodeProto, helper
 from qonnx.custom_op.general.quant import max_int, min_int, resolve_rounding_mode
 
-from bitswath.models.lowering.chain import Grid, Link, opset_of
+from bitswath.models.lowering.chain import Grid, Link, evaluate, opset_of
 from bitswath.models.lowering.values import Constant, FloatInput, Node, Symbol, Value, channels_of, compress
 
-__all__ = ["ELEMENTWISE", "QUANTIZERS", "elementwise_link", "quantizer_link", "quantizer_range"]
+__all__ = [
+    "ELEMENTWISE",
+    "QUANTIZERS",
+    "RISING",
+    "elementwise_link",
+    "levels_of",
+    "make_link",
+    "quantizer_link",
+    "quantizer_range",
+]
 
 Floats = NDArray[np.float64]
 Moves = tuple[Floats | None, bool, tuple[Floats, Floats] | None]
@@ -74,9 +83,14 @@ def _normalization(node: Node, position: int, p: Parameters) -> Moves:
     return gamma, True, (gain, beta - mean * gain)
 
 
+OFF_GRID = 1e-3
+MAX_WIDTH = 64
+RISING = ("Sigmoid", "Tanh", "Softplus", "Softsign", "Selu", "Exp", "Erf")
+"""Strictly, but for rounding: of several values the largest stays the largest."""
+
 ELEMENTWISE: dict[str, Callable[[Node, int, Parameters], Moves]] = {
     **dict.fromkeys(("Relu", "Clip", "Min", "Max", "Floor", "Ceil", "Round", "Sign", "HardSigmoid"), _rising),
-    **dict.fromkeys(("Sigmoid", "Tanh", "Softplus", "Softsign", "Selu", "Exp", "Erf"), _approximated),
+    **dict.fromkeys(RISING, _approximated),
     **dict.fromkeys(("Elu", "Abs", "HardSwish", "Gelu", "Mish"), _any_way),
     "Neg": _negative,
     "Mul": _product,
@@ -89,7 +103,9 @@ ELEMENTWISE: dict[str, Callable[[Node, int, Parameters], Moves]] = {
 }
 
 
-def elementwise_link(node: Node, inputs: Sequence[Symbol | None], value: Value, opsets: Mapping[str, int]) -> Link:
+def elementwise_link(
+    node: Node, inputs: Sequence[Symbol | None], value: Value | FloatInput, opsets: Mapping[str, int]
+) -> Link:
     """The link of an elementwise node that has `value` among its inputs, the rest constants."""
     position = next(i for i, symbol in enumerate(inputs) if symbol is value)
     arrays: list[NDArray[Any] | None] = []
@@ -108,10 +124,10 @@ def elementwise_link(node: Node, inputs: Sequence[Symbol | None], value: Value, 
     if node.op == "Div" and any(a is not None and np.issubdtype(a.dtype, np.integer) for a in arrays):
         raise node.error("divides integers, which truncates; divide floats and round")
     formed = [a if a is None else np.asarray(a if flat else _aligned(a), np.float32) for a in arrays]
-    return _link(node, formed, opsets, direction, exact, affine)
+    return make_link(node, formed, opsets, direction, exact, affine)
 
 
-def _rows(node: Node, value: Value, constant: NDArray[Any], position: int) -> NDArray[Any]:
+def _rows(node: Node, value: Value | FloatInput, constant: NDArray[Any], position: int) -> NDArray[Any]:
     """A parameter as (1,) or (C,)."""
     if node.op != "BatchNormalization":
         return channels_of(node, value, constant, f"constants (input {position})")
@@ -125,7 +141,7 @@ def _aligned(rows: NDArray[Any]) -> NDArray[Any]:
     return rows.reshape(()) if rows.size == 1 else rows.reshape(1, -1, 1)
 
 
-def _link(
+def make_link(
     node: Node,
     arrays: Sequence[NDArray[Any] | None],
     opsets: Mapping[str, int],
@@ -162,10 +178,12 @@ def quantizer_link(
     for i, constant in enumerate(constants):
         if i in widths and constant.size != 1:
             raise node.error("expected one bit width for the whole tensor")
+        if i in widths and not 1 <= constant.reshape(()) <= MAX_WIDTH:
+            raise node.error(f"expected a bit width of 1 to {MAX_WIDTH}, got {constant.reshape(()):g}")
         rows.append(channels_of(node, symbol, constant, "parameters"))
     if not all(np.all(rows[i] > 0) for i in {0, *((3,) if len(rows) == 5 else ())}):
         raise node.error("expected a positive scale")
-    link = _link(node, [None, *(_aligned(r) for r in rows)], opsets, _ONE)
+    link = make_link(node, [None, *(_aligned(r) for r in rows)], opsets, _ONE)
     return link, _grid(node, [np.asarray(r, np.float64) for r in rows])
 
 
@@ -210,7 +228,7 @@ def _multi_threshold(
         grid = Grid(np.full(1, abs(scale) / 2), _ZERO, origin=1, step=2)
     else:
         grid = Grid(np.full(1, abs(scale)), np.full(1, bias))
-    return _link(node, [None, table], opsets, np.full(1, scale), data_layout="NCW"), grid
+    return make_link(node, [None, table], opsets, np.full(1, scale), data_layout="NCW"), grid
 
 
 def quantizer_range(node: Node, inputs: Sequence[Symbol | None]) -> tuple[int, int]:
@@ -218,7 +236,7 @@ def quantizer_range(node: Node, inputs: Sequence[Symbol | None]) -> tuple[int, i
     if node.op == "BipolarQuant":
         return -1, 1
     if node.op not in ("Quant", "IntQuant"):
-        raise node.error("cannot quantize the graph input; declare the input's integer datatype instead")
+        raise node.error("cannot quantize real-valued pixels; declare the input's integers (--input-datatype UINT8)")
     parameters = [np.asarray(i.real, np.float64) for i in inputs[1:] if isinstance(i, Constant)]
     bits, signed, narrow = int(parameters[2].reshape(())), bool(node.get("signed", 1)), bool(node.get("narrow", 0))
     if bits == 1 and signed:
@@ -226,3 +244,16 @@ def quantizer_range(node: Node, inputs: Sequence[Symbol | None]) -> tuple[int, i
     zero_point = np.floor(parameters[1])
     lowest = min_int(signed, narrow, bits) - int(zero_point.max())
     return lowest, max_int(signed, narrow, bits) - int(zero_point.min())
+
+
+def levels_of(
+    node: Node, links: Sequence[Link], scale: Floats, offset: Floats, grid: Grid, q: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Levels (C, L) on the grid of the chain's quantizer `node` that it gives for integers q (C, L)."""
+    real = evaluate(links, scale, offset, q)
+    if not np.isfinite(real).all():
+        raise node.error("the chain before it gives infinite or undefined values")
+    levels, distance = grid.levels(real)
+    if distance > OFF_GRID:
+        raise node.error(f"the chain gives values {distance:.3g} of a step off the grid of its quantizer")
+    return levels

@@ -10,35 +10,54 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto
 
+from bitswath.errors import LoweringError
 from bitswath.models.lowering.builder import Builder
 from bitswath.models.lowering.chain import execute, opset_of
 from bitswath.models.lowering.ends import arg_max, softmax
 from bitswath.models.lowering.layout import MOVES, gather, move, pad
 from bitswath.models.lowering.linear import concat, convolution, global_pool, join, matrix_product, pool, reduce
 from bitswath.models.lowering.links import ELEMENTWISE, QUANTIZERS, elementwise_link, quantizer_link, quantizer_range
-from bitswath.models.lowering.values import Constant, FloatInput, Node, Symbol, Value
+from bitswath.models.lowering.qdq import dequantize_linear, dequantized_constant, quantize_linear
+from bitswath.models.lowering.refusals import DOMAINS, malformed, why_not
+from bitswath.models.lowering.values import CHANNELS_LAST, Constant, FloatInput, Node, Symbol, Value
+from bitswath.models.lowering.views import as_image
 from bitswath.network import INPUT, TensorSpec
 
 __all__ = ["lower_node"]
 
 Inputs = Sequence[Symbol | None]
 Handler = Callable[[Builder, Node, Inputs], Symbol]
+NOT_AS_SPECIFIED = (ArithmeticError, AttributeError, LookupError, RuntimeError, StopIteration, TypeError, ValueError)
+"""What handlers run into where inputs or attributes are missing, or of another type or shape than specified."""
+WINDOWED = ("Conv", "ConvTranspose", "MaxPool", "AveragePool", "GlobalMaxPool", "GlobalAveragePool")
+"""On constants of odd shapes onnxruntime ends the process."""
+CHANNELS_LAST_OPERATORS = ("Conv", "MaxPool", "BatchNormalization")
 
 
 def lower_node(build: Builder, node: Node, inputs: Inputs) -> Sequence[Symbol | None]:
     """Symbols of the node's outputs (None: no integer form); raises `LoweringError` if it cannot be lowered."""
+    try:
+        return _lower(build, node, inputs)
+    except LoweringError:
+        raise
+    except NOT_AS_SPECIFIED as error:
+        raise node.error(malformed(node, build.opsets, error)) from error
+
+
+def _lower(build: Builder, node: Node, inputs: Inputs) -> Sequence[Symbol | None]:
     constant = all(i is None or isinstance(i, Constant) for i in inputs)
-    if constant and (node.proto.domain in ("", "ai.onnx") or node.op in QUANTIZERS):
+    if constant and (node.proto.domain == "" or node.op in QUANTIZERS):
         return _fold(build, node, inputs)
+    known = node.proto.domain in DOMAINS and (node.proto.domain != CHANNELS_LAST or node.op in CHANNELS_LAST_OPERATORS)
+    if not known or node.op not in (*HANDLERS, "TopK", "ArgMax"):
+        raise node.error(why_not(node))
     if inputs and isinstance(inputs[0], FloatInput) and node.op not in FLOAT_OPERATORS:
         raise node.error(
-            "works on the graph input before it is quantized; annotate the input with its integer datatype, "
-            "or give input_datatype and input_scale"
+            "works on the graph input before it is quantized; declare the integers it takes (--input-datatype UINT8), "
+            "and their scale if there is one (--input-scale 1/255)"
         )
     if node.op in ("TopK", "ArgMax"):
         return arg_max(build, node, inputs)
-    if node.op not in HANDLERS:
-        raise node.error("this operator has no integer form")
     return [HANDLERS[node.op](build, node, inputs)]
 
 
@@ -49,7 +68,11 @@ def _fold(build: Builder, node: Node, inputs: Inputs) -> list[Symbol]:
         return [move(build, node, inputs)]
     if len(constants) != len(inputs):
         raise node.error("optional inputs of constant nodes are not supported")
+    if node.op in WINDOWED:
+        raise node.error("takes only constants; expected a tensor computed from the graph's input")
     arrays = [c.real for c in constants]
+    if node.op == "DequantizeLinear":
+        return [dequantized_constant(node, arrays)]
     reals = execute(node.proto, arrays, opset_of(node.proto, build.opsets))
     if node.op in QUANTIZERS and node.op != "MultiThreshold":
         return [_quantized(node, reals[0], arrays)]
@@ -83,19 +106,24 @@ def _quantizer(build: Builder, node: Node, inputs: Inputs) -> Symbol:
         raise node.error("expected a tensor")
     value = build.settle_pads(node, data)
     link, grid = quantizer_link(node, [value, *inputs[1:]], value, build.opsets)
-    return build.quantize(node, replace(value, chain=(*value.chain, link)), grid)
+    result = build.quantize(node, replace(value, chain=(*value.chain, link)), grid)
+    if value.tensor == INPUT and node.op in ("Quant", "IntQuant"):
+        build.watch_input(node, result.tensor, *quantizer_range(node, inputs))
+    return result
 
 
 def _input_quantizer(build: Builder, node: Node, inputs: Inputs, data: FloatInput) -> Value:
     """The graph input's quantizer: the network takes its integers."""
-    _, grid = quantizer_link(node, inputs, data, build.opsets)
+    link, grid = quantizer_link(node, inputs, data, build.opsets)
     spec = TensorSpec(data.shape, *quantizer_range(node, inputs))
-    if build.specs.setdefault(INPUT, spec) != spec or not build.same_input_grid(grid):
-        raise node.error("quantizes the graph input differently from another node; quantize it once")
+    build.enter(node, (*data.chain, link), grid, spec)
     return Value(INPUT, data.shape, data.index, grid.scale, grid.offset)
 
 
 def _elementwise(build: Builder, node: Node, inputs: Inputs) -> Symbol:
+    real = next((i for i in inputs if isinstance(i, FloatInput)), None)
+    if real is not None:
+        return replace(real, chain=(*real.chain, elementwise_link(node, inputs, real, build.opsets)))
     values = [i for i in inputs if isinstance(i, Value)]
     if len(values) == 2 and node.op in ("Add", "Sub"):
         return join(build, node, inputs)
@@ -130,7 +158,7 @@ def _shape(build: Builder, node: Node, inputs: Inputs) -> Symbol:
         data = build.settle_pads(node, data)
     if not isinstance(data, Value | FloatInput):
         raise node.error("expected a tensor")
-    return Constant(np.array(data.index.shape, np.int64))
+    return Constant(np.array(data.index.shape[node.get("start", 0) : node.get("end", None)], np.int64))
 
 
 HANDLERS: dict[str, Handler] = {
@@ -139,15 +167,31 @@ HANDLERS: dict[str, Handler] = {
     **dict.fromkeys(MOVES, move),
     **dict.fromkeys(("Identity", "Dropout"), _unchanged),
     **dict.fromkeys(("MatMul", "Gemm"), matrix_product),
-    **dict.fromkeys(("MaxPool", "MaxPoolNHWC", "AveragePool"), pool),
-    **dict.fromkeys(("GlobalAveragePool", "GlobalMaxPool"), global_pool),
+    **dict.fromkeys(("MaxPool", "MaxPoolNHWC", "AveragePool"), as_image(pool)),
+    **dict.fromkeys(("GlobalAveragePool", "GlobalMaxPool"), as_image(global_pool)),
     **dict.fromkeys(("ReduceMean", "ReduceSum"), reduce),
-    "Conv": convolution,
+    "BatchNormalization": as_image(_elementwise),
+    "Conv": as_image(convolution),
     "Concat": concat,
-    "Pad": pad,
+    "Pad": as_image(pad),
     "Gather": gather,
     "Cast": _cast,
     "Shape": _shape,
     "Softmax": softmax,
+    "LogSoftmax": softmax,
+    "QuantizeLinear": quantize_linear,
+    "DequantizeLinear": dequantize_linear,
 }
-FLOAT_OPERATORS = (*MOVES, "Quant", "IntQuant", "BipolarQuant", "Identity", "Dropout", "Cast", "Shape")
+FLOAT_OPERATORS = (
+    *MOVES,
+    *ELEMENTWISE,
+    "Quant",
+    "IntQuant",
+    "BipolarQuant",
+    "Identity",
+    "Dropout",
+    "Cast",
+    "Shape",
+    "QuantizeLinear",
+    "DequantizeLinear",
+)

@@ -20,10 +20,23 @@ from onnx import NodeProto, helper
 from bitswath.errors import LoweringError
 from bitswath.models.lowering.chain import Link, Pooling
 
-__all__ = ["Constant", "FloatInput", "Node", "Symbol", "Value", "canonical_index", "channels_of", "compress"]
+__all__ = [
+    "CHANNELS_LAST",
+    "Constant",
+    "FloatInput",
+    "Node",
+    "Symbol",
+    "Value",
+    "canonical_index",
+    "channels_of",
+    "compress",
+    "resized",
+]
 
 Floats = NDArray[np.float64]
 Index = NDArray[np.int32]
+CHANNELS_LAST = "qonnx.custom_op.channels_last"
+"""The domain of qonnx's Conv, MaxPool and BatchNormalization on (N, ..., C)."""
 
 
 @dataclass(frozen=True)
@@ -79,10 +92,15 @@ class Constant:
 
 @dataclass(frozen=True, eq=False)
 class FloatInput:
-    """The graph input before its first quantizer, when no integer datatype is declared for it."""
+    """``chain(graph input)`` before its first quantizer, when no integer datatype is declared for it."""
 
     shape: tuple[int, ...]
     index: Index
+    chain: tuple[Link, ...] = ()
+
+    @property
+    def channels(self) -> int:
+        return self.shape[-1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,8 +108,8 @@ class Value:
     """``chain(float32(scale * q + offset))`` of the integers q of a network tensor.
 
     `shape` is the network shape (H, W, C) or (C,) after the poolings that wait in the chain; `scale`
-    and `offset` are (1,) or (C,); `pads` are integer zeros yet to be put around it; `softmax` marks the
-    result of a final Softmax.
+    and `offset` are (1,) or (C,); `pads` are integer zeros yet to be put around it; `softmax` names the
+    Softmax or LogSoftmax that ends the graph, and what quantizes it.
     """
 
     tensor: str
@@ -101,7 +119,7 @@ class Value:
     offset: Floats = field(default_factory=lambda: np.zeros(1))
     chain: tuple[Link | Pooling, ...] = ()
     pads: tuple[int, int, int, int] = (0, 0, 0, 0)
-    softmax: bool = False
+    softmax: str = ""
 
     @property
     def channels(self) -> int:
@@ -130,6 +148,13 @@ def canonical_index(shape: tuple[int, ...], layout: str = "NCHW") -> Index:
     if len(shape) == 3 and layout == "NCHW":
         index = index.transpose(2, 0, 1)
     return index[None]
+
+
+def resized(index: Index, old: tuple[int, ...], new: tuple[int, ...]) -> Index:
+    """The index array of an image or a sequence of network shape `old`, in the same layout for shape `new`."""
+    first = np.array_equal(canonical_index(old), index if index.ndim == 4 else index[:, :, None])
+    image = canonical_index(new, "NCHW" if first else "NHWC")
+    return image if index.ndim == 4 else image.squeeze(2 if first else 1)
 
 
 def compress(values: Any) -> Floats:

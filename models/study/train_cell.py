@@ -22,7 +22,7 @@ from bitswath.accelerator import Accelerator
 from bitswath.accelerator import open as open_accelerator
 from bitswath.bundle import SUFFIX, update_accuracy
 from bitswath.files import write_atomic
-from bitswath.models.commands.export import export_trained
+from bitswath.models.bundling import bundle_trained
 from bitswath.models.config import TrainConfig
 from bitswath.models.datasets import Dataset
 from bitswath.models.fit import describe, train_model
@@ -135,7 +135,7 @@ def _bundled(cell: TrainingCell, shelf: Shelf, folder: Path) -> Facts:
     """The exported network on the emulator."""
     target = shelf.folder / bundle_path(cell)
     target.parent.mkdir(exist_ok=True)
-    bundle, _ = export_trained(folder, target)
+    bundle, _ = bundle_trained(folder, target)
     entry, network = bundle.manifest.input, bundle.manifest.network
     with open_accelerator(bundle, "emulator", threads=1) as accelerator:
         facts, reports = _classified(cell, shelf, lambda patches: accelerator.classify(patches).labels, bundle.classes)

@@ -60,9 +60,8 @@ def test_nothing_else_is_in_the_folder() -> None:
 @pytest.mark.parametrize("path", ZOO, ids=lambda path: path.stem)
 def test_all_forms_of_a_bundle_are_equal(path: Path) -> None:
     bundle = load_bundle(path)
-    shape = bundle.manifest.input.code_shape
-    codes = np.random.default_rng(20).integers(0, 2**bundle.codec.bits, (3, *shape), np.uint8)
-    result = verify_bundle(bundle, codes)
+    patches = np.random.default_rng(20).integers(0, 256, (3, *bundle.manifest.input.patch_shape), np.uint8)
+    result = verify_bundle(bundle, patches)
     assert len(result.comparisons) == 4
     assert result.equal, [item.first for item in result.comparisons]
 

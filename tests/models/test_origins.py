@@ -12,7 +12,7 @@ from bitswath.accelerator import open as open_accelerator
 from bitswath.bundle import Bundle
 from bitswath.codecs import UniformCodec
 from bitswath.errors import ConfigError
-from bitswath.models.commands.export import export_trained
+from bitswath.models.bundling import bundle_trained, training_config
 from bitswath.models.config import TrainConfig
 from bitswath.models.datasets import Dataset
 from bitswath.models.fit import train_model
@@ -37,7 +37,13 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     folder = tmp_path_factory.mktemp("first")
     settings = config(codec="uniform:8", schedule={"epochs": 3, "batch": 32, "learning_rate": 0.005})
     trained(folder / "run", settings, UniformCodec(8))
-    return export_trained(folder / "run", folder / "first.bsw")[0]
+    return bundle_trained(folder / "run", folder / "first.bsw")[0]
+
+
+def restored(bundle: Bundle) -> Any:
+    settings = training_config(bundle)
+    assert settings is not None
+    return restore_keras(bundle, settings)
 
 
 def integers(model: Any) -> dict[str, np.ndarray]:
@@ -53,7 +59,7 @@ def integers(model: Any) -> dict[str, np.ndarray]:
 def test_a_bundle_hands_over_weights_and_scales_of_layers_of_equal_widths(exported: Bundle, tmp_path: Path) -> None:
     settings = config(start=str(exported.path), schedule=LITTLE)
     started = integers(trained(tmp_path / "b", settings, UniformCodec(4)).model)
-    there = integers(restore_keras(exported))
+    there = integers(restored(exported))
     assert {name: values.tolist() for name, values in started.items()} == {
         name: values.tolist() for name, values in there.items()
     }
@@ -69,7 +75,7 @@ def test_layers_of_other_widths_find_their_scales_anew(exported: Bundle, tmp_pat
 def test_a_bundle_teaches_on_the_emulator_with_its_own_encoding(exported: Bundle) -> None:
     patches = samples(40, 3).patches
     teacher = load_teacher(exported.path, info(config(), UniformCodec(4)))
-    model = restore_keras(exported)
+    model = restored(exported)
     expected = np.asarray(model(UniformCodec(8).encode(patches).astype(np.float32)))
     np.testing.assert_allclose(teacher.logits(patches), expected, rtol=1e-4, atol=1e-4)
 

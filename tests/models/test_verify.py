@@ -41,15 +41,15 @@ def made(folder: Path, name: str, weights: int = 4, activations: int = 4, power_
     )
 
 
-def codes_for(bundle: Bundle, count: int = 6) -> np.ndarray:
-    shape = bundle.manifest.input.code_shape
-    return np.random.default_rng(3).integers(0, 2**bundle.codec.bits, (count, *shape), np.uint8)
+def patches_for(bundle: Bundle, count: int = 6) -> np.ndarray:
+    shape = bundle.manifest.input.patch_shape
+    return np.random.default_rng(3).integers(0, 256, (count, *shape), np.uint8)
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_every_architecture_is_equal_everywhere(tmp_path: Path, name: str) -> None:
     bundle = made(tmp_path, name)
-    result = verify_bundle(bundle, codes_for(bundle))
+    result = verify_bundle(bundle, patches_for(bundle))
     assert [(item.left, item.right) for item in result.comparisons] == [
         ("Keras", "QONNX"), ("QONNX", "network"), ("network", "emulator"), ("QONNX", "head"),
     ]  # fmt: skip
@@ -60,14 +60,14 @@ def test_every_architecture_is_equal_everywhere(tmp_path: Path, name: str) -> No
 @pytest.mark.parametrize(("weights", "activations"), [(1, 1), (2, 2), (8, 4)])
 def test_every_width_is_equal_everywhere(tmp_path: Path, weights: int, activations: int) -> None:
     bundle = made(tmp_path, "vgg", weights, activations)
-    result = verify_bundle(bundle, codes_for(bundle))
+    result = verify_bundle(bundle, patches_for(bundle))
     assert result.equal, [item.first for item in result.comparisons]
 
 
 @pytest.mark.parametrize("name", ["vgg", "resnet"])
 def test_powers_of_two_are_equal_although_ties_are_common(tmp_path: Path, name: str) -> None:
     bundle = made(tmp_path, name, power_of_two=True)
-    result = verify_bundle(bundle, codes_for(bundle))
+    result = verify_bundle(bundle, patches_for(bundle))
     assert result.equal, [item.first for item in result.comparisons]
 
 
@@ -87,7 +87,7 @@ def test_the_first_difference_is_named(tmp_path: Path) -> None:
     bundle = made(tmp_path, "vgg")
     second = [stage.name for stage in bundle.network.stages if isinstance(stage, Threshold)][1]
     wrong = replace(bundle, network=shifted(bundle.network, second))
-    result = verify_bundle(wrong, codes_for(bundle))
+    result = verify_bundle(wrong, patches_for(bundle))
     assert not result.equal
     keras, qonnx, emulator, head = result.comparisons
     assert keras.equal and emulator.equal and head.equal
@@ -101,7 +101,7 @@ def test_another_head_is_a_difference(tmp_path: Path) -> None:
     bundle = made(tmp_path, "vgg")
     network = bundle.network
     turned = Network(network.input, network.stages, replace(network.head, scale=-network.head.scale))
-    result = verify_bundle(replace(bundle, network=turned), codes_for(bundle))
+    result = verify_bundle(replace(bundle, network=turned), patches_for(bundle))
     assert not result.equal
     first = result.comparisons[-1].first
     assert first is not None
@@ -116,12 +116,12 @@ def test_reals_off_the_grid_are_named(tmp_path: Path) -> None:
     scale.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(scale) * np.float32(1.1), "act0_scale"))
     onnx.save(model, bundle.onnx_path)
     with pytest.raises(VerificationError, match=r"Keras at stage act0: .*expected integers times"):
-        verify_bundle(bundle, codes_for(bundle))
+        verify_bundle(bundle, patches_for(bundle))
 
 
 def test_residual_branches_of_one_bit_are_equal_everywhere(tmp_path: Path) -> None:
     bundle = made(tmp_path, "resnet", weights=2, activations=1)
-    result = verify_bundle(bundle, codes_for(bundle))
+    result = verify_bundle(bundle, patches_for(bundle))
     assert result.equal, [item.first for item in result.comparisons]
 
 
@@ -135,4 +135,4 @@ def test_a_bundle_without_qonnx_cannot_be_verified(tmp_path: Path) -> None:
         classes=CLASSES,
     )
     with pytest.raises(BundleError, match=r"model\.onnx"):
-        verify_bundle(bare, codes_for(bundle))
+        verify_bundle(bare, patches_for(bundle))

@@ -10,7 +10,7 @@ import pytest
 from bitswath.accelerator import open as open_accelerator
 from bitswath.bundle import load_bundle
 from bitswath.errors import ExportError
-from bitswath.models.commands.export import export_trained
+from bitswath.models.bundling import bundle_trained
 from bitswath.models.study.cells import Cell, TrainingCell
 from bitswath.models.study.config import StudyConfig
 from bitswath.models.study.grid import expand
@@ -95,7 +95,7 @@ def test_a_network_that_is_not_quantized_is_measured_in_keras(study: tuple[Store
     assert row.measures["test"]["correct"] == int((scores.argmax(axis=1) == samples.labels).sum())
     assert "bundle" not in row.measures
     with pytest.raises(ExportError, match="float network"):
-        export_trained(store.folder / row.measures["run"], store.folder / "no.bsw")
+        bundle_trained(store.folder / row.measures["run"], store.folder / "no.bsw")
     config = json.loads((store.folder / student.measures["run"] / "config.json").read_text())
     assert config["start"] == config["distill"]["teacher"] == row.measures["run"]
 
