@@ -9,25 +9,30 @@ Names are loaded when they are first used, so that the import itself is quick.
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
 
+from bitswath import renamed
+from bitswath.basics.lazy import lazily
 from bitswath.version import __version__
 
 if TYPE_CHECKING:
     from bitswath.accelerator import Accelerator, Result, open
-    from bitswath.archive import Archive, open_archive, write_archive
-    from bitswath.bundle import Bundle, load_bundle, save_bundle, update_accuracy
-    from bitswath.codecs import Codec, CompandedCodec, PaletteCodec, ThresholdCodec, UniformCodec
-    from bitswath.console import stream_progress
-    from bitswath.counters import Counters
+    from bitswath.bundle.bundle import Bundle, load_bundle, save_bundle, update_accuracy
+    from bitswath.codecs.archive import Archive, open_archive, write_archive
+    from bitswath.codecs.base import Codec
+    from bitswath.codecs.companded import CompandedCodec
+    from bitswath.codecs.packing import pack, unpack
+    from bitswath.codecs.palette import PaletteCodec
+    from bitswath.codecs.threshold import ThresholdCodec
+    from bitswath.codecs.uniform import UniformCodec
     from bitswath.errors import BitswathError
-    from bitswath.images import open_images
-    from bitswath.network import Network
-    from bitswath.network_io import load_network, save_network
-    from bitswath.packing import pack, unpack
-    from bitswath.report import Report
-    from bitswath.stream import Stream
+    from bitswath.evaluation.report import Report
+    from bitswath.imagery.images import open_images
+    from bitswath.network.file import load_network, save_network
+    from bitswath.network.network import Network
+    from bitswath.streaming.counters import Counters
+    from bitswath.streaming.progress import stream_progress
+    from bitswath.streaming.stream import Stream
 
 __all__ = [
     "Accelerator",
@@ -61,31 +66,30 @@ __all__ = [
 
 _HOMES = {
     "accelerator": ("Accelerator", "Result", "open"),
-    "archive": ("Archive", "open_archive", "write_archive"),
-    "bundle": ("Bundle", "load_bundle", "save_bundle", "update_accuracy"),
-    "codecs": ("Codec", "CompandedCodec", "PaletteCodec", "ThresholdCodec", "UniformCodec"),
-    "console": ("stream_progress",),
-    "counters": ("Counters",),
+    "bundle.bundle": ("Bundle", "load_bundle", "save_bundle", "update_accuracy"),
+    "codecs.archive": ("Archive", "open_archive", "write_archive"),
+    "codecs.base": ("Codec",),
+    "codecs.companded": ("CompandedCodec",),
+    "codecs.packing": ("pack", "unpack"),
+    "codecs.palette": ("PaletteCodec",),
+    "codecs.threshold": ("ThresholdCodec",),
+    "codecs.uniform": ("UniformCodec",),
     "errors": ("BitswathError",),
-    "images": ("open_images",),
-    "network": ("Network",),
-    "network_io": ("load_network", "save_network"),
-    "packing": ("pack", "unpack"),
-    "report": ("Report",),
-    "stream": ("Stream",),
+    "evaluation.report": ("Report",),
+    "imagery.images": ("open_images",),
+    "network.file": ("load_network", "save_network"),
+    "network.network": ("Network",),
+    "streaming.counters": ("Counters",),
+    "streaming.progress": ("stream_progress",),
+    "streaming.stream": ("Stream",),
 }
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 
 if not TYPE_CHECKING:  # a type checker takes the imports above, and so sees a misspelt name
+    _, __getattr__ = lazily(__name__, _HOMES)
 
-    def __getattr__(name: str) -> object:
-        home = _HOME_OF.get(name)
-        if home is None:
-            raise AttributeError(f"module 'bitswath' has no attribute {name!r}")
-        value = getattr(importlib.import_module(f"bitswath.{home}"), name)
-        globals()[name] = value
-        return value
+
+renamed.install()
 
 
 def __dir__() -> list[str]:

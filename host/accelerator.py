@@ -16,13 +16,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bitswath.backends.base import Backend, OnDevice
-from bitswath.bundle import HARDWARE, NETWORK, Bundle, load_bundle
-from bitswath.counters import Counters, Tally
+from bitswath.builds.folder import HARDWARE
+from bitswath.bundle.bundle import NETWORK, Bundle, load_bundle
+from bitswath.codecs.packing import pack, pack_folded, unpack
 from bitswath.errors import BackendError, InputError
-from bitswath.lane import Lane, Prepare, Values, run
-from bitswath.network import ArgMax
-from bitswath.packing import pack, pack_folded, unpack
-from bitswath.stream import Source, Stream
+from bitswath.network.network import ArgMax
+from bitswath.streaming.counters import Counters, Tally
+from bitswath.streaming.lane import Lane, Prepare, Values, run
+from bitswath.streaming.stream import Source, Stream
 
 __all__ = ["BACKENDS", "Accelerator", "Result", "open"]
 
@@ -332,7 +333,8 @@ def _emulator(bundle: Bundle, options: dict[str, Any]) -> Backend:
 def _rtl(bundle: Bundle, options: dict[str, Any]) -> Backend:
     known = ("board", "stall", "seed", "exact", "threads", "trace", "frames_in_flight", "build_timeout_s")
     _check_options("rtl", options, known)
-    from bitswath.backends.rtl import RtlBackend, build_folder
+    from bitswath.backends.rtl.backend import RtlBackend
+    from bitswath.builds.folder import build_folder
 
     folder = build_folder(bundle.path, options.pop("board", None))
     digest = bundle.manifest.files[NETWORK].sha256
@@ -342,7 +344,7 @@ def _rtl(bundle: Bundle, options: dict[str, Any]) -> Backend:
 def _pynq(bundle: Bundle, options: dict[str, Any]) -> Backend:
     known = ("board", "bitstream", "device", "download", "clock_hz", "wait")
     _check_options("pynq", options, (*known, "frames_per_transfer", "transfer_timeout_s"))
-    from bitswath.backends.boards import open_board
+    from bitswath.backends.board.open import open_board
 
     return open_board(bundle, **options)
 

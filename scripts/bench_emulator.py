@@ -29,9 +29,9 @@ from peers import Peer, best_int8, best_of, exact_qcdq, float_peer, int8_peer, o
 from steps import measure_steps
 
 from bitswath.backends.emulator import EmulatorBackend, Kernel, available_kernels
-from bitswath.bundle import Bundle, load_bundle
-from bitswath.network import Network
-from bitswath.packing import pack
+from bitswath.bundle.bundle import Bundle, load_bundle
+from bitswath.codecs.packing import pack
+from bitswath.network.network import Network
 
 ROOT = Path(__file__).resolve().parent.parent
 ZOO_VGG = ROOT / "models" / "zoo" / "eurosat-u4-w4a4.bsw"

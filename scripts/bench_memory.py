@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from bitswath.accelerator import open as open_accelerator
 from bitswath.backends.emulator import EmulatorBackend
-from bitswath.bundle import Bundle, load_bundle
+from bitswath.bundle.bundle import Bundle, load_bundle
 
 Frames = NDArray[np.uint8]
 PATCHES = 10_000

@@ -46,13 +46,13 @@ def make(name: str, folder: Path) -> None:
     """Write the bundle `name` into `folder`."""
     import numpy as np
 
-    from bitswath.bundle import save_bundle
-    from bitswath.codecs import UniformCodec
-    from bitswath.models.architectures import InputSpec, build_model
-    from bitswath.models.config import ArchitectureConfig, WidthsConfig
-    from bitswath.models.export import export_qonnx
+    from bitswath.bundle.bundle import save_bundle
+    from bitswath.codecs.uniform import UniformCodec
+    from bitswath.models.export.qonnx import export_qonnx
     from bitswath.models.lowering import lower
-    from bitswath.models.quantizers import keras
+    from bitswath.models.nets.architectures import InputSpec, build_model
+    from bitswath.models.nets.config import ArchitectureConfig, WidthsConfig
+    from bitswath.models.nets.quantizers import keras
 
     architecture, bits = NETWORKS[name]
     keras.utils.set_random_seed(0)

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from packing_report import WIDTHS, report
 
 import bitswath._native as _native
-from bitswath.codecs import CodecSpec, fit_codec
-from bitswath.packing import Codes, frame_bytes, pack, unpack
+from bitswath.codecs.kinds import CodecSpec, fit_codec
+from bitswath.codecs.packing import Codes, frame_bytes, pack, unpack
 
 SHAPE = (64, 64, 13)
 LARGE_PATCHES = 1024

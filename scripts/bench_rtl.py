@@ -19,9 +19,10 @@ from pathlib import Path
 import numpy as np
 from benchmark import Facts, machine
 
-from bitswath.backends.rtl import RtlBackend, build_folder
-from bitswath.bundle import load_bundle
-from bitswath.packing import pack
+from bitswath.backends.rtl.backend import RtlBackend
+from bitswath.builds.folder import build_folder
+from bitswath.bundle.bundle import load_bundle
+from bitswath.codecs.packing import pack
 
 __all__ = ["measure"]
 

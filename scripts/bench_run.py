@@ -16,7 +16,7 @@ from bench_tables import Grid
 from benchmark import CPU_CLOCK, WALL_CLOCK, Clock, Facts, core_share, machine, versions
 from rich.console import Console
 
-from bitswath.files import write_atomic
+from bitswath.basics.files import write_atomic
 
 __all__ = ["Options", "Report", "conditions", "measure", "merge", "options", "publish"]
 

@@ -27,11 +27,11 @@ LONGEST_S = 1800
 
 def steps_s(config: Path, threads: int, steps: int) -> list[float]:
     """Seconds of each step, those without compilation, in this process."""
-    from bitswath.codecs import parse_codec
-    from bitswath.models.architectures import InputSpec, build_model
-    from bitswath.models.config import load_config
-    from bitswath.models.quantizers import keras, tf
-    from bitswath.models.train import make_step
+    from bitswath.codecs.kinds import parse_codec
+    from bitswath.models.nets.architectures import InputSpec, build_model
+    from bitswath.models.nets.config import load_config
+    from bitswath.models.nets.quantizers import keras, tf
+    from bitswath.models.training.train import make_step
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
@@ -70,7 +70,7 @@ def main() -> None:
     parser.add_argument("--worker", type=int, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.worker:
-        from bitswath.models.config import load_config
+        from bitswath.models.nets.config import load_config
 
         batch = load_config(given.config).schedule.batch
         print(json.dumps({"seconds": steps_s(given.config, given.worker, given.steps), "batch": batch}))

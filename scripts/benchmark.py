@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 
-from bitswath.bench.machine import machine, versions
+from bitswath.basics.machine import machine, versions
 from bitswath.bench.turns import (
     CPU_CLOCK,
     WALL_CLOCK,

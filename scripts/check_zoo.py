@@ -16,17 +16,17 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bitswath.archive import ArchiveWriter
-from bitswath.bundle import Bundle
-from bitswath.cards import card
+from bitswath.bundle.bundle import Bundle
+from bitswath.bundle.cards import card
+from bitswath.bundle.manifest import SplitAccuracy
+from bitswath.bundle.zoo import PREFIX, located, zoo_names
+from bitswath.bundle.zoo_entry import CARD, percent, read_entry
+from bitswath.codecs.archive import ArchiveWriter
 from bitswath.errors import BackendError, BitswathError, DatasetError, ImageError
-from bitswath.images import open_images
-from bitswath.manifest import SplitAccuracy
-from bitswath.models.catalogue import CATALOGUE
-from bitswath.models.config import DataConfig
-from bitswath.models.datasets import data_folder, load_configured
-from bitswath.zoo import PREFIX, located, zoo_names
-from bitswath.zoo_entry import CARD, percent, read_entry
+from bitswath.imagery.images import open_images
+from bitswath.models.data.catalogue import CATALOGUE
+from bitswath.models.data.datasets import data_folder, load_configured
+from bitswath.models.nets.config import DataConfig
 
 __all__ = ["check", "differences"]
 

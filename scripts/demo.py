@@ -21,10 +21,11 @@ from rich.console import Console
 from rich.table import Table
 
 import bitswath as bs
-from bitswath.containers import parse_container, write
 from bitswath.errors import ImageError
-from bitswath.images import open_images
-from bitswath.report import Report, class_table, confusion_table, save_confusion_picture
+from bitswath.evaluation.confusion import save_confusion_picture
+from bitswath.evaluation.report import Report, class_table, confusion_table
+from bitswath.imagery.containers import parse_container, write
+from bitswath.imagery.images import open_images
 
 ROOT = Path(__file__).resolve().parent.parent
 ZOO = ROOT / "models" / "zoo"
@@ -61,7 +62,7 @@ def real_patches() -> Patches | None:
 
 
 def synthetic_patches() -> Patches:
-    from bitswath.models import synthetic
+    from bitswath.models.data import synthetic
 
     patches, labels = synthetic.synthetic_patches(range(1000), "test")
     what = f"synthetic land cover (EuroSAT is not here: put {EUROSAT} into a folder named by BITSWATH_DATA)"

@@ -1,4 +1,4 @@
-"""Fits hw/costs.json to what Yosys counts, and prints how near the fit is.
+"""Fits hw/planning/costs.json to what Yosys counts, and prints how near the fit is.
 
     python scripts/fit_costs.py [--write] [--samples 16] [BUILD=BUNDLE ...]
 
@@ -23,18 +23,18 @@ from typing import Any
 import numpy as np
 from scipy.optimize import nnls
 
-from bitswath.bundle import load_bundle
-from bitswath.cache import cache_folder
-from bitswath.hw import costs, prices
-from bitswath.hw.boards import find_board
-from bitswath.hw.compile import load_design
-from bitswath.hw.costs import Resources, clog2, structure
-from bitswath.hw.plan import plan
-from bitswath.hw.rtllib import patched_rtllib
-from bitswath.hw.synthesis import synthesize
-from bitswath.hw.yosys import Cells, map_modules, tool
+from bitswath.basics.cache import cache_folder
+from bitswath.builds.folder import read_design
+from bitswath.bundle.bundle import load_bundle
+from bitswath.hw.counting.synthesis import synthesize
+from bitswath.hw.counting.yosys import Cells, map_modules, tool
+from bitswath.hw.generating.rtllib import patched_rtllib
+from bitswath.hw.planning import costs, prices
+from bitswath.hw.planning.boards import find_board
+from bitswath.hw.planning.costs import Resources, clog2, structure
+from bitswath.hw.planning.plan import plan
+from bitswath.hw.rtl import KERNELS
 
-RTL = Path(costs.__file__).parent / "rtl"
 TABLE = Path(costs.__file__).with_suffix(".json")
 FINN_RTLLIB = Path(str(distribution("finn-plus").locate_file("finn/finn-rtllib")))
 GROUP = 8
@@ -137,7 +137,7 @@ def swept(samples: int) -> Iterator[Sample]:
 
 
 def digest(text: str) -> str:
-    sources = "".join(path.read_text() for path in sorted(RTL.glob("*.sv")))
+    sources = "".join(path.read_text() for path in KERNELS.values())
     return hashlib.sha256(f"{tool()}{sources}{text}".encode()).hexdigest()[:24]
 
 
@@ -148,7 +148,7 @@ def count(texts: list[str]) -> Iterator[tuple[str, Cells]]:
         sources = [folder / "finn" / "mvu" / name for name in ("mvu_pkg.sv", "add_multi.sv", "replay_buffer.sv")]
         sources += [folder / "finn" / "mvu" / name for name in ("mvu.sv", "mvu_vvu_8sx9_dsp58.sv", "mvu_vvu_axi.sv")]
         sources += [folder / "finn" / name for name in ("fifo/hdl/fifo.sv", "dwc/hdl/vpc.sv", "dwc/hdl/dwc_axi.sv")]
-        sources += sorted(RTL.glob("*.sv"))
+        sources += KERNELS.values()
         for path in sources:
             (folder / path.name).write_bytes(path.read_bytes())
         names = [f"part{i}" for i in range(len(texts))]
@@ -164,7 +164,7 @@ def count(texts: list[str]) -> Iterator[tuple[str, Cells]]:
 
 def built(folder: Path, bundle_path: Path) -> Iterator[Sample]:
     """Every stage of a build, with the parameters that the folding search gives the cost model for it."""
-    bundle, design = load_bundle(bundle_path), load_design(folder)
+    bundle, design = load_bundle(bundle_path), read_design(folder)
     board = find_board(design.board)
     units = {unit.name: unit for unit in plan(bundle.network, bundle.codec.bits, design.input.width).units}
     counted = synthesize(design, folder, board, whole=False)
@@ -230,7 +230,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("builds", nargs="*", metavar="BUILD=BUNDLE")
     parser.add_argument("--samples", type=int, default=16, help="of each core")
-    parser.add_argument("--write", action="store_true", help="change hw/costs.json")
+    parser.add_argument("--write", action="store_true", help="change hw/planning/costs.json")
     given = parser.parse_args()
     samples: dict[str, list[tuple[dict[str, Any], Resources]]] = defaultdict(list)
     for kind, sizes, found in swept(given.samples):

@@ -9,7 +9,7 @@ import argparse
 from collections.abc import Iterable
 from pathlib import Path
 
-from bitswath.build_report import Report, read_report
+from bitswath.builds.report import Report, read_report
 
 __all__ = ["table"]
 

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from bitswath.errors import ExportError
-from bitswath.network import INPUT, Add, Conv, Dense, MaxPool, Network, Stage, SumPool, TensorSpec, Threshold
+from bitswath.network.network import INPUT, Add, Conv, Dense, MaxPool, Network, Stage, SumPool, TensorSpec, Threshold
 
 __all__ = ["FORMS", "Form", "affine_of", "int8_model"]
 

@@ -20,16 +20,17 @@ from typing import Any
 
 import yaml
 
-from bitswath.build_report import REPORT, Report, read_report
-from bitswath.bundle import HARDWARE, MANIFEST, SUFFIX, Bundle, load_bundle, save_bundle
-from bitswath.cards import card
+from bitswath.basics.files import write_atomic
+from bitswath.builds.folder import HARDWARE
+from bitswath.builds.report import REPORT, Report, read_report
+from bitswath.bundle.bundle import MANIFEST, SUFFIX, Bundle, load_bundle, save_bundle
+from bitswath.bundle.cards import card
+from bitswath.bundle.zoo import zoo_names
+from bitswath.bundle.zoo_entry import BUILDS, CARD, CONFIG, LOG, Builds, read_entry
 from bitswath.errors import BitswathError, BundleError, ConfigError, StudyError
-from bitswath.files import write_atomic
-from bitswath.models.config import TrainConfig, parse_config
-from bitswath.models.study.cells import TrainingCell
-from bitswath.models.study.store import FILE, Row, Store
-from bitswath.zoo import zoo_names
-from bitswath.zoo_entry import BUILDS, CARD, CONFIG, LOG, Builds, read_entry
+from bitswath.models.nets.config import TrainConfig, parse_config
+from bitswath.models.study.plan.cells import TrainingCell
+from bitswath.models.study.work.store import FILE, Row, Store
 
 __all__ = ["MAX_BYTES", "Made", "add", "from_run", "from_study", "write_builds", "write_card"]
 

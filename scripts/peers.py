@@ -34,9 +34,9 @@ from qonnx.transformation.fold_constants import FoldConstants
 from qonnx.transformation.infer_shapes import InferShapes
 from qonnx.transformation.qonnx_to_qcdq import QuantToQCDQ
 
-from bitswath.bundle import Bundle
+from bitswath.bundle.bundle import Bundle
 from bitswath.errors import BundleError
-from bitswath.network import Network
+from bitswath.network.network import Network
 
 __all__ = [
     "BATCHES",

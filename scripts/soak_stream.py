@@ -22,13 +22,13 @@ from numpy.typing import NDArray
 
 from bitswath.backends.base import Packing, Ticket
 from bitswath.backends.emulator import EmulatorBackend
-from bitswath.console import stream_progress
-from bitswath.counters import Counters, Tally
+from bitswath.codecs.packing import pack
 from bitswath.errors import BackendError, BackendTimeoutError
-from bitswath.lane import Lane, Values
-from bitswath.network import INPUT, Dense, Network, TensorSpec
-from bitswath.packing import pack
-from bitswath.stream import Stream
+from bitswath.network.network import INPUT, Dense, Network, TensorSpec
+from bitswath.streaming.counters import Counters, Tally
+from bitswath.streaming.lane import Lane, Values
+from bitswath.streaming.progress import stream_progress
+from bitswath.streaming.stream import Stream
 
 __all__ = ["FaultyEmulator", "soak"]
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmark import Facts
 
-from bitswath.network import Network
+from bitswath.network.network import Network
 
 __all__ = ["Profile", "kernel_shares", "measure_steps", "step_macs"]
 

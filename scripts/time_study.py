@@ -17,14 +17,14 @@ from pathlib import Path
 
 from rich.progress import track
 
-from bitswath.bench.machine import machine
+from bitswath.basics.machine import machine
 from bitswath.bench.subject import Subject, load_inputs, opened
 from bitswath.bench.suite import Settings, measure_all
-from bitswath.codecs import codec_from_dict
-from bitswath.models.study.cells import ImageryCell
-from bitswath.models.study.measures import codec_speeds, thinned
-from bitswath.models.study.patches import Shelf
-from bitswath.models.study.store import Row, Store
+from bitswath.codecs.kinds import codec_from_dict
+from bitswath.models.study.plan.cells import ImageryCell
+from bitswath.models.study.work.measures import codec_speeds, thinned
+from bitswath.models.study.work.patches import Shelf
+from bitswath.models.study.work.store import Row, Store
 
 PATCHES = 500
 

@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bitswath.design import Design, Link, Stage, Stream
-from bitswath.hw.compile import save_design
+from bitswath.builds.design import Design, Link, Stage, Stream
+from bitswath.hw.generating.compile import save_design
+from bitswath.hw.rtl import KERNELS
+from tests.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
-RTL = ROOT / "hw" / "rtl"
 CACHE = ROOT / ".cache" / "bitswath"
 """Where tests keep simulators; compiling them takes most of the time."""
 
@@ -196,7 +196,7 @@ def kernels() -> dict[str, str]:
         "stream_fifo",
         "stream_tap",
     ]
-    return {"fifo.sv": finn_fifo(), **{f"{name}.sv": (RTL / f"{name}.sv").read_text() for name in names}}
+    return {"fifo.sv": finn_fifo(), **{f"{name}.sv": KERNELS[f"{name}.sv"].read_text() for name in names}}
 
 
 def finn_fifo() -> str:

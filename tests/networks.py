@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bitswath.network import (
+from bitswath.network.network import (
     INPUT,
     Add,
     ArgMax,

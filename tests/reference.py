@@ -12,7 +12,7 @@ from functools import singledispatch
 import numpy as np
 from numpy.typing import NDArray
 
-from bitswath.network import (
+from bitswath.network.network import (
     INPUT,
     Add,
     ArgMax,

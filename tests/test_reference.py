@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bitswath.network import Conv, Lookup, MaxPool, SumPool, Threshold
+from bitswath.network.network import Conv, Lookup, MaxPool, SumPool, Threshold
 from tests import reference
 
 

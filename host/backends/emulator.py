@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from bitswath._native import Emulator, emulator_kernels
 from bitswath.backends.base import Packing, Ticket, patient
 from bitswath.errors import InputError, NetworkError
-from bitswath.network import Network, Stage
+from bitswath.network.network import Network, Stage
 
 __all__ = ["EmulatorBackend", "Kernel", "Outputs", "available_kernels", "run"]
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from bitswath.basics.intervals import Estimate, mean_interval
 from bitswath.errors import InputError
-from bitswath.intervals import Estimate, mean_interval
 from bitswath.power.meters import Meter, Quantity, chosen_rails
 from bitswath.power.sampler import Sampler, Samples
 

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bitswath.basics.files import write_atomic
+from bitswath.basics.pictures import picture_format
 from bitswath.bench.tables import joules, seconds
 from bitswath.errors import DependencyError, InputError
-from bitswath.files import write_atomic
-from bitswath.report import picture_format
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -21,10 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitswath.backends.base import Stepped
-from bitswath.backends.rtl import RtlBackend
+from bitswath.backends.rtl.backend import RtlBackend
 from bitswath.bench.subject import Inputs, Subject
 from bitswath.errors import InputError
-from bitswath.imagefile import decode_image
+from bitswath.imagery.imagefile import decode_image
 
 __all__ = [
     "ALONE",

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from bitswath.accelerator import BACKENDS, Accelerator
 from bitswath.backends.base import Backend
-from bitswath.bench.machine import machine, versions
+from bitswath.basics.machine import machine, versions
 from bitswath.bench.timing import TimedBackend
-from bitswath.bundle import NETWORK, Bundle, load_bundle
+from bitswath.bundle.bundle import NETWORK, Bundle, load_bundle
 from bitswath.errors import BackendError, InputError
-from bitswath.images import open_images
+from bitswath.imagery.images import open_images
 
 __all__ = ["Inputs", "Subject", "conditions", "load_inputs", "opened"]
 

@@ -14,13 +14,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from bitswath.basics.files import write_atomic
 from bitswath.bench.energy import measure_energy
 from bitswath.bench.latency import measure_latency
 from bitswath.bench.subject import Inputs, Subject, conditions, opened
 from bitswath.bench.throughput import at_bits, measure_scaling, measure_throughput
 from bitswath.errors import InputError, PowerError
-from bitswath.files import write_atomic
-from bitswath.power.meters import KINDS, open_meter
+from bitswath.power.find import KINDS, open_meter
 
 __all__ = ["MEASURES", "Settings", "measure_all", "write_results"]
 

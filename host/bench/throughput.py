@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 from bitswath.accelerator import Accelerator
 from bitswath.backends.base import Packing, Ticket
 from bitswath.bench.turns import CPU_CLOCK, batch_for, interleaved, ratios, timed
-from bitswath.bundle import Bundle, save_bundle
-from bitswath.codecs import UniformCodec
-from bitswath.counters import Counters
+from bitswath.bundle.bundle import Bundle, save_bundle
+from bitswath.codecs.uniform import UniformCodec
 from bitswath.errors import InputError
-from bitswath.lane import IN_FLIGHT
-from bitswath.network import Lookup, Network, TensorSpec
+from bitswath.network.network import Lookup, Network, TensorSpec
+from bitswath.streaming.counters import Counters
+from bitswath.streaming.lane import IN_FLIGHT
 
 __all__ = ["BatchRate", "Scaling", "Steps", "Throughput", "at_bits", "measure_scaling", "measure_throughput"]
 

@@ -8,13 +8,13 @@ from typing import Any
 import click
 from rich.console import Console
 
+from bitswath.basics.console import say
+from bitswath.basics.pictures import picture_format
 from bitswath.bench.subject import load_inputs, opened
 from bitswath.bench.suite import MEASURES, Settings, measure_all, write_results
 from bitswath.bench.tables import sentences, tables
-from bitswath.bundle import load_bundle
-from bitswath.console import say
+from bitswath.bundle.bundle import load_bundle
 from bitswath.errors import InputError
-from bitswath.report import picture_format
 
 __all__ = ["command", "show"]
 

@@ -13,13 +13,16 @@ import numpy as np
 from rich.console import Console
 
 from bitswath.accelerator import open as open_accelerator
-from bitswath.bundle import Bundle, load_bundle, update_accuracy
-from bitswath.console import say, stream_progress
+from bitswath.basics.console import say
+from bitswath.basics.files import write_atomic
+from bitswath.basics.pictures import picture_format
+from bitswath.bundle.bundle import Bundle, load_bundle, update_accuracy
+from bitswath.bundle.zoo import refuse_writing
 from bitswath.errors import InputError
-from bitswath.evaluation import Classified, classify_path
-from bitswath.files import write_atomic
-from bitswath.report import Report, class_table, picture_format, save_confusion_picture
-from bitswath.zoo import refuse_writing
+from bitswath.evaluation.classify import Classified, classify_path
+from bitswath.evaluation.confusion import save_confusion_picture
+from bitswath.evaluation.report import Report, class_table
+from bitswath.streaming.progress import stream_progress
 
 __all__ = ["command"]
 

@@ -10,13 +10,14 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from bitswath.archive import ArchiveWriter
-from bitswath.bundle import load_bundle
-from bitswath.codecs import Codec, CodecSpec, fit_codec, parse_codec
-from bitswath.console import say
+from bitswath.basics.console import say
+from bitswath.bundle.bundle import load_bundle
+from bitswath.codecs.archive import ArchiveWriter
+from bitswath.codecs.base import Codec
+from bitswath.codecs.kinds import CodecSpec, fit_codec, parse_codec
+from bitswath.codecs.packing import frame_bytes
 from bitswath.errors import ImageError, InputError
-from bitswath.images import Batch, ImageSource, open_images
-from bitswath.packing import frame_bytes
+from bitswath.imagery.images import Batch, ImageSource, open_images
 
 __all__ = ["command"]
 

@@ -11,12 +11,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from bitswath.archive import is_archive, open_archive
-from bitswath.build_report import REPORT, Report, read_report
-from bitswath.bundle import HARDWARE, Bundle, how_pixels_enter, load_bundle
-from bitswath.console import say
-from bitswath.network import Conv, Dense, Network, Stage, Threshold
-from bitswath.zoo_entry import codec_name
+from bitswath.basics.console import say
+from bitswath.builds.folder import HARDWARE
+from bitswath.builds.report import REPORT, Report, read_report
+from bitswath.bundle.bundle import Bundle, how_pixels_enter, load_bundle
+from bitswath.bundle.zoo_entry import codec_name
+from bitswath.codecs.archive import is_archive, open_archive
+from bitswath.network.network import Conv, Dense, Network, Stage, Threshold
 
 __all__ = ["command"]
 

@@ -13,14 +13,15 @@ from rich.markdown import Markdown
 from rich.markup import escape
 from rich.table import Table
 
-from bitswath.bundle import HARDWARE, Bundle, load_bundle
-from bitswath.cards import card
-from bitswath.console import say
+from bitswath.basics.console import say
+from bitswath.basics.files import scratch_path
+from bitswath.builds.folder import HARDWARE
+from bitswath.bundle.bundle import Bundle, load_bundle
+from bitswath.bundle.cards import card
+from bitswath.bundle.manifest import SplitAccuracy
+from bitswath.bundle.zoo import PREFIX, zoo_folder, zoo_names, zoo_path
+from bitswath.bundle.zoo_entry import Entry, facts, read_entry
 from bitswath.errors import InputError
-from bitswath.files import scratch_path
-from bitswath.manifest import SplitAccuracy
-from bitswath.zoo import PREFIX, zoo_folder, zoo_names, zoo_path
-from bitswath.zoo_entry import Entry, facts, read_entry
 
 __all__ = ["command"]
 

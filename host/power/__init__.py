@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from bitswath.power.meters import Meter, Quantity, find_meters, open_meter
+from bitswath.power.find import find_meters, open_meter
+from bitswath.power.meters import Meter, Quantity
 from bitswath.power.sampler import Sampler, Samples
 
 __all__ = ["Meter", "Quantity", "Sampler", "Samples", "find_meters", "open_meter"]

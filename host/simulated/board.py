@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bitswath.backends.rtl import build_folder
+from bitswath.builds.folder import build_folder
 from bitswath.simulated.hwh import Family
 from bitswath.simulated.overlay import write_overlay
 from bitswath.simulated.system import System

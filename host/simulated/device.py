@@ -20,7 +20,7 @@ from pynq.buffer import PynqBuffer
 from pynq.interrupt import _InterruptController
 from pynq.pl_server.device import Device
 
-from bitswath.design import Design
+from bitswath.builds.design import Design
 from bitswath.simulated.bus import Bus, InterruptController, Window, clock_registers
 from bitswath.simulated.cache import CachedMemory
 from bitswath.simulated.hwh import Family

@@ -6,11 +6,11 @@ import hashlib
 import shutil
 from pathlib import Path
 
-from bitswath.backends.rtl import load_design
-from bitswath.design import DESIGN, Design
+from bitswath.backends.board.overlay import EngineEntry, OverlayFile, write_overlay_file
+from bitswath.basics.files import write_atomic
+from bitswath.builds.design import DESIGN, Design
+from bitswath.builds.folder import load_design
 from bitswath.errors import BackendError
-from bitswath.files import write_atomic
-from bitswath.overlay import EngineEntry, OverlayFile, write_overlay_file
 from bitswath.simulated.hwh import Family, Module, handoff
 
 __all__ = ["CONTROLLER", "ENGINE_BYTES", "INTC_BYTES", "engine_addresses", "placeholder", "write_overlay"]

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bitswath.backends.simulator import last_line
+from bitswath.backends.rtl.simulator import last_line
 from bitswath.errors import BackendError, BackendTimeoutError
 
 __all__ = ["Process", "Reply"]

@@ -1,4 +1,4 @@
-// The program around a shell (hw/shell.py) that Verilator has compiled: memory behind its AXI masters, accesses to its
+// The program around a shell (hw/generating/shell.py) that Verilator has compiled: memory behind its AXI masters, accesses to its
 // registers on request (host/simulated/process.py asks). The clock runs while an engine or the memory has something to
 // do; then the program sleeps. What the model itself prints goes to standard error.
 //

@@ -1,6 +1,6 @@
 """A build's accelerator between two DMA engines, with memory and registers, simulated cycle by cycle.
 
-What a board's software would drive: registers as hw/rtl/dma_control.sv lists them, accessed through AXI-Lite, and
+What a board's software would drive: registers as hw/rtl/dma/dma_control.sv lists them, accessed through AXI-Lite, and
 device memory behind AXI4. It runs in a process of its own, whose clock stands still while there is nothing to do.
 """
 
@@ -19,9 +19,10 @@ from typing import IO, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bitswath.backends.rtl import RTL, load_design, pacing
-from bitswath.backends.verilator import Harness, Variant, compiled
-from bitswath.design import Design
+from bitswath.backends.rtl.backend import pacing
+from bitswath.backends.rtl.verilator import Harness, Variant, compiled
+from bitswath.builds.design import Design
+from bitswath.builds.folder import RTL, load_design
 from bitswath.errors import BackendError, BundleError, InputError
 from bitswath.simulated.process import Process, Reply
 

@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from bitswath.hw.boards import Board, boards
+from bitswath.hw.planning.boards import Board, boards
 
 __all__ = ["command"]
 

@@ -12,14 +12,14 @@ import click
 from rich.console import Console
 from rich.status import Status
 
-from bitswath.build_report import Report
-from bitswath.bundle import load_bundle
-from bitswath.console import say
+from bitswath.basics.console import say
+from bitswath.builds.report import Report
+from bitswath.bundle.bundle import load_bundle
+from bitswath.bundle.zoo import refuse_writing
 from bitswath.errors import BuildError
-from bitswath.hw.bitstream import missing_tools
-from bitswath.hw.boards import Board, find_board
-from bitswath.hw.build import MARGIN, Options, build
-from bitswath.zoo import refuse_writing
+from bitswath.hw.building.bitstream import missing_tools
+from bitswath.hw.building.build import MARGIN, Options, build
+from bitswath.hw.planning.boards import Board, find_board
 
 __all__ = ["command"]
 

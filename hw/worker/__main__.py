@@ -12,10 +12,10 @@ import sys
 import traceback
 from pathlib import Path
 
+from bitswath.basics.schema import parse_json
 from bitswath.errors import BitswathError, BuildError
 from bitswath.hw.worker.flow import Job, Step, generate
 from bitswath.hw.worker.vendor import VendorJob, make_bitstream
-from bitswath.schema import parse_json
 
 
 def main(path: str) -> int:

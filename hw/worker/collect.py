@@ -12,9 +12,9 @@ from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
-from bitswath.design import Stage, Stream
+from bitswath.builds.design import Stage, Stream
 from bitswath.errors import BuildError
-from bitswath.hw.plan import Plan
+from bitswath.hw.planning.plan import Plan
 from bitswath.hw.units import Folding, Wire
 from bitswath.hw.worker.graph import CONVERTER, converted
 

@@ -9,13 +9,13 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from bitswath.bundle import Bundle, load_bundle
-from bitswath.design import DESIGN, Design, Link
-from bitswath.hw.boards import Board, find_board
-from bitswath.hw.plan import FRAMES, RESULTS, Plan, plan
-from bitswath.hw.rtllib import patched_rtllib
+from bitswath.basics.schema import Schema
+from bitswath.builds.design import DESIGN, Design, Link
+from bitswath.bundle.bundle import Bundle, load_bundle
+from bitswath.hw.generating.rtllib import patched_rtllib
+from bitswath.hw.planning.boards import Board, find_board
+from bitswath.hw.planning.plan import FRAMES, RESULTS, Plan, plan
 from bitswath.hw.worker.offline import prepare
-from bitswath.schema import Schema
 
 __all__ = ["Generated", "Job", "Step", "generate", "with_code"]
 

@@ -9,7 +9,7 @@ from onnx import NodeProto, TensorProto, ValueInfoProto, helper
 from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 
-from bitswath.hw.plan import Plan, edges
+from bitswath.hw.planning.plan import Plan, edges
 from bitswath.hw.units import Folding, Unit, Wire
 
 __all__ = ["DOMAIN", "hardware_graph"]

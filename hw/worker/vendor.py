@@ -10,10 +10,10 @@ import shutil
 from pathlib import Path
 from typing import Any, Literal
 
-from bitswath.design import Design
+from bitswath.basics.schema import Schema, parse_json
+from bitswath.builds.design import Design
 from bitswath.errors import BuildError
 from bitswath.hw.worker.flow import Job, Step, with_code
-from bitswath.schema import Schema, parse_json
 
 __all__ = ["VendorJob", "make_bitstream"]
 

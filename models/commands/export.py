@@ -11,11 +11,11 @@ import click
 import numpy as np
 
 from bitswath.accelerator import open as open_accelerator
-from bitswath.bundle import Bundle, how_pixels_enter, update_accuracy
-from bitswath.console import say
+from bitswath.basics.console import say
+from bitswath.bundle.bundle import Bundle, how_pixels_enter, update_accuracy
 from bitswath.errors import DatasetError, ExportError
-from bitswath.models.bundling import bundle_onnx, bundle_trained
-from bitswath.models.config import DataConfig
+from bitswath.models.export.bundling import bundle_onnx
+from bitswath.models.nets.config import DataConfig
 
 __all__ = ["command"]
 
@@ -68,6 +68,8 @@ def command(
     dataset, note = None, None
     if model.is_dir():
         _refuse(model, classes=classes, **told)
+        from bitswath.models.training.bundle import bundle_trained
+
         bundle, dataset = bundle_trained(model, output)
     else:
         bundle, note = bundle_onnx(model, output, classes.split(",") if classes else None, **told)  # type: ignore[arg-type]
@@ -87,7 +89,7 @@ def _refuse(model: Path, **options: object) -> None:
 
 
 def _measure(bundle: Bundle, dataset: DataConfig, data: Path | None) -> None:
-    from bitswath.models.datasets import load_configured
+    from bitswath.models.data.datasets import load_configured
 
     for split in SPLITS:
         try:

@@ -13,15 +13,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bitswath.console import say
-from bitswath.models.study.cells import Cell
-from bitswath.models.study.config import Fidelity, load_study
-from bitswath.models.study.grid import expand
-from bitswath.models.study.patches import Shelf
-from bitswath.models.study.runner import Engine, LocalEngine, Settings, run_study, standing, threads_for
+from bitswath.basics.console import say
+from bitswath.models.study.plan.cells import Cell
+from bitswath.models.study.plan.config import Fidelity, load_study
+from bitswath.models.study.plan.grid import expand
 from bitswath.models.study.show import Show, results_table
-from bitswath.models.study.store import FILE, Store
 from bitswath.models.study.table import export, read_rows
+from bitswath.models.study.work.patches import Shelf
+from bitswath.models.study.work.runner import Engine, LocalEngine, Settings, run_study, standing, threads_for
+from bitswath.models.study.work.store import FILE, Store
 
 __all__ = ["command"]
 
@@ -136,7 +136,7 @@ def _report(
 def _engine(cluster: str | None, jobs: int | None) -> Engine:
     if cluster is None:
         return LocalEngine(jobs or 1)
-    from bitswath.models.study.cluster import ClusterEngine
+    from bitswath.models.study.work.cluster import ClusterEngine
 
     return ClusterEngine(cluster, jobs)
 

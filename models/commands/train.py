@@ -8,11 +8,11 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from bitswath.codecs import fit_codec, parse_codec
-from bitswath.models.config import load_config
-from bitswath.models.datasets import load_configured
-from bitswath.models.fit import describe, train_model
-from bitswath.models.train import Samples, evaluate
+from bitswath.codecs.kinds import fit_codec, parse_codec
+from bitswath.models.data.datasets import load_configured
+from bitswath.models.nets.config import load_config
+from bitswath.models.training.fit import describe, train_model
+from bitswath.models.training.train import Samples, evaluate
 
 __all__ = ["command"]
 

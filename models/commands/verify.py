@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from bitswath.backends.rtl import build_folder
-from bitswath.bundle import Bundle, load_bundle
-from bitswath.console import say
+from bitswath.basics.console import say
+from bitswath.builds.folder import build_folder
+from bitswath.bundle.bundle import Bundle, load_bundle
 from bitswath.errors import DatasetError, VerificationError
-from bitswath.images import open_images
-from bitswath.models.verify import Verification, verify_bundle
-from bitswath.models.verify_rtl import verify_rtl
+from bitswath.imagery.images import open_images
+from bitswath.models.verify.bundle import Verification, verify_bundle
+from bitswath.models.verify.rtl import verify_rtl
 
 __all__ = ["command"]
 
@@ -103,8 +103,8 @@ def _real_patches(
         patches: NDArray[Any] = np.concatenate([batch.patches for batch in source.sample(frames)])
         notes += [f"real frames: {len(patches)} of {images}", *source.notes]
         return patches
-    from bitswath.models.bundling import training_config
-    from bitswath.models.datasets import load_configured
+    from bitswath.models.data.datasets import load_configured
+    from bitswath.models.export.bundling import training_config
 
     training = training_config(bundle)
     if training is None:

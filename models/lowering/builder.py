@@ -10,22 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitswath.errors import LoweringError, NetworkError
-from bitswath.models.lowering.chain import Grid, Link, Pooling, direction_of, fold_affine
-from bitswath.models.lowering.entry import Entry, InputQuantizer, Pixels, find_entry, levels_reached
-from bitswath.models.lowering.links import levels_of
-from bitswath.models.lowering.thresholds import EXHAUSTIVE_LIMIT, Steps, StepsError, find_steps
-from bitswath.models.lowering.values import Node, Value, compress, resized
-from bitswath.network import (
-    INPUT,
-    Add,
-    Conv,
-    Dense,
-    MaxPool,
-    Stage,
-    SumPool,
-    TensorSpec,
-    Threshold,
-)
+from bitswath.models.lowering.chains.chain import Grid, Link, Pooling, direction_of, fold_affine
+from bitswath.models.lowering.chains.entry import Entry, InputQuantizer, Pixels, find_entry, levels_reached
+from bitswath.models.lowering.chains.links import levels_of
+from bitswath.models.lowering.chains.thresholds import EXHAUSTIVE_LIMIT, Steps, StepsError, find_steps
+from bitswath.models.lowering.chains.values import Node, Value, compress, resized
+from bitswath.network.network import INPUT, Add, Conv, Dense, MaxPool, Stage, SumPool, TensorSpec, Threshold
 
 __all__ = ["Builder"]
 

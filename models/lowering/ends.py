@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 
 from bitswath.models.lowering.builder import Builder
-from bitswath.models.lowering.chain import Link
-from bitswath.models.lowering.links import RISING
-from bitswath.models.lowering.values import Constant, Node, Symbol, Value
-from bitswath.network import ArgMax, Dense
+from bitswath.models.lowering.chains.chain import Link
+from bitswath.models.lowering.chains.links import RISING
+from bitswath.models.lowering.chains.values import Constant, Node, Symbol, Value
+from bitswath.network.network import ArgMax, Dense
 
 __all__ = ["arg_max", "flat", "open_end", "softmax"]
 

@@ -10,16 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitswath.models.lowering.builder import Builder
-from bitswath.models.lowering.values import (
-    Constant,
-    FloatInput,
-    Node,
-    Symbol,
-    Value,
-    canonical_index,
-    compress,
-)
-from bitswath.network import Lookup
+from bitswath.models.lowering.chains.values import Constant, FloatInput, Node, Symbol, Value, canonical_index, compress
+from bitswath.network.network import Lookup
 
 __all__ = ["MOVES", "gather", "move", "pad"]
 

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitswath.models.lowering.builder import Builder
-from bitswath.models.lowering.chain import Pooling
-from bitswath.models.lowering.values import Constant, Index, Node, Symbol, Value, canonical_index, compress
-from bitswath.network import Add, Concat, Conv, Dense, MaxPool, SumPool
+from bitswath.models.lowering.chains.chain import Pooling
+from bitswath.models.lowering.chains.values import Constant, Index, Node, Symbol, Value, canonical_index, compress
+from bitswath.network.network import Add, Concat, Conv, Dense, MaxPool, SumPool
 
 __all__ = ["concat", "convolution", "global_pool", "join", "matrix_product", "pool", "reduce"]
 

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitswath.errors import InputError
-from bitswath.models.lowering.entry import Entry, InputQuantizer
-from bitswath.models.lowering.values import Index
-from bitswath.network import INPUT, Conv, Dense, Network, TensorSpec, Threshold
+from bitswath.models.lowering.chains.entry import Entry, InputQuantizer
+from bitswath.models.lowering.chains.values import Index
+from bitswath.network.network import INPUT, Conv, Dense, Network, TensorSpec, Threshold
 
 __all__ = ["Correspondence", "Lowered", "over_codes"]
 

@@ -12,16 +12,22 @@ from onnx import TensorProto
 
 from bitswath.errors import LoweringError
 from bitswath.models.lowering.builder import Builder
-from bitswath.models.lowering.chain import execute, opset_of
+from bitswath.models.lowering.chains.chain import execute, opset_of
+from bitswath.models.lowering.chains.links import (
+    ELEMENTWISE,
+    QUANTIZERS,
+    elementwise_link,
+    quantizer_link,
+    quantizer_range,
+)
+from bitswath.models.lowering.chains.values import CHANNELS_LAST, Constant, FloatInput, Node, Symbol, Value
 from bitswath.models.lowering.ends import arg_max, softmax
 from bitswath.models.lowering.layout import MOVES, gather, move, pad
 from bitswath.models.lowering.linear import concat, convolution, global_pool, join, matrix_product, pool, reduce
-from bitswath.models.lowering.links import ELEMENTWISE, QUANTIZERS, elementwise_link, quantizer_link, quantizer_range
 from bitswath.models.lowering.qdq import dequantize_linear, dequantized_constant, quantize_linear
-from bitswath.models.lowering.refusals import DOMAINS, malformed, why_not
-from bitswath.models.lowering.values import CHANNELS_LAST, Constant, FloatInput, Node, Symbol, Value
+from bitswath.models.lowering.reading.refusals import DOMAINS, malformed, why_not
 from bitswath.models.lowering.views import as_image
-from bitswath.network import INPUT, TensorSpec
+from bitswath.network.network import INPUT, TensorSpec
 
 __all__ = ["lower_node"]
 

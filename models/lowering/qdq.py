@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from onnx import helper
 
 from bitswath.models.lowering.builder import Builder
-from bitswath.models.lowering.chain import Grid, Link, Pooling, opset_of, run_chain
-from bitswath.models.lowering.links import make_link
-from bitswath.models.lowering.values import Constant, FloatInput, Node, Symbol, Value, channels_of, compress
-from bitswath.network import INPUT, TensorSpec
+from bitswath.models.lowering.chains.chain import Grid, Link, Pooling, opset_of, run_chain
+from bitswath.models.lowering.chains.links import make_link
+from bitswath.models.lowering.chains.values import Constant, FloatInput, Node, Symbol, Value, channels_of, compress
+from bitswath.network.network import INPUT, TensorSpec
 
 __all__ = ["dequantize_linear", "dequantized_constant", "quantize_linear"]
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from onnx import NodeProto, helper
 
 from bitswath.models.lowering.builder import Builder
-from bitswath.models.lowering.values import CHANNELS_LAST, Constant, Node, Symbol, Value
+from bitswath.models.lowering.chains.values import CHANNELS_LAST, Constant, Node, Symbol, Value
 
 __all__ = ["as_image"]
 

@@ -14,9 +14,9 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from bitswath.models.study.cells import Cell, TrainingCell
-from bitswath.models.study.process import Event
-from bitswath.models.study.store import Row
+from bitswath.models.study.plan.cells import Cell, TrainingCell
+from bitswath.models.study.work.process import Event
+from bitswath.models.study.work.store import Row
 
 __all__ = ["Show", "cost", "results_table"]
 

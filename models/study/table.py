@@ -14,13 +14,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bitswath.build_report import REPORT, read_report
-from bitswath.bundle import HARDWARE, NETWORK, load_bundle
-from bitswath.codecs import parse_codec
+from bitswath.basics.files import write_atomic
+from bitswath.builds.folder import HARDWARE
+from bitswath.builds.report import REPORT, read_report
+from bitswath.bundle.bundle import NETWORK, load_bundle
+from bitswath.codecs.kinds import parse_codec
 from bitswath.errors import BundleError, ConfigError, StudyError
-from bitswath.files import write_atomic
-from bitswath.models.study.cells import ContainerCell, TrainingCell, cell_from_json
-from bitswath.models.study.store import Row, Store
+from bitswath.models.study.plan.cells import ContainerCell, TrainingCell, cell_from_json
+from bitswath.models.study.work.store import Row, Store
 
 __all__ = ["COLUMNS", "ENERGY", "export", "flat_row", "hardware", "read_rows", "whole_row", "write_rows"]
 

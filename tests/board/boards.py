@@ -9,21 +9,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bitswath.overlay import Overlay, load_overlay
-from bitswath.packing import pack
+from bitswath.backends.board.load import load_overlay
+from bitswath.backends.board.overlay import Overlay
+from bitswath.codecs.packing import pack
 from bitswath.simulated import System
 from bitswath.simulated.hwh import Family
 from bitswath.simulated.overlay import write_overlay
 from tests.board.builds import BOARD, SHAPE, SMALL, VALUES
 from tests.host.model_system import ModelSystem
+from tests.paths import ROOT
 
 if TYPE_CHECKING:
-    from bitswath.backends.dma import DmaBackend
+    from bitswath.backends.board.dma import DmaBackend
     from bitswath.simulated.device import SimulatedDevice
 
 __all__ = ["BUILDS", "CACHE", "SMALL", "Plug", "codes_of", "doubled", "patches_of", "run"]
 
-_CACHE = Path(__file__).resolve().parents[2] / ".cache"
+_CACHE = ROOT / ".cache"
 BUILDS, CACHE = _CACHE / "board", _CACHE / "bitswath"
 
 

@@ -13,15 +13,16 @@ from pathlib import Path
 
 import numpy as np
 
-from bitswath.bundle import NETWORK, save_bundle
-from bitswath.codecs import UniformCodec
-from bitswath.network import INPUT, Add, Head, Network, TensorSpec
+from bitswath.bundle.bundle import NETWORK, save_bundle
+from bitswath.codecs.uniform import UniformCodec
+from bitswath.network.network import INPUT, Add, Head, Network, TensorSpec
+from tests import paths
 
 SMALL, EUROSAT = "small.bsw", "eurosat.bsw"
 SHAPE = (4, 5, 3)
 VALUES = 60
 BOARD = "Pynq-Z2"
-ZOO = Path(__file__).resolve().parents[2] / "models" / "zoo" / "eurosat-u4-w4a4.bsw"
+ZOO = paths.ZOO / "eurosat-u4-w4a4.bsw"
 
 
 def doubling() -> Network:

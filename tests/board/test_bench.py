@@ -11,7 +11,7 @@ from PIL import Image
 
 from bitswath.bench.subject import load_inputs, opened
 from bitswath.bench.suite import Settings, measure_all
-from bitswath.bundle import load_bundle
+from bitswath.bundle.bundle import load_bundle
 from bitswath.commands.bench import command as bench
 from bitswath.commands.classify import command as classify
 from bitswath.simulated import System

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 
 import bitswath as bs
-from bitswath.backends.pynq import PynqBackend
+from bitswath.backends.board.load import load_overlay
+from bitswath.backends.board.pynq import PynqBackend
 from bitswath.errors import BackendError, BackendTimeoutError
-from bitswath.overlay import load_overlay
 from bitswath.simulated import Fault, System
 from bitswath.simulated.bus import Registers
 from bitswath.simulated.hwh import Family

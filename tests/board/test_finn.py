@@ -15,13 +15,14 @@ import pytest
 from numpy.typing import NDArray
 
 import bitswath as bs
-from bitswath.backends.pynq import PynqBackend
-from bitswath.bundle import save_bundle
-from bitswath.codecs import UniformCodec
+from bitswath.backends.board.load import load_overlay
+from bitswath.backends.board.overlay import Overlay
+from bitswath.backends.board.pynq import PynqBackend
+from bitswath.bundle.bundle import save_bundle
+from bitswath.codecs.packing import pack_folded
+from bitswath.codecs.uniform import UniformCodec
 from bitswath.errors import BackendError, BackendTimeoutError, BundleError
-from bitswath.network import INPUT, Add, Head, Network, TensorSpec
-from bitswath.overlay import Overlay, load_overlay
-from bitswath.packing import pack_folded
+from bitswath.network.network import INPUT, Add, Head, Network, TensorSpec
 from bitswath.simulated import System
 from bitswath.simulated.hwh import Module, handoff
 from bitswath.simulated.overlay import ENGINE_BYTES, engine_addresses

@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bitswath.backends.interrupts import OutputInterrupt
-from bitswath.backends.pynq import PynqBackend, Wait
-from bitswath.design import Design
+from bitswath.backends.board.handoff import read_handoff
+from bitswath.backends.board.interrupts import OutputInterrupt
+from bitswath.backends.board.load import load_overlay
+from bitswath.backends.board.pynq import PynqBackend, Wait
+from bitswath.builds.design import Design
 from bitswath.errors import BackendError, BundleError, InputError
-from bitswath.handoff import read_handoff
-from bitswath.overlay import load_overlay
 from bitswath.simulated import System
 from bitswath.simulated.hwh import Family
 from tests.board.boards import Plug, codes_of, doubled, run

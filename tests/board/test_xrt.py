@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 
 import bitswath as bs
-from bitswath.backends import dma, xrt
-from bitswath.backends.xrt import XrtBackend
+from bitswath.backends.board import dma, xrt
+from bitswath.backends.board.load import load_overlay
+from bitswath.backends.board.overlay import Overlay, OverlayFile
+from bitswath.backends.board.xrt import XrtBackend
 from bitswath.errors import BackendError, BackendTimeoutError, DependencyError, InputError
-from bitswath.overlay import Overlay, OverlayFile, load_overlay
 from bitswath.simulated import Fault, System
 from tests.board import pyxrt
 from tests.board.boards import Plug, codes_of, doubled, patches_of, run

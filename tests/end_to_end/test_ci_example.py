@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bitswath.bundle import load_bundle, save_bundle
-from bitswath.codecs import UniformCodec
+from bitswath.bundle.bundle import load_bundle, save_bundle
+from bitswath.codecs.uniform import UniformCodec
+from tests.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 ZOO = ROOT / "models" / "zoo" / "synthetic-u4-w4a4.bsw"
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bitswath.models.synthetic import CLASSES, synthetic_patches
+from bitswath.models.data.synthetic import CLASSES, synthetic_patches
 
 CONFIG = """
 name: small

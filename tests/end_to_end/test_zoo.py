@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from bitswath.accelerator import open as open_accelerator
-from bitswath.bundle import load_bundle
-from bitswath.cards import card
-from bitswath.models.config import TrainConfig, load_config
-from bitswath.models.datasets import load_dataset
-from bitswath.models.verify import verify_bundle
-from bitswath.zoo_entry import read_entry
+from bitswath.bundle.bundle import load_bundle
+from bitswath.bundle.cards import card
+from bitswath.bundle.zoo_entry import read_entry
+from bitswath.models.data.datasets import load_dataset
+from bitswath.models.nets.config import TrainConfig, load_config
+from bitswath.models.verify.bundle import verify_bundle
+from tests.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 ZOO = sorted((ROOT / "models" / "zoo").glob("*.bsw"))
 EUROSAT = ROOT.parent / "shared" / "data" / "eurosat_rgb.zip"
 

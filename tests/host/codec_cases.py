@@ -9,15 +9,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import bitswath._native as _native
-from bitswath.codecs import (
-    Codec,
-    CodecSpec,
-    CompandedCodec,
-    PaletteCodec,
-    UniformCodec,
-    fit_codec,
-)
-from bitswath.dither import DITHERS, count_thresholds, dither_named, positions
+from bitswath.codecs.base import Codec
+from bitswath.codecs.companded import CompandedCodec
+from bitswath.codecs.dither import DITHERS, count_thresholds, dither_named, positions
+from bitswath.codecs.kinds import CodecSpec, fit_codec
+from bitswath.codecs.palette import PaletteCodec
+from bitswath.codecs.uniform import UniformCodec
 
 seeds = st.integers(0, 2**32 - 1)
 bit_widths = st.integers(1, 8)
@@ -94,7 +91,7 @@ def encoded_by(codec: Codec, batch: NDArray[np.uint8 | np.uint16], kernels: str)
 
 
 def by_definition(codec: Codec, batch: NDArray[np.uint8 | np.uint16]) -> NDArray[np.integer]:
-    """Codes from the formulas of `bitswath.dither`, in numpy."""
+    """Codes from the formulas of `bitswath.codecs.dither`, in numpy."""
     samples, dither = batch.astype(np.int64), dither_named(codec.dither)
     period, steps, bands = dither.period, dither.steps, batch.shape[-1]
     rows, columns = np.arange(batch.shape[1])[:, None] % period, np.arange(batch.shape[2]) % period

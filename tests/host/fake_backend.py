@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitswath.backends.base import Packing, Ticket
+from bitswath.codecs.packing import unpack, unpack_folded
 from bitswath.errors import BackendError, BackendTimeoutError
-from bitswath.network import Network
-from bitswath.packing import unpack, unpack_folded
+from bitswath.network.network import Network
 
 
 class FakeBackend:

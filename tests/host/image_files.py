@@ -12,7 +12,7 @@ import numpy as np
 import tifffile
 from PIL import Image
 
-from bitswath.containers import Tiff, write
+from bitswath.imagery.containers import Tiff, write
 
 RGB = (16, 12, 3)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bitswath.network import (
+from bitswath.network.network import (
     INPUT,
     Add,
     ArgMax,

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bitswath.overlay import Frames
+from bitswath.backends.board.overlay import Frames
 from bitswath.simulated.cache import CachedMemory
 
 CONTROL, IER, ISR, LOW, HIGH, COUNT, STATUS, MOVED = 0x00, 0x08, 0x0C, 0x10, 0x14, 0x1C, 0x80, 0x84
@@ -173,7 +173,7 @@ class ModelBoard:
     def __init__(
         self, system: ModelSystem, *, kind: type[CopiedBuffer] = CopiedBuffer, room: int | None = None
     ) -> None:
-        from bitswath.backends.iodma import RegisterEngine
+        from bitswath.backends.board.iodma import RegisterEngine
 
         self.system, self.kind, self.log = system, kind, list[str]()
         self.room = system.memory.nbytes if room is None else room

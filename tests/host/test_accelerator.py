@@ -12,12 +12,13 @@ import pytest
 from numpy.typing import NDArray
 
 from bitswath.accelerator import BACKENDS, Accelerator, open
-from bitswath.bundle import Bundle, save_bundle
-from bitswath.codecs import PaletteCodec, UniformCodec
-from bitswath.counters import Counters
+from bitswath.bundle.bundle import Bundle, save_bundle
+from bitswath.codecs.packing import pack
+from bitswath.codecs.palette import PaletteCodec
+from bitswath.codecs.uniform import UniformCodec
 from bitswath.errors import BackendError, BackendTimeoutError, BundleError, InputError, PackingError
-from bitswath.network import INPUT, ArgMax, Dense, Head, Lookup, Network, SumPool, TensorSpec
-from bitswath.packing import pack
+from bitswath.network.network import INPUT, ArgMax, Dense, Head, Lookup, Network, SumPool, TensorSpec
+from bitswath.streaming.counters import Counters
 from tests.host.fake_backend import FakeBackend
 from tests.host.kinds import linear
 

@@ -1,19 +1,17 @@
-"""What importing bitswath costs, and which room may import which."""
+"""What importing bitswath costs."""
 
 from __future__ import annotations
 
-import ast
+import importlib
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 import bitswath
+from bitswath.renamed import RENAMED
 
-ROOT = Path(__file__).resolve().parents[2]
 HEAVY = {"tensorflow", "tf_keras", "torch", "onnx", "onnxruntime", "qonnx", "finn", "sklearn", "scipy"}
 WHEN_NEEDED = {"matplotlib", "imagecodecs", "PIL", "tifffile", "click", "rich"}
 
@@ -51,85 +49,11 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
         _ = bitswath.opne  # type: ignore[attr-defined]
 
 
-def sources(room: str) -> list[Path]:
-    """Python files of a room; the rooms nest in the package as links, not in the source tree."""
-    return [path for path in (ROOT / room).rglob("*.py") if (ROOT / room).resolve() == room_of(path)]
-
-
-def room_of(path: Path) -> Path:
-    return ROOT / path.resolve().relative_to(ROOT).parts[0]
-
-
-def imported(path: Path, *, top_level_only: bool = False) -> Iterator[tuple[int, str]]:
-    """Line and absolute name of every import in a file; ``importlib`` calls with a literal count too."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    relative = path.resolve().relative_to(ROOT)
-    package = ["bitswath", *relative.parts[:-1]] if relative.parts[0] != "host" else ["bitswath", *relative.parts[1:-1]]
-    for node in walk_top_level(tree) if top_level_only else ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from ((node.lineno, alias.name) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = package[: len(package) - node.level + 1] if node.level else []
-            module = ".".join([*base, *([node.module] if node.module else [])])
-            yield from ((node.lineno, f"{module}.{alias.name}") for alias in node.names)
-        elif isinstance(node, ast.Call) and getattr(node.func, "attr", None) == "import_module":
-            yield from ((node.lineno, str(a.value)) for a in node.args if isinstance(a, ast.Constant))
-
-
-def walk_top_level(tree: ast.AST) -> Iterator[ast.AST]:
-    """Nodes that run when a module is imported."""
-    for node in ast.iter_child_nodes(tree):
-        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
-            yield node
-            yield from walk_top_level(node)
-
-
-def crossings(room: str, *others: str) -> list[str]:
-    """Imports in a room of the others; the command line may, inside its commands."""
-    found = []
-    for path in sources(room):
-        on_top = room == "host" and path.name.startswith("cli")
-        for line, name in imported(path, top_level_only=on_top):
-            if any(f"{name}.".startswith(f"bitswath.{other}.") for other in others):
-                found.append(f"{path.relative_to(ROOT)}:{line} imports {name}")
-    return found
-
-
-def test_host_imports_neither_models_nor_hw() -> None:
-    assert crossings("host", "models", "hw") == []
-
-
-def test_models_and_hw_do_not_import_each_other() -> None:
-    assert crossings("models", "hw") == []
-    assert crossings("hw", "models") == []
-
-
-def test_host_imports_heavy_packages_only_where_they_are_used() -> None:
-    found = [
-        f"{path.relative_to(ROOT)}:{line} imports {name}"
-        for path in sources("host")
-        for line, name in imported(path)
-        if name.partition(".")[0] in HEAVY
-    ]
-    assert found == []
-
-
-def test_the_walk_sees_imports_of_every_form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys.modules[__name__], "ROOT", tmp_path)
-    (tmp_path / "host" / "backends").mkdir(parents=True)
-    (tmp_path / "models").mkdir()
-    (tmp_path / "host" / "a.py").write_text("from . import models\ndef f():\n    import bitswath.hw.x\n")
-    (tmp_path / "host" / "cli.py").write_text("def f():\n    import bitswath.hw.x\n")
-    (tmp_path / "host" / "cli_b.py").write_text("if True:\n    import bitswath.hw.x\n")
-    (tmp_path / "host" / "backends" / "b.py").write_text("from ..models.x import y\nfrom bitswath import hw\n")
-    (tmp_path / "host" / "c.py").write_text("import importlib\nimportlib.import_module('bitswath.models')\n")
-    (tmp_path / "models" / "m.py").write_text("from ..hw import z\nfrom bitswath import network\n")
-    assert sorted(crossings("host", "models", "hw")) == [
-        "host/a.py:1 imports bitswath.models",
-        "host/a.py:3 imports bitswath.hw.x",
-        "host/backends/b.py:1 imports bitswath.models.x.y",
-        "host/backends/b.py:2 imports bitswath.hw",
-        "host/c.py:2 imports bitswath.models",
-        "host/cli_b.py:2 imports bitswath.hw.x",
-    ]
-    assert crossings("models", "hw") == ["models/m.py:1 imports bitswath.hw.z"]
+@pytest.mark.parametrize("old", RENAMED)
+def test_documented_modules_are_found_under_their_old_names(old: str) -> None:
+    if old.startswith("bitswath.models.arch"):
+        pytest.importorskip("tf_keras", reason="the training extra is not installed")
+    sys.modules.pop(old, None)
+    with pytest.warns(DeprecationWarning, match=f"{old} is {RENAMED[old]} now"):
+        module = importlib.import_module(old)
+    assert module is sys.modules[RENAMED[old]]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bitswath.packing import pack
+from bitswath.codecs.packing import pack
 from tests.rtl.simulate import packed, random_integers, to_beats
 
 Values = NDArray[np.int64]

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from bitswath.hw.rtllib import patched_rtllib
+from bitswath.hw.generating.rtllib import patched_rtllib
 from bitswath.hw.worker.offline import prepare
 
 PART, CLOCK_NS = "xc7z020clg400-1", 10.0

@@ -12,15 +12,17 @@ import numpy as np
 import pytest
 
 from bitswath.backends.emulator import EmulatorBackend
-from bitswath.backends.rtl import RtlBackend
-from bitswath.bundle import Bundle, save_bundle
-from bitswath.codecs import Codec, PaletteCodec, UniformCodec
-from bitswath.design import Design
-from bitswath.hw.boards import find_board
-from bitswath.hw.compile import compile_design, save_design
-from bitswath.hw.folding import find_folding
-from bitswath.hw.plan import plan
-from bitswath.packing import pack
+from bitswath.backends.rtl.backend import RtlBackend
+from bitswath.builds.design import Design
+from bitswath.bundle.bundle import Bundle, save_bundle
+from bitswath.codecs.base import Codec
+from bitswath.codecs.packing import pack
+from bitswath.codecs.palette import PaletteCodec
+from bitswath.codecs.uniform import UniformCodec
+from bitswath.hw.generating.compile import compile_design, save_design
+from bitswath.hw.planning.boards import find_board
+from bitswath.hw.planning.folding import find_folding
+from bitswath.hw.planning.plan import plan
 from tests.designs import CACHE
 
 PATCH = (12, 12, 3)
@@ -30,10 +32,10 @@ DEPTH = 257
 
 
 def bundle_of(name: str, bits: int, folder: Path, codec: Codec | None = None) -> Bundle:
-    from bitswath.models.export import export_qonnx
+    from bitswath.models.export.qonnx import export_qonnx
     from bitswath.models.lowering import lower
-    from bitswath.models.settle import settle
-    from bitswath.models.trained import input_spec
+    from bitswath.models.nets.architectures import input_spec
+    from bitswath.models.training.settle import settle
     from tests.models.small import small_model
 
     codec = codec or UniformCodec(bits)

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from bitswath.models.architectures import InputSpec, build_model
-from bitswath.models.config import ArchitectureConfig, WidthsConfig
-from bitswath.models.quantizers import keras
+from bitswath.models.nets.architectures import InputSpec, build_model
+from bitswath.models.nets.config import ArchitectureConfig, WidthsConfig
+from bitswath.models.nets.quantizers import keras
 
 ARCHITECTURES = {
     "vgg": ArchitectureConfig(kind="vgg", widths=(6, "M", 8, "M")),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from bitswath.network import INPUT, Add, ArgMax, Conv, Dense, MaxPool, Network, Stage, SumPool, Threshold
+from bitswath.network.network import INPUT, Add, ArgMax, Conv, Dense, MaxPool, Network, Stage, SumPool, Threshold
 from tests import reference
 from tests.networks import Rng, network_of, random_codes
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitswath.backends.emulator import _parameters
-from bitswath.network import Network
+from bitswath.network.network import Network
 from tests import reference
 from tests.networks import random_codes
 

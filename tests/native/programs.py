@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.paths import ROOT
+
 CORE = ROOT / "host" / "native"
 BUILDS = ROOT / ".cache" / "native"
 WARNINGS = ("-Wall", "-Wextra", "-Werror", "-Wno-psabi")  # psabi: GCC 7 changed how some arguments are passed

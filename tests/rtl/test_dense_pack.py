@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bitswath.packing import pack
+from bitswath.codecs.packing import pack
 from tests.rtl.simulate import FULL_RATE, random_integers, simulate, to_beats
 
 CASES = [

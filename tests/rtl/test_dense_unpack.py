@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bitswath.packing import pack
+from bitswath.codecs.packing import pack
 from tests.rtl.simulate import FULL_RATE, from_beats, random_integers, simulate
 
 CASES = [

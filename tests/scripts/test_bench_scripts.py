@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.host.bench import slow_device
+from tests.paths import ROOT
 
-SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+SCRIPTS = ROOT / "scripts"
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 
 from bitswath.accelerator import open as open_accelerator
-from bitswath.bundle import Bundle, load_bundle, update_accuracy
-from bitswath.manifest import SplitAccuracy
-from bitswath.models.config import DataConfig
-from bitswath.models.datasets import load_configured
+from bitswath.bundle.bundle import Bundle, load_bundle, update_accuracy
+from bitswath.bundle.manifest import SplitAccuracy
+from bitswath.models.data.datasets import load_configured
+from bitswath.models.nets.config import DataConfig
 from tests.scripts.test_make_zoo import copy_of
 
 FEW = DataConfig(name="synthetic", limit=60)

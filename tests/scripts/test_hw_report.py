@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hw_report import HEADINGS, table
 
-from bitswath.build_report import Counts, LinkReport, Report
+from bitswath.builds.report import Counts, LinkReport, Report
 
 
 def report(name: str, board: str) -> Report:

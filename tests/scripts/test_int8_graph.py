@@ -9,7 +9,7 @@ from int8_graph import FORMS, Form, affine_of, int8_model
 from numpy.typing import NDArray
 
 from bitswath.errors import ExportError
-from bitswath.network import (
+from bitswath.network.network import (
     INPUT,
     Add,
     Concat,

@@ -10,15 +10,15 @@ from typing import Any
 import make_zoo
 import pytest
 
-from bitswath.build_report import Counts, LinkReport, Report
-from bitswath.bundle import Bundle, load_bundle, save_bundle
+from bitswath.builds.report import Counts, LinkReport, Report
+from bitswath.bundle.bundle import Bundle, load_bundle, save_bundle
+from bitswath.bundle.manifest import SplitAccuracy
+from bitswath.bundle.zoo import zoo_path
+from bitswath.bundle.zoo_entry import read_entry
 from bitswath.errors import BitswathError, BundleError, ConfigError, StudyError
-from bitswath.manifest import SplitAccuracy
-from bitswath.models.config import DataConfig, DistillConfig, ScheduleConfig, WidthsConfig, load_config
-from bitswath.models.study.cells import Imagery, Start, TrainingCell
-from bitswath.models.study.store import Store
-from bitswath.zoo import zoo_path
-from bitswath.zoo_entry import read_entry
+from bitswath.models.nets.config import DataConfig, DistillConfig, ScheduleConfig, WidthsConfig, load_config
+from bitswath.models.study.plan.cells import Imagery, Start, TrainingCell
+from bitswath.models.study.work.store import Store
 
 SMALL = zoo_path("synthetic-u4-w4a4")
 

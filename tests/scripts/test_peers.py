@@ -25,9 +25,9 @@ from qonnx.transformation.fold_constants import FoldConstants
 from qonnx.transformation.infer_shapes import InferShapes
 
 from bitswath.backends.emulator import run
-from bitswath.bundle import Bundle, load_bundle
+from bitswath.bundle.bundle import Bundle, load_bundle
+from tests.paths import ZOO
 
-ZOO = Path(__file__).resolve().parents[2] / "models" / "zoo"
 CODES = np.random.default_rng(3).integers(0, 16, (6, 64, 64, 3), np.uint8)
 
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.paths import ROOT
 
 
 def collected(place: str, *options: str) -> set[str]:
@@ -23,4 +23,4 @@ def test_what_compiles_or_runs_finn_is_left_out() -> None:
 
 
 def test_a_file_that_is_named_is_run() -> None:
-    assert collected("tests/hw/test_nodes.py", "--quick") == {"test_nodes.py"}
+    assert collected("tests/hw/worker/test_nodes.py", "--quick") == {"test_nodes.py"}

@@ -8,7 +8,7 @@ import soak_stream
 from soak_stream import FaultyEmulator, numbering, soak
 
 from bitswath.backends.base import Ticket
-from bitswath.lane import Values
+from bitswath.streaming.lane import Values
 
 
 def test_frames_survive_faults() -> None:

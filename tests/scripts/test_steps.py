@@ -9,8 +9,8 @@ import pytest
 from steps import kernel_shares, measure_steps, step_macs
 
 from bitswath.backends.emulator import EmulatorBackend
-from bitswath.network import INPUT, Add, Conv, Dense, Network, TensorSpec, Threshold
-from bitswath.packing import pack
+from bitswath.codecs.packing import pack
+from bitswath.network.network import INPUT, Add, Conv, Dense, Network, TensorSpec, Threshold
 from tests.networks import random_codes, small_cnn
 
 ONES = np.ones((3, 1, 1, 3), np.int8)

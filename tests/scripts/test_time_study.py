@@ -12,12 +12,12 @@ import time_study
 
 from bitswath.bench import suite
 from bitswath.bench.suite import Settings
-from bitswath.codecs import PaletteCodec
+from bitswath.bundle.zoo import zoo_path
+from bitswath.codecs.palette import PaletteCodec
 from bitswath.errors import PowerError
-from bitswath.models.config import DataConfig
-from bitswath.models.study.cells import Imagery, ImageryCell, TrainingCell
-from bitswath.models.study.store import Store
-from bitswath.zoo import zoo_path
+from bitswath.models.nets.config import DataConfig
+from bitswath.models.study.plan.cells import Imagery, ImageryCell, TrainingCell
+from bitswath.models.study.work.store import Store
 from tests.host.power.fakes import CurveMeter, StepClock
 
 QUICK = Settings(rounds=2, round_s=0.05, idle_s=0.05, period_s=0.005)

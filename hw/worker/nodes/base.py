@@ -13,10 +13,9 @@ from finn.custom_op.fpgadataflow.rtlbackend import RTLBackend
 from qonnx.core.datatype import BaseDataType, DataType
 
 from bitswath.errors import BuildError
+from bitswath.hw.rtl import KERNELS
 
 __all__ = ["Beats", "KernelNode", "Literal", "StreamNode", "kernel_sources", "word"]
-
-RTL = Path(__file__).parents[2] / "rtl"
 
 Parameters = Mapping[str, "int | str | Literal"]
 
@@ -29,10 +28,10 @@ class Literal(str):
 
 def kernel_sources(kernel: str) -> list[Path]:
     """The files of a kernel and of the modules in it; one module a file."""
-    found = {RTL / f"{kernel}.sv"}
+    found = {KERNELS[f"{kernel}.sv"]}
     while True:
         text = "\n".join(path.read_text() for path in found)
-        more = {path for path in RTL.glob("*.sv") if re.search(rf"^\s*{path.stem} (#\(|\w+ \()", text, re.MULTILINE)}
+        more = {path for path in KERNELS.values() if re.search(rf"^\s*{path.stem} (#\(|\w+ \()", text, re.MULTILINE)}
         if more <= found:
             return sorted(found)
         found |= more

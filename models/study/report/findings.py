@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 
-from bitswath.models.study.report.compare import difference
-from bitswath.models.study.report.pairs import (
+from bitswath.models.study.report.facts.compare import difference
+from bitswath.models.study.report.facts.pairs import (
     Pair,
     companding_pairs,
     dither_pairs,
@@ -19,8 +19,8 @@ from bitswath.models.study.report.pairs import (
     recipe_note,
     width_pairs,
 )
-from bitswath.models.study.report.results import Facts, Network, Results, Score
-from bitswath.models.study.report.select import (
+from bitswath.models.study.report.facts.results import Facts, Network, Results, Score
+from bitswath.models.study.report.facts.select import (
     Cost,
     at,
     compared,

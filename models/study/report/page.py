@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
+from bitswath.models.study.report.facts.results import Results
+from bitswath.models.study.report.facts.select import main_setting
+from bitswath.models.study.report.figures.style import Picture, data_url
 from bitswath.models.study.report.findings import findings
-from bitswath.models.study.report.results import Results
-from bitswath.models.study.report.select import main_setting
-from bitswath.models.study.report.style import Picture, data_url
 from bitswath.models.study.report.tables import (
     codecs_table,
     container_bytes_table,

@@ -7,8 +7,8 @@ from html import escape
 from statistics import median
 from typing import Any
 
-from bitswath.models.study.report.results import CodecFacts, Network, Results
-from bitswath.models.study.report.select import series_order
+from bitswath.models.study.report.facts.results import CodecFacts, Network, Results
+from bitswath.models.study.report.facts.select import series_order
 
 __all__ = [
     "codecs_table", "container_bytes_table", "container_speeds_table", "networks_table", "processor_marks", "table",

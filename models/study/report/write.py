@@ -7,23 +7,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from bitswath.basics.files import write_atomic
 from bitswath.errors import StudyError
-from bitswath.files import write_atomic
-from bitswath.models.study.cells import Cell
-from bitswath.models.study.config import Fidelity
-from bitswath.models.study.patches import Shelf
-from bitswath.models.study.report.examples import borrowed_examples, own_examples
-from bitswath.models.study.report.figure_bits import accuracy_by_bits
-from bitswath.models.study.report.figure_bytes import accuracy_by_bytes
-from bitswath.models.study.report.figure_confusion import confusion_matrices
-from bitswath.models.study.report.figure_differences import differences, leak
-from bitswath.models.study.report.figure_examples import example_patches
-from bitswath.models.study.report.figure_hardware import accuracy_by_hardware
+from bitswath.models.study.plan.cells import Cell
+from bitswath.models.study.plan.config import Fidelity
+from bitswath.models.study.report.facts.examples import borrowed_examples, own_examples
+from bitswath.models.study.report.facts.results import Results, results_of
+from bitswath.models.study.report.figures.bits import accuracy_by_bits
+from bitswath.models.study.report.figures.bytes import accuracy_by_bytes
+from bitswath.models.study.report.figures.confusion import confusion_matrices
+from bitswath.models.study.report.figures.differences import differences, leak
+from bitswath.models.study.report.figures.examples import example_patches
+from bitswath.models.study.report.figures.hardware import accuracy_by_hardware
+from bitswath.models.study.report.figures.style import Picture, rendered, styled
 from bitswath.models.study.report.page import report_page
-from bitswath.models.study.report.results import Results, results_of
-from bitswath.models.study.report.style import Picture, rendered, styled
-from bitswath.models.study.store import FILE, Row, Store
 from bitswath.models.study.table import whole_row, write_rows
+from bitswath.models.study.work.patches import Shelf
+from bitswath.models.study.work.store import FILE, Row, Store
 
 __all__ = ["PAGE", "make_report"]
 

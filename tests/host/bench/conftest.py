@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from bitswath.bench import subject
-from bitswath.bundle import Bundle
+from bitswath.bundle.bundle import Bundle
 from tests.host.bench import slow_device
 
 

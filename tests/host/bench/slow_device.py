@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from bitswath.accelerator import BACKENDS
 from bitswath.backends.base import Ticket
-from bitswath.bundle import Bundle, save_bundle
-from bitswath.codecs import UniformCodec
+from bitswath.bundle.bundle import Bundle, save_bundle
+from bitswath.codecs.uniform import UniformCodec
 from tests.host.fake_backend import FakeBackend
 from tests.host.kinds import linear
 

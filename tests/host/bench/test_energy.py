@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bitswath.basics.intervals import mean_interval
 from bitswath.bench.energy import Energy, measure_energy
 from bitswath.errors import InputError, PowerError
-from bitswath.intervals import mean_interval
 from bitswath.power import Quantity
 from tests.host.power.fakes import CurveMeter, StepClock
 from tests.host.power.test_sampler import wait_for

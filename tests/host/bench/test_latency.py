@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bitswath.backends.rtl import RtlBackend
+from bitswath.backends.rtl.backend import RtlBackend
 from bitswath.bench import subject as subjects
 from bitswath.bench.latency import DEVICE, IMAGE, PATCH, STEPS, measure_latency, percentiles, single_stream
 from bitswath.bench.subject import load_inputs, opened
-from bitswath.bundle import Bundle, save_bundle
-from bitswath.codecs import UniformCodec
+from bitswath.bundle.bundle import Bundle, save_bundle
+from bitswath.codecs.uniform import UniformCodec
 from bitswath.errors import InputError
 from tests.designs import BITS, CACHE, CODES, residual
 from tests.host.bench import slow_device

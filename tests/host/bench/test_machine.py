@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 
 from bitswath import __version__
-from bitswath.bench.machine import machine, versions
+from bitswath.basics.machine import machine, versions
 
 
 def test_the_machine_is_named() -> None:

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from bitswath.bench.subject import conditions, load_inputs, opened
-from bitswath.bundle import NETWORK, Bundle
+from bitswath.bundle.bundle import NETWORK, Bundle
 from bitswath.errors import BackendError, ImageError, InputError
 from tests.host.bench.slow_device import SHAPE
 

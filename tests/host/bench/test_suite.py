@@ -15,7 +15,7 @@ from bitswath.bench.figures import PANELS, bench_figure, save_picture
 from bitswath.bench.subject import load_inputs, opened
 from bitswath.bench.suite import MEASURES, Settings, measure_all, write_results
 from bitswath.bench.tables import joules, seconds, sentences, tables
-from bitswath.bundle import Bundle
+from bitswath.bundle.bundle import Bundle
 from bitswath.errors import InputError, PowerError
 from bitswath.power import Meter
 from tests.host.power.fakes import CurveMeter, StepClock

@@ -12,10 +12,10 @@ import bitswath as bs
 from bitswath.bench.subject import load_inputs, opened
 from bitswath.bench.suite import Settings, measure_all
 from bitswath.bench.throughput import at_bits, measure_scaling, measure_throughput
-from bitswath.bundle import Bundle, save_bundle
-from bitswath.codecs import PaletteCodec
+from bitswath.bundle.bundle import Bundle, save_bundle
+from bitswath.codecs.palette import PaletteCodec
 from bitswath.errors import InputError
-from bitswath.network import INPUT, Dense, Lookup, Network, TensorSpec
+from bitswath.network.network import INPUT, Dense, Lookup, Network, TensorSpec
 from tests.host.bench import slow_device
 
 PACE = {"rounds": 3, "round_s": 0.02}

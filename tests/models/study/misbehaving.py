@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from bitswath.models.study.store import Store
+from bitswath.models.study.work.store import Store
 
 
 def main() -> None:

@@ -8,9 +8,9 @@ import sys
 import time
 from pathlib import Path
 
-from bitswath.models.study.cells import Cell
-from bitswath.models.study.config import load_study
-from bitswath.models.study.grid import expand
+from bitswath.models.study.plan.cells import Cell
+from bitswath.models.study.plan.config import load_study
+from bitswath.models.study.plan.grid import expand
 
 SMALL = """
 name: small

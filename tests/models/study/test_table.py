@@ -12,15 +12,15 @@ from typing import Any
 import pytest
 from rich.text import Text
 
-from bitswath.build_report import REPORT, Counts, LinkReport, Report
+from bitswath.builds.report import REPORT, Counts, LinkReport, Report
+from bitswath.bundle.zoo import zoo_path
 from bitswath.errors import BundleError, StudyError
-from bitswath.models.config import DataConfig, WidthsConfig
-from bitswath.models.study.cells import Imagery, ImageryCell, Start, TrainingCell
-from bitswath.models.study.runner import standing
+from bitswath.models.nets.config import DataConfig, WidthsConfig
+from bitswath.models.study.plan.cells import Imagery, ImageryCell, Start, TrainingCell
 from bitswath.models.study.show import Show, cost, results_table
-from bitswath.models.study.store import Store
 from bitswath.models.study.table import COLUMNS, ENERGY, export, hardware, read_rows
-from bitswath.zoo import zoo_path
+from bitswath.models.study.work.runner import standing
+from bitswath.models.study.work.store import Store
 
 IMAGERY = Imagery(data=DataConfig(name="synthetic"), codec="companded:2:ordered")
 NETWORK = TrainingCell(imagery=IMAGERY, network="vgg", widths=WidthsConfig(weights=2, activations=3))

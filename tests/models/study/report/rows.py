@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from bitswath.codecs import parse_codec
-from bitswath.models.config import DataConfig
-from bitswath.models.study.cells import ORIGINAL, Imagery
-from bitswath.models.study.report.results import Results, results_of
+from bitswath.basics.proportions import wilson_interval
+from bitswath.codecs.kinds import parse_codec
+from bitswath.evaluation.report import Report
+from bitswath.models.nets.config import DataConfig
+from bitswath.models.study.plan.cells import ORIGINAL, Imagery
+from bitswath.models.study.report.facts.results import Results, results_of
 from bitswath.models.study.table import COLUMNS
-from bitswath.report import Report, wilson_interval
 
 CLASSES = ("crop", "forest", "lake")
 PATCHES = 1000

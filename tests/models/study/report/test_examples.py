@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bitswath.codecs import UniformCodec
+from bitswath.codecs.uniform import UniformCodec
 from bitswath.errors import DatasetError
-from bitswath.models.datasets import load_dataset
-from bitswath.models.study.patches import Shelf
-from bitswath.models.study.report.examples import Examples, NoExamples, borrowed_examples, own_examples
-from bitswath.models.study.report.figure_examples import GAP, example_patches, shown
-from bitswath.models.study.report.style import styled
+from bitswath.models.data.datasets import load_dataset
+from bitswath.models.study.report.facts.examples import Examples, NoExamples, borrowed_examples, own_examples
+from bitswath.models.study.report.figures.examples import GAP, example_patches, shown
+from bitswath.models.study.report.figures.style import styled
+from bitswath.models.study.work.patches import Shelf
 from tests.models.study.report.rows import Row, imagery, results
 
 
@@ -39,7 +39,7 @@ def test_the_studys_own_patches_go_through_the_codecs_as_measured(tmp_path: Path
 def test_patches_on_the_shelf_do_without_the_data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     study = results(measured("uniform:2"))
     first = own_examples(study, Shelf(tmp_path))
-    monkeypatch.setattr("bitswath.models.study.patches.load_configured", None)
+    monkeypatch.setattr("bitswath.models.study.work.patches.load_configured", None)
     again = own_examples(study, Shelf(tmp_path))
     assert isinstance(first, Examples)
     assert isinstance(again, Examples)

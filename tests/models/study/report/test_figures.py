@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from matplotlib.text import Annotation
 
-from bitswath.models.study.report.figure_bits import accuracy_by_bits
-from bitswath.models.study.report.figure_bytes import accuracy_by_bytes
-from bitswath.models.study.report.figure_confusion import confusion_matrices
-from bitswath.models.study.report.figure_differences import differences, leak
-from bitswath.models.study.report.figure_hardware import accuracy_by_hardware
-from bitswath.models.study.report.labels import Label, place_labels
-from bitswath.models.study.report.results import Results
-from bitswath.models.study.report.style import Picture, look_of, new_figure, percent_axis, rendered, styled
+from bitswath.models.study.report.facts.labels import Label, place_labels
+from bitswath.models.study.report.facts.results import Results
+from bitswath.models.study.report.figures.bits import accuracy_by_bits
+from bitswath.models.study.report.figures.bytes import accuracy_by_bytes
+from bitswath.models.study.report.figures.confusion import confusion_matrices
+from bitswath.models.study.report.figures.differences import differences, leak
+from bitswath.models.study.report.figures.hardware import accuracy_by_hardware
+from bitswath.models.study.report.figures.style import Picture, look_of, new_figure, percent_axis, rendered, styled
 from tests.models.study.report.rows import STUDY, build, imagery, network, results
 
 BUILT = network("uniform:4", 960, hardware=[build("Pynq-Z2", 1200.0, 30_000), build("ZCU104", 5000.0, 95_000)])

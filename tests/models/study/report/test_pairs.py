@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from bitswath.models.study.report.facts.pairs import (
+    companding_pairs,
+    dither_pairs,
+    longer_pairs,
+    mask_pairs,
+    width_pairs,
+)
 from bitswath.models.study.report.findings import masks
-from bitswath.models.study.report.pairs import companding_pairs, dither_pairs, longer_pairs, mask_pairs, width_pairs
 from tests.models.study.report.rows import STUDY, network, results, trained
 
 

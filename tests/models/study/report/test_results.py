@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from bitswath.basics.proportions import difference_interval, paired_difference_interval
 from bitswath.errors import StudyError
-from bitswath.models.study.report.compare import difference
-from bitswath.models.study.report.figure_confusion import class_names, report_of
-from bitswath.models.study.report.results import dither_name
-from bitswath.report import difference_interval, paired_difference_interval
+from bitswath.models.study.report.facts.compare import difference
+from bitswath.models.study.report.facts.results import dither_name
+from bitswath.models.study.report.figures.confusion import class_names, report_of
 from tests.models.study.report.rows import CLASSES, STUDY, first_right, imagery, network, results, waiting
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bitswath.models.study.report.pairs import companding_pairs, dither_pairs
-from bitswath.models.study.report.select import (
+from bitswath.models.study.report.facts.pairs import companding_pairs, dither_pairs
+from bitswath.models.study.report.facts.select import (
     at,
     costs,
     dithers_of,

@@ -15,16 +15,16 @@ from PIL import Image
 
 from bitswath.errors import StudyError
 from bitswath.models.commands.study import command
-from bitswath.models.study.cells import Cell, ContainerCell, ImageryCell, TrainingCell
-from bitswath.models.study.config import load_study
-from bitswath.models.study.grid import expand
-from bitswath.models.study.measures import measure_container, measure_imagery
-from bitswath.models.study.patches import Shelf
+from bitswath.models.study.plan.cells import Cell, ContainerCell, ImageryCell, TrainingCell
+from bitswath.models.study.plan.config import load_study
+from bitswath.models.study.plan.grid import expand
 from bitswath.models.study.report.page import report_page
 from bitswath.models.study.report.tables import networks_table
 from bitswath.models.study.report.write import make_report
-from bitswath.models.study.store import Store
 from bitswath.models.study.table import COLUMNS
+from bitswath.models.study.work.measures import measure_container, measure_imagery
+from bitswath.models.study.work.patches import Shelf
+from bitswath.models.study.work.store import Store
 from tests.models.study.report.rows import network, results
 
 TOY = """
@@ -70,7 +70,7 @@ def page(study: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> 
 def small_pictures() -> Iterator[None]:
     """Fewer pixels, for speed."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("bitswath.models.study.report.style.DPI", 60)
+        patch.setattr("bitswath.models.study.report.figures.style.DPI", 60)
         yield
 
 

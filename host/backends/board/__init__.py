@@ -1,0 +1,12 @@
+"""Boards: bitstreams, DMA engines, and the libraries that reach them."""
+
+from __future__ import annotations
+
+from bitswath.basics.lazy import lazily
+
+__all__, __getattr__ = lazily(
+    __name__,
+    {
+        "open": ("open_board",),
+    },
+)

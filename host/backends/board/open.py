@@ -1,0 +1,67 @@
+"""Which driver a bundle's bitstream takes: pynq for boards, and cards that pynq 3.0 drives; XRT for other cards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from bitswath.backends.board.dma import DmaBackend
+from bitswath.backends.board.load import load_overlay
+from bitswath.backends.board.overlay import Overlay
+from bitswath.builds.folder import build_folder
+from bitswath.bundle.bundle import NETWORK, Bundle
+from bitswath.errors import BackendError, InputError
+
+__all__ = ["BITSTREAM", "open_board"]
+
+BITSTREAM = "bitstream"
+"""The folder of a build in which its bitstream lies."""
+
+_PYNQ_ONLY = ("download", "clock_hz", "wait")
+
+
+def open_board(
+    bundle: Bundle, *, board: str | None = None, bitstream: str | Path | None = None, device: Any = None, **options: Any
+) -> DmaBackend:
+    """A bundle's network on a board or card.
+
+    `bitstream`: a folder that `load_overlay` takes, by default that of the bundle's build for `board`; `device`: a
+    pynq Device, or a card's number or PCIe address; `options`: as `PynqBackend` and `XrtBackend` take them.
+    Raises `BundleError`, `BackendError`, `DependencyError`, `InputError`.
+    """
+    overlay = _overlay(bundle, board, bitstream)
+    overlay.check_fits(bundle.manifest.files[NETWORK].sha256, bundle.network, bundle.codec.bits)
+    shape = bundle.network.output.shape
+    if not overlay.is_alveo or _pynq_drives(device):
+        from bitswath.backends.board.pynq import PynqBackend
+
+        return PynqBackend(overlay, device=device, output_shape=shape, **options)
+    from bitswath.backends.board.xrt import XrtBackend
+
+    for name in _PYNQ_ONLY:
+        if name in options:
+            raise InputError(f"{name} is for boards; XRT drives {overlay.bitfile.name} on a card")
+    return XrtBackend(overlay, device=0 if device is None else device, output_shape=shape, **options)
+
+
+def _overlay(bundle: Bundle, board: str | None, bitstream: str | Path | None) -> Overlay:
+    if bitstream is not None:
+        return load_overlay(bitstream, build_folder(bundle.path, board) if board is not None else None)
+    build = build_folder(bundle.path, board)
+    if not (build / BITSTREAM).is_dir():
+        raise BackendError(
+            f"{build}: has no bitstream; build with Vivado or Vitis on the path, or give one's folder with bitstream="
+        )
+    return load_overlay(build / BITSTREAM, build)
+
+
+def _pynq_drives(device: Any) -> bool:
+    """Whether pynq itself drives cards here, as pynq 3.0 does; a card's number or address is XRT's."""
+    if isinstance(device, (int, str)):
+        return False
+    try:
+        from pynq.pl_server.device import Device
+        from pynq.pl_server.xrt_device import XrtDevice
+    except ImportError:
+        return False
+    return isinstance(device, Device) if device is not None else any(type(one) is XrtDevice for one in Device.devices)

@@ -1,0 +1,148 @@
+"""What lies beside a bitstream: which accelerator it is, its two DMA engines, and how frames lie in memory.
+
+Three kinds of folders are understood. Ours has ``overlay.json`` and the build's ``design.json``: frames are dense.
+FINN+ leaves ``settings.json``, FINN a ``driver.py``, which is read, never run (finn_settings.py): frames are folded,
+or dense if a build of ours was put through FINN's shell.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, field_validator
+
+from bitswath.backends.base import Packing
+from bitswath.basics.files import sha256_of, write_atomic
+from bitswath.basics.schema import Digest, Schema
+from bitswath.builds.design import Link
+from bitswath.codecs.packing import unpack_folded
+from bitswath.errors import BackendError, BundleError
+from bitswath.network.network import Network
+
+__all__ = ["OVERLAY", "EngineEntry", "Frames", "Overlay", "OverlayFile", "write_overlay_file"]
+
+OVERLAY = "overlay.json"
+
+
+class EngineEntry(Schema):
+    """A DMA engine in the block design: its instance name, and its registers' bus address (None on Alveo)."""
+
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    address: Annotated[int, Field(ge=0, lt=1 << 64)] | None = None
+
+
+class OverlayFile(Schema):
+    """``overlay.json``. `sha256`: of the bit file; `network`: of the network's file that the design computes;
+    `shell`: whose DMA engines are in it; `clock_hz`: the clock it was routed for."""
+
+    schema_version: Literal[1] = 1
+    bitfile: str
+    sha256: Digest
+    network: Digest
+    shell: Literal["bitswath", "finn"]
+    idma: EngineEntry
+    odma: EngineEntry
+    clock_hz: Annotated[float, Field(gt=0)]
+
+    @field_validator("bitfile")
+    @classmethod
+    def _is_beside(cls, name: str) -> str:
+        if PurePosixPath(name).name != name or "\\" in name or name in ("", ".", ".."):
+            raise ValueError(f"expected the name of a file beside it, got {name!r}")
+        return name
+
+
+@dataclass(frozen=True)
+class Frames:
+    """One end of the accelerator: its engine, and how a frame of `values` integers of `bits` lies in memory.
+
+    `group` None: dense, back to back; else FINN's groups, each padded to whole bytes. `frame_bytes`: from one frame to
+    the next. `width`: bits of the engine's stream, None where nothing says so. `address`: of its registers.
+    """
+
+    engine: str
+    bits: int
+    signed: bool
+    values: int
+    group: int | None
+    frame_bytes: int
+    width: int | None = None
+    address: int | None = None
+
+    @property
+    def packing(self) -> Packing:
+        return Packing(self.bits, self.group, self.signed and self.group is not None)
+
+    @property
+    def payload_bytes(self) -> int:
+        """Of a frame without the fill of its last word."""
+        return self.frame_bytes if self.group is not None else -(-self.bits * self.values // 8)
+
+    def read(self, rows: NDArray[np.uint8]) -> NDArray[np.signedinteger]:
+        """The integers, int32 or int64 (N, values), of frames uint8 (N, frame_bytes) as the device left them."""
+        if self.group is not None:
+            return unpack_folded(rows, (self.values,), self.bits, self.signed, self.group)
+        from bitswath.builds.words import read_words
+
+        link = Link(
+            stream="results", width=8, words=self.frame_bytes, values=self.values, bits=self.bits, signed=self.signed
+        )
+        return read_words(link, [row.tobytes() for row in rows])
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """A bitstream and what must be known to drive it.
+
+    `network`: SHA-256 of the network's file, `sha256`: of the bit file, both None where the folder does not say.
+    `clock_hz`: what it was routed for, None if unknown.
+    """
+
+    bitfile: Path
+    shell: Literal["bitswath", "finn"]
+    input: Frames
+    output: Frames
+    clock_hz: float | None = None
+    network: str | None = None
+    sha256: str | None = None
+
+    @property
+    def is_alveo(self) -> bool:
+        return self.bitfile.suffix == ".xclbin"
+
+    def check_bitfile(self) -> None:
+        """Raises `BackendError` if the bit file is not there or not the one that the folder was written for."""
+        try:
+            found = sha256_of(self.bitfile)
+        except OSError as error:
+            raise BackendError(f"{self.bitfile}: cannot be read ({error.strerror}); copy the whole folder") from error
+        if self.sha256 is not None and found != self.sha256:
+            raise BackendError(
+                f"{self.bitfile}: expected SHA-256 {self.sha256[:16]}..., got {found[:16]}...; "
+                f"copy the bit file together with its {OVERLAY}"
+            )
+
+    def check_fits(self, sha256: str, network: Network, bits: int) -> None:
+        """Raises `BundleError` unless this is made for the network, whose file has that SHA-256, and for codes of
+        `bits` bits. A folder of FINN's names no network: then the sizes must agree."""
+        if self.network is not None and self.network != sha256:
+            raise BundleError(
+                f"{self.bitfile}: was made for network {self.network[:16]}..., the bundle's is {sha256[:16]}...; "
+                "build the bitstream again or open the bundle it was made from"
+            )
+        given, taken = math.prod(network.input.shape), math.prod(network.output.shape)
+        if (self.input.values, self.output.values) != (given, taken) or self.input.bits < bits:
+            raise BundleError(
+                f"{self.bitfile}: takes {self.input.values} values of {self.input.bits} bits and gives "
+                f"{self.output.values}, expected {given} of {bits} and {taken}; it computes another network"
+            )
+
+
+def write_overlay_file(folder: Path, entry: OverlayFile) -> None:
+    """Put ``overlay.json`` beside the bit file."""
+    write_atomic(folder / OVERLAY, entry.model_dump_json(indent=1).encode() + b"\n")

@@ -1,0 +1,213 @@
+"""Patches to few-bit codes and back.
+
+A codec is plain data with a pointwise `encode`: a code depends on its pixel, and with a dither
+(``dither="ordered"``) also on the pixel's position in the patch. All arithmetic is on integers, so
+codes are the same on every machine, and a sensor or a small FPGA can compute them. `dither` has
+the masks, their names and the formulas.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+import bitswath._native as _native
+from bitswath.codecs.dither import Dither, dither_named
+from bitswath.codecs.packing import frame_bytes, native_threads, output_array
+from bitswath.errors import CodecError
+
+__all__ = ["COUNTED_BITS", "SAMPLE_TYPES", "Codec", "checked_patches", "checked_rows"]
+
+Patches = NDArray[np.uint8 | np.uint16]
+
+
+Codes = NDArray[np.uint8]
+
+
+Rows = tuple[tuple[int, ...], ...]
+
+
+SAMPLE_TYPES = (np.dtype(np.uint8), np.dtype(np.uint16))
+
+
+COUNTED_BITS = 5
+"""Up to here counting thresholds is quicker than looking positions up (measured with AVX512)."""
+
+
+@dataclass(frozen=True)
+class Codec(ABC):
+    """`bits` (1..8) of a code, `dither` None or a name ("ordered", "blue16"), `depth`: bits of a sample.
+
+    Samples are uint8 at a depth of 8 and uint16 above. Codecs compare equal by their data.
+    """
+
+    bits: int
+    dither: str | None = None
+    depth: int = 8
+
+    kind: ClassVar[str]
+    numeric: ClassVar[bool] = True
+    """Whether codes keep the order of samples, so that a network may use them as numbers."""
+
+    def __post_init__(self) -> None:
+        if not _is_integer(self.bits) or not 1 <= self.bits <= 8:
+            raise CodecError(f"expected 1 to 8 bits, got {self.bits!r}")
+        if self.dither is not None:
+            object.__setattr__(self, "dither", dither_named(self.dither).name)
+        if not _is_integer(self.depth) or not 8 <= self.depth <= 16:
+            raise CodecError(f"expected a sample depth of 8 to 16 bit, got {self.depth!r}")
+
+    @property
+    def bands(self) -> int | None:
+        """Bands of the patches it takes; None: any number."""
+        return None
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the samples."""
+        return SAMPLE_TYPES[self.depth > 8]
+
+    @property
+    def summary(self) -> str:
+        """What a sample becomes, in a few words."""
+        return f"{self.bits}-bit codes of {self._name}"
+
+    @property
+    def _name(self) -> str:
+        return ":".join([self.kind, str(self.bits), *([self.dither] if self.dither else [])])
+
+    @property
+    def mask_period(self) -> int:
+        """Rows and columns after which the dither mask repeats; 1 without dither."""
+        return self._dither.period
+
+    @property
+    def values(self) -> NDArray[np.int64] | None:
+        """What codes stand for, (code bands, 2^bits, samples a code), as a `Lookup` table; None: themselves."""
+        return None
+
+    def code_shape(self, patch_shape: Sequence[int]) -> tuple[int, int, int]:
+        """Shape of the codes of a patch (H, W, C)."""
+        height, width, bands = self._checked_shape(patch_shape)
+        return height, width, bands
+
+    def encode(self, patches: Patches, *, threads: int | None = None) -> Codes:
+        """Patches (N, H, W, C) or (H, W, C) to codes uint8 of `code_shape`.
+
+        `threads`: by default as many as pay; the codes do not depend on it. Raises `CodecError` for
+        another dtype, rank or band count, samples above the depth, or none.
+        """
+        batch, lead = self._checked_batch(patches)
+        shape = self.code_shape(batch.shape[1:])
+        codes = np.empty((len(batch), math.prod(shape)), np.uint8)
+        self._run(batch, codes, 0, threads)
+        return codes.reshape(*lead, *shape)
+
+    def encode_packed(
+        self, patches: Patches, *, out: NDArray[np.uint8] | None = None, threads: int | None = None
+    ) -> NDArray[np.uint8]:
+        """Patches (N, H, W, C) to frames uint8 (N, frame_bytes), or (H, W, C) to one frame (frame_bytes,).
+
+        The same as ``pack(codec.encode(patches), codec.bits)`` in one pass. `out`: contiguous frames to
+        fill instead of new ones, undefined after an error. Raises as `encode`, and `PackingError` for
+        another `out`.
+        """
+        batch, lead = self._checked_batch(patches)
+        size = frame_bytes(self.code_shape(batch.shape[1:]), self.bits)
+        frames = output_array(out, (*lead, size), batch)
+        self._run(batch, frames.reshape(len(batch), size), self.bits, threads)
+        return frames
+
+    def decode(self, codes: Codes) -> Patches:
+        """Codes uint8 (N, H, W, C') or (H, W, C') to the patches they stand for."""
+        codes = np.asarray(codes)
+        if codes.dtype != np.uint8 or codes.ndim not in (3, 4) or not codes.size:
+            raise CodecError(f"expected uint8 codes (N, H, W, C) or (H, W, C), got {codes.dtype} {codes.shape}")
+        if (largest := int(codes.max())) >> self.bits:
+            raise CodecError(f"expected codes below {1 << self.bits} for {self.bits} bit, got {largest}")
+        return self._decode(codes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON, from which `codec_from_dict` makes an equal codec."""
+        return {"kind": self.kind} | {f.name: _as_lists(getattr(self, f.name)) for f in fields(self)}
+
+    @property
+    def _dither(self) -> Dither:
+        return dither_named(self.dither)
+
+    @abstractmethod
+    def _fill(self, batch: Patches, out: Codes, pack_bits: int, threads: int) -> int:
+        """Fills `out` (N, m) with codes, or with frames where `pack_bits` is not 0; the OR of the samples."""
+
+    @abstractmethod
+    def _decode(self, codes: Codes) -> Patches: ...
+
+    def _checked_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
+        if len(shape) != 3 or min(shape) < 1:
+            raise CodecError(f"expected a patch shape (H, W, C), got {tuple(shape)}")
+        if self.bands not in (None, shape[2]):
+            raise CodecError(f"expected patches of {self.bands} bands, got {shape[2]}")
+        return tuple(shape)
+
+    def _checked_batch(self, patches: Patches) -> tuple[Patches, tuple[int, ...]]:
+        """Contiguous patches (N, H, W, C), and the extents before H."""
+        patches = checked_patches(patches)
+        if patches.dtype != self.dtype:
+            raise CodecError(f"expected {self.dtype} patches for a {self.depth}-bit codec, got {patches.dtype}")
+        self._checked_shape(patches.shape[-3:])
+        return np.ascontiguousarray(patches).reshape(-1, *patches.shape[-3:]), patches.shape[:-3]
+
+    def _run(self, batch: Patches, out: Codes, pack_bits: int, threads: int | None) -> None:
+        seen = self._fill(batch, out, pack_bits, native_threads(threads))
+        if self.depth < 16 and seen >> self.depth:
+            raise CodecError(f"expected samples below {1 << self.depth} (depth {self.depth}), got {int(batch.max())}")
+
+    def _fill_counts(self, batch: Patches, thresholds: NDArray[Any], out: Codes, pack_bits: int, threads: int) -> int:
+        return int(_native.encode_counts(batch, thresholds, out, pack_bits, threads))
+
+    def _fill_positions(
+        self, batch: Patches, positions: NDArray[np.uint16], out: Codes, pack_bits: int, threads: int
+    ) -> int:
+        mask = _repeated(self._dither.mask(batch.shape[-1]))
+        return int(_native.encode_positions(batch, positions, self._dither.steps, mask, out, pack_bits, threads))
+
+
+def _repeated(mask: NDArray[Any]) -> NDArray[Any]:
+    """A mask (P, P, C) over at least 8 x 8 pixels: the native code works in runs of a period."""
+    times = max(1, 8 // len(mask))
+    return np.tile(mask, (times, times, 1))
+
+
+def _is_integer(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def checked_patches(patches: Patches) -> Patches:
+    patches = np.asarray(patches)
+    if patches.dtype not in SAMPLE_TYPES:
+        raise CodecError(f"expected uint8 or uint16 patches, got {patches.dtype}; scale and convert them first")
+    if patches.ndim not in (3, 4) or not patches.size:
+        raise CodecError(f"expected patches (N, H, W, C) or (H, W, C), none empty, got shape {patches.shape}")
+    return patches
+
+
+def checked_rows(rows: Any, what: str, end: int) -> Rows:
+    """Nested sequences of plain integers in 0..end - 1, of one length, as tuples."""
+    if not isinstance(rows, (list, tuple)) or not rows or not all(isinstance(row, (list, tuple)) for row in rows):
+        raise CodecError(f"expected {what} as rows of integers, got {rows!r:.80}")
+    if not rows[0] or len({len(row) for row in rows}) != 1:
+        raise CodecError(f"expected {what} as rows of one length, got lengths {[len(row) for row in rows]!s:.80}")
+    for value in (value for row in rows for value in row):
+        if not _is_integer(value) or not 0 <= value < end:
+            raise CodecError(f"expected {what} as integers in 0..{end - 1}, got {value!r}")
+    return tuple(tuple(row) for row in rows)
+
+
+def _as_lists(value: Any) -> Any:
+    return [list(row) for row in value] if isinstance(value, tuple) else value

@@ -1,0 +1,175 @@
+"""Classifying whatever a path names, and what that took: the work behind ``bitswath classify``."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitswath.accelerator import Accelerator
+from bitswath.bundle.bundle import Bundle
+from bitswath.codecs.archive import Archive, is_archive, open_archive
+from bitswath.errors import ArchiveError, InputError
+from bitswath.evaluation.report import Report
+from bitswath.imagery.images import ImageSource, open_images
+from bitswath.imagery.labels import class_index
+from bitswath.streaming.counters import Counters
+
+__all__ = ["Classified", "classify_path"]
+
+BATCH = 256
+
+
+@dataclass(frozen=True, eq=False)
+class Classified:
+    """What came of a run over N patches.
+
+    `labels`: int64 (N,), or None where the patches carry none; `skipped`: (name, reason) of bad images;
+    `ignored`: files that are no images by their suffix; `notes`: what a user should be told about what is
+    missing, a line each; `seconds`: all of it, reading and decoding included; `classify_s`: of those, what
+    encoding, packing and waiting for the device took.
+    """
+
+    names: tuple[str, ...]
+    predicted: NDArray[np.int64]
+    labels: NDArray[np.int64] | None
+    skipped: tuple[tuple[str, str], ...]
+    ignored: int
+    notes: tuple[str, ...]
+    seconds: float
+    classify_s: float
+
+    def report(self, bundle: Bundle) -> Report | None:
+        """The predictions against the labels, or None where there are no labels."""
+        return None if self.labels is None else Report.of(self.labels, self.predicted, bundle.classes)
+
+    def to_dict(self, bundle: Bundle) -> dict[str, Any]:
+        """Plain JSON; `accuracy` is null where the patches carry no labels."""
+        count = len(self.predicted)
+        report = self.report(bundle)
+        return {
+            "bundle": bundle.name,
+            "patches": count,
+            "patches_per_s": count / self.seconds,
+            "classify_patches_per_s": count / self.classify_s,
+            "bytes_per_patch": bundle.manifest.input.frame_bytes,
+            "skipped": [{"name": name, "reason": reason} for name, reason in self.skipped],
+            "ignored_files": self.ignored,
+            "notes": list(self.notes),
+            "accuracy": None,
+            **(report.to_dict() if report else {}),
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class _Batch:
+    names: tuple[str, ...]
+    labels: NDArray[np.int64] | None
+    items: NDArray[np.uint8]
+
+
+def classify_path(
+    accelerator: Accelerator,
+    path: Path,
+    *,
+    split: str | None = None,
+    skip_bad: bool = False,
+    progress: Callable[[Counters], None] = lambda counters: None,
+) -> Classified:
+    """Classify what is at `path`: an image, a folder, a zip, or a packed archive (``.bsa``).
+
+    Images are read while those before are classified. `progress` is called after every batch. Raises
+    `ImageError`, `ArchiveError` or `InputError` naming the file that is wrong.
+    """
+    started = time.perf_counter()
+    source: ImageSource | None = None
+    drawn: deque[_Batch] = deque()
+    if is_archive(path):
+        if split is not None:
+            raise InputError(f"{path}: is an archive and holds no splits; leave --split out")
+        archive = _fitting_archive(path, accelerator.bundle)
+        items = _noted(_archive_batches(accelerator, archive), drawn)
+        results = accelerator.stream_frames(items, total=len(archive), progress=progress)
+    else:
+        source = _fitting_images(path, accelerator.bundle, split, skip_bad)
+        items = _noted(_image_batches(source), drawn)
+        results = accelerator.stream(items, total=len(source), progress=progress)
+    names: list[str] = []
+    labels, predicted = [], []
+    with results:
+        for result in results:
+            batch = drawn.popleft()
+            predicted.append(result.labels)
+            names.extend(batch.names)
+            if batch.labels is not None:
+                labels.append(batch.labels)
+    counters = results.counters
+    return Classified(
+        tuple(names),
+        np.concatenate(predicted),
+        np.concatenate(labels) if labels else None,
+        tuple(source.skipped) if source else (),
+        source.ignored if source else 0,
+        source.notes if source else (),
+        time.perf_counter() - started,
+        counters.host_s + counters.device_s,
+    )
+
+
+def _noted(batches: Iterable[_Batch], drawn: deque[_Batch]) -> Iterator[NDArray[np.uint8]]:
+    """The batches' arrays for a stream; what else they hold is kept for when the results come."""
+    for batch in batches:
+        drawn.append(batch)
+        yield batch.items
+
+
+def _fitting_images(path: Path, bundle: Bundle, split: str | None, skip_bad: bool) -> ImageSource:
+    entry = bundle.manifest.input
+    return open_images(
+        path,
+        split=split,
+        classes=bundle.classes,
+        shape=entry.patch_shape,
+        dtype=entry.patch_dtype,
+        skip_bad=skip_bad,
+    )
+
+
+def _image_batches(source: ImageSource) -> Iterator[_Batch]:
+    for batch in source.batches(BATCH):
+        yield _Batch(batch.names, batch.labels, batch.patches)
+
+
+def _fitting_archive(path: Path, bundle: Bundle) -> Archive:
+    archive = open_archive(path, verify=True)
+    if not len(archive):
+        raise InputError(f"{path}: holds no patches")
+    if archive.codec.to_dict() != bundle.codec.to_dict():
+        raise ArchiveError(
+            f"{path}: was packed with another codec than bundle {bundle.name!r} takes; compress it again with --bundle"
+        )
+    wanted = bundle.manifest.input.patch_shape
+    if archive.patch_shape != wanted:
+        raise ArchiveError(f"{path}: holds patches {archive.patch_shape}, bundle {bundle.name!r} takes {wanted}")
+    for name in archive.classes or ():
+        if class_index(name, bundle.classes) is None:
+            raise ArchiveError(f"{path}: holds the class {name!r}, which bundle {bundle.name!r} does not know")
+    return archive
+
+
+def _archive_batches(accelerator: Accelerator, archive: Archive) -> Iterator[_Batch]:
+    names = archive.names or tuple(map(str, range(len(archive))))
+    labels = None
+    if archive.labels is not None and archive.classes is not None:
+        meant = [class_index(name, accelerator.classes) for name in archive.classes]
+        labels = np.array(meant, np.int64)[archive.labels]
+    for start in range(0, len(archive), BATCH):
+        part = slice(start, start + BATCH)
+        known = None if labels is None else labels[part]
+        yield _Batch(names[part], known, archive.frames[part])

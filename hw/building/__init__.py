@@ -1,0 +1,1 @@
+"""The whole of a build: generated, sized, counted, proved, reported, and its bitstream."""

@@ -1,0 +1,300 @@
+"""From a bundle to a proved build of it for a board: compiled, queues sized, simulated, counted, reported.
+
+Each step's result is kept in the cache under a digest of all that decides it, so a build that was stopped, or that
+differs only in later steps, goes on where it can. The bundle changes only at the end, in one step.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import shlex
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+import bitswath
+from bitswath import __version__, hw
+from bitswath.backends.emulator import EmulatorBackend
+from bitswath.backends.rtl.backend import RtlBackend, Statistics
+from bitswath.basics.cache import cache_folder, locked
+from bitswath.basics.files import scratch_path, sha256_of, write_atomic
+from bitswath.builds.design import DESIGN
+from bitswath.builds.folder import CHECKED, FAILED, HARDWARE, RTL, read_design
+from bitswath.builds.report import REPORT, REPORT_PAGE, Report
+from bitswath.bundle.bundle import Bundle
+from bitswath.codecs.packing import pack
+from bitswath.errors import BuildError, DependencyError, VerificationError
+from bitswath.hw.building.bitstream import make_bitstream, missing_tools
+from bitswath.hw.counting.fifos import QueueSizing, size_queues
+from bitswath.hw.counting.synthesis import synthesize
+from bitswath.hw.generating.compile import compile_design
+from bitswath.hw.planning.boards import Board
+from bitswath.hw.planning.costs import Resources
+from bitswath.hw.planning.folding import Fit, evaluate, find_folding
+from bitswath.hw.planning.plan import Plan, plan
+from bitswath.hw.planning.prices import unit_logic_cost, weights_cost
+from bitswath.hw.report.page import report_page
+from bitswath.hw.report.report import make_report
+from bitswath.hw.units import Folding
+
+__all__ = ["MARGIN", "Options", "build"]
+
+MARGIN = 0.1
+"""Share of each of a board's resources that is left over."""
+
+CHECKED_FRAMES = 4
+
+SIZING = "sizing.json"
+BITSTREAM = "bitstream"
+"""Folder of a build with what the vendor's tools made."""
+
+_HOST_SOURCES = (
+    *("builds/design.py", "builds/words.py", "network/network.py", "network/file.py"),
+    *(f"backends/rtl/{name}" for name in ("fast.py", "backend.py", "simulate.cpp", "simulator.py", "verilator.py")),
+)
+
+Step = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Options:
+    """`target_fps`: frames a second at the clock, or None for as many as fit. `folding`: by hand, by unit.
+
+    `clock_hz`: None for the board's own. `margin`: share of each resource to leave. `counts`: count the resources of
+    all parts and of the design in one piece ("whole"), of the "parts" only, or leave it at "estimates". `jobs`:
+    programs that run at a time. `out_of_context`: with Vivado, place and route the accelerator alone instead of
+    making a bitstream.
+    """
+
+    target_fps: float | None = None
+    folding: Mapping[str, Folding] | None = None
+    clock_hz: float | None = None
+    margin: float = MARGIN
+    counts: Literal["whole", "parts", "estimates"] = "whole"
+    jobs: int = 2
+    out_of_context: bool = False
+
+
+def build(bundle: Bundle, board: Board, options: Options, on_step: Step = lambda name: None) -> tuple[Report, Path]:
+    """Build `bundle` for `board`; the report, and the folder in the bundle that has the build.
+
+    Raises `BuildError`, `BackendError`, `VerificationError`; then the bundle is as it was.
+    """
+    on_step("folding")
+    clock_hz = options.clock_hz or board.clock_hz
+    hardware = plan(bundle.network, bundle.codec.bits, board.link_width)
+    fit = _fit(hardware, board, clock_hz, options)
+    home = cache_folder("build") / _digest(bundle, board, clock_hz, fit)
+    home.mkdir(exist_ok=True)
+    with locked(home / "lock", timeout_s=3600.0):
+        folder = _sized(bundle, board, clock_hz, fit, home, on_step)
+        sizing = _sizing(folder)
+        on_step("simulation")
+        measured = _check(bundle, board, folder)
+        synthesis = None
+        if options.counts != "estimates":
+            on_step("synthesis")
+            whole = options.counts == "whole"
+            synthesis = synthesize(sizing.design, folder, board, jobs=options.jobs, whole=whole)
+        reason, result = missing_tools(board), None
+        if reason is None:
+            result = make_bitstream(
+                bundle, board, clock_hz, fit.foldings, folder, out_of_context=options.out_of_context, on_step=on_step
+            )
+            reason = "out of context, without a shell" if options.out_of_context else None
+        on_step("report")
+        report = make_report(
+            sizing.design,
+            board,
+            measured=measured,
+            synthesis=synthesis,
+            checked_frames=CHECKED_FRAMES,
+            estimates=_estimates(hardware, fit, board),
+            high_water=sizing.high_water,
+            tools={"finn-plus": _finn(), "bitswath": __version__},
+            bitstream=BITSTREAM if result and not reason else None,
+            bitstream_reason=reason,
+        )
+        return report, publish(bundle, board, folder, report, result)
+
+
+def _sized(bundle: Bundle, board: Board, clock_hz: float, fit: Fit, home: Path, on_step: Step) -> Path:
+    """The folder of the compiled design with its queues."""
+    compiled, sized = home / "compiled", home / "sized"
+    with _made(compiled) as folder:
+        if folder:
+            compile_design(bundle, board, clock_hz, fit.foldings, folder, on_step=lambda name: on_step(f"FINN: {name}"))
+    with _made(sized) as folder:
+        if folder:
+            _copy_design(compiled, folder)
+            sizing = size_queues(read_design(folder), folder, on_step=lambda name: on_step(f"queues: {name}"))
+            write_atomic(folder / SIZING, json.dumps(_plain(sizing), indent=1).encode())
+    return sized
+
+
+def _estimates(hardware: Plan, fit: Fit, board: Board) -> dict[str, Resources]:
+    """By stage: units, and their weight memories apart."""
+    logic = {unit.name: unit_logic_cost(unit, fit.foldings[unit.name], board) for unit in hardware.units}
+    weights = {f"{unit.name}_weights": weights_cost(unit, fit.foldings[unit.name]) for unit in hardware.units}
+    return logic | {name: cost for name, cost in weights.items() if cost != Resources()}
+
+
+def publish(bundle: Bundle, board: Board, build: Path, report: Report, bitstream: Path | None) -> Path:
+    """Put a build folder with its report into the bundle, whole or not at all; the folder there."""
+    target = bundle.path / HARDWARE / board.name
+    with _taking_the_place_of(target) as scratch:
+        _copy_design(build, scratch)
+        if bitstream is not None:
+            shutil.copytree(bitstream, scratch / BITSTREAM)
+        (scratch / REPORT).write_text(report.model_dump_json(indent=1) + "\n")
+        (scratch / REPORT_PAGE).write_text(report_page(report))
+    shutil.rmtree(_failed(target), ignore_errors=True)
+    return target
+
+
+def _keep_failed(bundle: Bundle, board: Board, build: Path, codes: NDArray[np.uint8]) -> Path:
+    """Put a build whose results are wrong for `codes` into the bundle, where only its own name finds it."""
+    target = _failed(bundle.path / HARDWARE / board.name)
+    with _taking_the_place_of(target) as scratch:
+        _copy_design(build, scratch)
+        np.save(scratch / CHECKED, codes)
+    return target
+
+
+def _failed(target: Path) -> Path:
+    return target.with_name(f"{target.name}{FAILED}")
+
+
+def _copy_design(build: Path, folder: Path) -> None:
+    shutil.copytree(build / RTL, folder / RTL)
+    shutil.copyfile(build / DESIGN, folder / DESIGN)
+
+
+@contextlib.contextmanager
+def _taking_the_place_of(target: Path) -> Iterator[Path]:
+    """A scratch folder that becomes `target` if all goes well; else what was there stays."""
+    scratch = scratch_path(target)
+    try:
+        scratch.mkdir(parents=True)
+        yield scratch
+        _swap(scratch, target)
+    except OSError as error:
+        raise BuildError(f"{error.filename or target}: cannot be written ({error.strerror})") from error
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _swap(scratch: Path, target: Path) -> None:
+    old = scratch_path(target)
+    if target.exists():
+        target.rename(old)
+    try:
+        scratch.rename(target)
+    except BaseException:
+        if old.exists():
+            old.rename(target)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _fit(hardware: Plan, board: Board, clock_hz: float, options: Options) -> Fit:
+    if options.folding is not None:
+        return evaluate(hardware, board, options.folding)
+    cycles = None if options.target_fps is None else int(clock_hz / options.target_fps)
+    return find_folding(hardware, board, margin=options.margin, cycles=cycles)
+
+
+def _digest(bundle: Bundle, board: Board, clock_hz: float, fit: Fit) -> str:
+    decides = {
+        "network": bundle.manifest.files["network.safetensors"].sha256,
+        "bits": bundle.codec.bits,
+        "board": repr(board),
+        "clock_hz": clock_hz,
+        "foldings": fit.foldings,
+        "finn": _finn(),
+        "sources": _sources(),
+    }
+    text = json.dumps(decides, sort_keys=True, default=dict)
+    return f"{bundle.name}-{board.name}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+
+
+def _finn() -> str:
+    try:
+        return version("finn-plus")
+    except PackageNotFoundError:
+        raise DependencyError("building needs FINN; install it with: pip install 'bitswath[hw]'") from None
+
+
+@cache
+def _sources() -> str:
+    """Digest of all of the package that decides what is generated or how it is sized."""
+    digests = [(str(path.relative_to(root)), sha256_of(path)) for root, paths in _deciding().items() for path in paths]
+    return hashlib.sha256(json.dumps(digests).encode()).hexdigest()
+
+
+def _deciding() -> dict[Path, list[Path]]:
+    """By folder: this room's sources, and of the host's the network, the design and what simulates it."""
+    room, host = Path(hw.__file__).parent, Path(bitswath.__file__).parent
+    return {
+        room: sorted(path for path in room.rglob("*") if path.suffix in (".py", ".sv", ".json")),
+        host: sorted([*(host / name for name in _HOST_SOURCES), *(host / "backends/rtl/stand_ins").iterdir()]),
+    }
+
+
+@contextlib.contextmanager
+def _made(folder: Path) -> Iterator[Path | None]:
+    """A scratch folder that becomes `folder` if all goes well; None if `folder` is there already."""
+    if folder.exists():
+        yield None
+        return
+    scratch = folder.with_name(f"{folder.name}.partial")
+    try:
+        shutil.rmtree(scratch, ignore_errors=True)
+        yield scratch
+        scratch.rename(folder)
+    except OSError as error:
+        raise BuildError(f"{error.filename or folder}: cannot be written ({error.strerror})") from error
+
+
+def _plain(sizing: QueueSizing) -> dict[str, object]:
+    return {name: value for name, value in vars(sizing).items() if name != "design"}
+
+
+def _sizing(folder: Path) -> QueueSizing:
+    values = json.loads((folder / SIZING).read_text())
+    return QueueSizing(design=read_design(folder), **{**values, "queue_bits": tuple(values["queue_bits"])})
+
+
+def _check(bundle: Bundle, board: Board, folder: Path) -> Statistics:
+    """Random frames through the RTL and the emulator, which must agree; what the RTL measured.
+
+    A build that fails is kept in the bundle for `bitswath verify`, which finds the first stage that differs.
+    """
+    entry = bundle.manifest.input
+    codes = np.random.default_rng(0).integers(0, 2**entry.bits, (CHECKED_FRAMES, *entry.code_shape), np.uint8)
+    frames = pack(codes, entry.bits)
+    network = bundle.manifest.files["network.safetensors"].sha256
+    with EmulatorBackend(bundle.network, entry.bits) as emulator:
+        expected = emulator.collect(emulator.submit(frames))
+    with RtlBackend(folder, output_shape=bundle.network.output.shape, network=network) as rtl:
+        actual = rtl.collect(rtl.submit(frames))
+        measured = rtl.statistics()
+    wrong = np.argwhere(expected != actual)
+    if len(wrong):
+        first = tuple(map(int, wrong[0]))
+        kept = _keep_failed(bundle, board, folder, codes)
+        command = shlex.join(["bitswath", "verify", str(bundle.path), "--to", "rtl", "--fast", "--board", kept.name])
+        raise VerificationError(
+            f"RTL and emulator differ in {len(wrong)} of {expected.size} integers, first at {list(first)}:"
+            f" {expected[first]} against {actual[first]}; to find the stage run: {command}"
+        )
+    return measured

@@ -1,0 +1,1 @@
+"""Queues, cycles and resources, by simulation and synthesis."""

@@ -1,0 +1,1 @@
+"""Which units a network needs, how parallel each is, for which board."""

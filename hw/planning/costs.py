@@ -1,0 +1,316 @@
+"""What a unit costs in fabric, estimated fast enough for a search over thousands of foldings.
+
+Block RAM, LUTRAM and DSPs follow from the structure of FINN's SystemVerilog and ours. LUTs of logic and flip-flops
+are linear in a few structural features of each unit; ``costs.json`` holds the coefficients, fitted to Yosys counts
+by ``scripts/fit_costs.py``, and what they were fitted to. They are estimates: ``synthesis.py`` counts.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from bitswath.errors import BuildError
+from bitswath.hw.planning.boards import Board
+
+__all__ = ["KINDS", "Resources", "cost", "memory", "rom", "rom_style", "structure"]
+
+
+@dataclass(frozen=True)
+class Resources:
+    """Fabric resources. `lut`: all LUTs, those used as memory or shift registers included, which `lutram` counts
+    again; `bram36`: RAMB36, a RAMB18 being half of one."""
+
+    lut: float = 0
+    lutram: float = 0
+    ff: float = 0
+    bram36: float = 0
+    uram: float = 0
+    dsp: float = 0
+
+    def __add__(self, other: Resources) -> Resources:
+        return Resources(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+
+    def __mul__(self, copies: float) -> Resources:
+        return Resources(*(getattr(self, f.name) * copies for f in fields(self)))
+
+    def usage(self, board: Board) -> dict[str, float]:
+        """Shares of what the board's part offers; infinite for what it does not have."""
+        found = {f.name: (getattr(self, f.name), getattr(board, f.name)) for f in fields(self)}
+        return {name: used / has if has else math.inf if used else 0.0 for name, (used, has) in found.items()}
+
+    def fits(self, board: Board, margin: float = 0.0) -> bool:
+        """Whether a share of `margin` (0..1) of every resource is left."""
+        return all(share <= 1 - margin for share in self.usage(board).values())
+
+
+@dataclass(frozen=True)
+class Structure:
+    """What is known of a unit before any fit: `fixed` resources that follow from its source, and the sizes that
+    its LUTs of logic and its flip-flops are linear in."""
+
+    fixed: Resources
+    features: tuple[float, ...]
+
+
+def cost(kind: str, **parameters: Any) -> Resources:
+    """Estimated resources of a unit: `kind` is FINN's operator name or one of ours, its parameters are those of
+    the function in `KINDS`. Raises `BuildError` for a kind without an estimate."""
+    found = structure(kind, **parameters)
+    lut, ff = _coefficients()[kind]
+    return found.fixed + Resources(lut=_dot(lut, found.features), ff=_dot(ff, found.features))
+
+
+def structure(kind: str, **parameters: Any) -> Structure:
+    """As `cost`, before the fit."""
+    if kind not in KINDS:
+        raise BuildError(f"no cost estimate for {kind!r}; known: {', '.join(sorted(KINDS))}")
+    return KINDS[kind](**parameters)
+
+
+@cache
+def _coefficients() -> dict[str, tuple[tuple[float, ...], tuple[float, ...]]]:
+    table = json.loads(Path(__file__).with_suffix(".json").read_text())["kinds"]
+    return {kind: (tuple(entry["lut"]), tuple(entry["ff"])) for kind, entry in table.items()}
+
+
+def _dot(weights: Sequence[float], features: Sequence[float]) -> float:
+    return sum(weight * feature for weight, feature in zip(weights, features))
+
+
+# Memories
+
+
+def rom_style(depth: int, width: int) -> str:
+    """ "block" or "distributed", for a ROM: LUTs hold 64 bits each, and a RAMB18 is worth about 130 of them."""
+    return "block" if depth * width / 64 > 130 * _ramb18(depth, width) else "distributed"
+
+
+def rom(depth: int, width: int, style: str = "auto") -> Resources:
+    """A read-only memory of `depth` words of `width` bits with a registered output."""
+    if style == "auto":
+        style = rom_style(depth, width)
+    if style == "block":
+        return Resources(bram36=_ramb18(depth, width) / 2)
+    leaves = math.ceil(depth / 64)
+    per_column = leaves + math.ceil((leaves - 1) / 3)  # a LUT6 chooses among four
+    return Resources(lut=_distinct(depth, width) * per_column * min(1, depth / 16))
+
+
+def _distinct(depth: int, width: int) -> float:
+    """Columns that are left of a ROM once equal ones are merged, which shallow ROMs have many of: those seen of
+    2^depth in `width` random draws."""
+    return width if depth > 16 else 2**depth * -math.expm1(-width / 2**depth)
+
+
+def memory(depth: int, width: int, dsp_block: str = "DSP48E1", style: str = "auto") -> Resources:
+    """A memory with one port to write and one to read, as Yosys maps it: in LUTs below 65 of them a RAMB18."""
+    words = 32 if depth <= 32 else 64
+    per_group, luts = (6 if words == 32 else 3, 4) if dsp_block == "DSP48E1" else (14 if words == 32 else 7, 8)
+    lutram = math.ceil(width / per_group) * luts * math.ceil(depth / words)
+    blocks = _ramb18(depth, width)
+    if style == "block" or (style == "auto" and lutram > 65 * blocks):
+        return Resources(bram36=blocks / 2)
+    select = width * (math.ceil(depth / words) - 1) / 3  # multiplexers between the groups
+    return Resources(lut=lutram + select, lutram=lutram)
+
+
+def _ramb18(depth: int, width: int) -> int:
+    """RAMB18 blocks, the fewest of its shapes for simple dual-port use (UG473, table 1-11)."""
+    shapes = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
+    return min(math.ceil(depth / words) * math.ceil(width / bits) for words, bits in shapes)
+
+
+def _shift_queue(depth: int, width: int) -> Resources:
+    luts = width * math.ceil(depth / 32)
+    return Resources(lut=luts, lutram=luts)
+
+
+# Units
+
+
+def _lanes(weight_bits: int, act_bits: int, acc_bits: int, dsp_block: str, narrow: bool) -> list[int]:
+    """Widths of the lanes that mvu.sv packs into a DSP, the lowest first (its function sliceLanes)."""
+    a_width, p_width = {"DSP48E1": (25, 48), "DSP48E2": (27, 48), "DSP58": (27, 58)}[dsp_block]
+    least = weight_bits + act_bits - 1
+    room = a_width - (not narrow) - weight_bits
+    lanes = 1 if a_width == weight_bits else 1 + room // least
+    slack = room - (lanes - 1) * least
+    widths = []
+    for i in range(1, lanes):
+        extra = math.ceil(slack / (lanes - i))
+        widths.append(least + extra)
+        slack -= extra
+    return [*widths, min(acc_bits, p_width - sum(widths))]
+
+
+def _mvau(
+    *,
+    pe: int,
+    simd: int,
+    rows: int,
+    columns: int,
+    weight_bits: int,
+    act_bits: int,
+    acc_bits: int,
+    dsp_block: str = "DSP48E1",
+    narrow: bool = True,
+) -> Structure:
+    """FINN's MVAU_rtl without its weight memory (see `rom`). `rows`, `columns`: FINN's MW and MH; `narrow`: no
+    weight is the lowest of its type."""
+    lanes = _lanes(weight_bits, act_bits, acc_bits, dsp_block, narrow)
+    buffered = _replay(rows // simd, columns // pe, simd * act_bits, dsp_block)
+    queue = _shift_queue(7 + clog2(simd), pe * acc_bits)
+    if dsp_block == "DSP58" and len(lanes) <= 3 and weight_bits <= 8 and act_bits <= 9:
+        return Structure(
+            buffered + queue + Resources(dsp=pe * math.ceil(simd / 3)), (0, 0, 0, pe * acc_bits, simd * act_bits, 1)
+        )
+    used = [lanes[-1 - i % len(lanes)] for i in range(pe)]  # the highest lanes come first
+    summed = sum(width + 1 for width in used) * (simd - 1)
+    inner = (pe - math.ceil(pe / len(lanes))) * simd  # products that overflow into a neighbour
+    return Structure(
+        buffered + queue + Resources(dsp=math.ceil(pe / len(lanes)) * simd),
+        (summed, inner, pe * simd, pe * acc_bits, simd * act_bits, 1),
+    )
+
+
+def _replay(length: int, repeats: int, width: int, dsp_block: str) -> Resources:
+    """FINN's replay_buffer, which gives a vector again for each group of rows."""
+    return memory(2 ** max(1, clog2(length)), width, dsp_block) if repeats > 1 else Resources()
+
+
+def _lut_mvau(
+    *,
+    pe: int,
+    simd: int,
+    rows: int,
+    columns: int,
+    weight_bits: int,
+    act_bits: int,
+    acc_bits: int,
+    dsp_block: str = "DSP48E1",
+) -> Structure:
+    """lut_mvu.sv without its weight memory."""
+    product_bits = act_bits if weight_bits == 1 else weight_bits + act_bits
+    buffered = _replay(rows // simd, columns // pe, simd * act_bits, dsp_block)
+    return Structure(
+        buffered, (pe * simd * weight_bits * act_bits, pe * simd * product_bits, pe * acc_bits, simd * act_bits, 1)
+    )
+
+
+def _lut_vvau(*, pe: int, simd: int, weight_bits: int, act_bits: int, acc_bits: int) -> Structure:
+    """lut_vvu.sv without its weight memory."""
+    product_bits = act_bits if weight_bits == 1 else weight_bits + act_bits
+    return Structure(
+        Resources(),
+        (pe * simd * weight_bits * act_bits, pe * simd * product_bits, pe * acc_bits, pe * simd * act_bits, 1),
+    )
+
+
+def _thresholding(*, channels: int, pe: int, in_bits: int, out_bits: int) -> Structure:
+    """FINN's Thresholding_rtl: a binary search of `out_bits` steps, each with its own memory of thresholds."""
+    fold = channels // pe
+    fixed = Resources()
+    for step in range(out_bits):
+        fixed = fixed + rom(fold << step, in_bits) * pe
+    fixed = fixed + _shift_queue(out_bits + 2, pe * out_bits)
+    return Structure(fixed, (pe * out_bits * in_bits, pe * out_bits * (out_bits + clog2(fold)), pe * out_bits, 1))
+
+
+def _window(
+    *,
+    kernel: tuple[int, int],
+    image: tuple[int, int],
+    channels: int,
+    simd: int,
+    bits: int,
+    strides: tuple[int, int] = (1, 1),
+    dilations: tuple[int, int] = (1, 1),
+    parallel: bool = False,
+    dsp_block: str = "DSP48E1",
+    style: str = "auto",
+) -> Structure:
+    """FINN's ConvolutionInputGenerator_rtl. Its buffer is as deep as FINN's get_buffer_depth says."""
+    (kernel_h, kernel_w), (stride_h, stride_w), (step_h, step_w) = kernel, strides, dilations
+    fold, width = channels // simd, simd * bits
+    if parallel:
+        line = (image[1] - (kernel_w - 1) * step_w - 1) * fold
+        lines = memory(max(line, 2), width, dsp_block, style) * ((kernel_h - 1) * step_h)
+        window = Resources(ff=kernel_h * ((kernel_w - 1) * step_w * fold + 1) * width)
+        return Structure(lines + window, (2 * clog2(image[0] * image[1] * fold), width, 1))
+    depth = ((kernel_h - 1) * step_h * image[1] + (kernel_w - 1) * step_w + 1) * fold
+    taps = kernel_h * kernel_w
+    depth += max(0, stride_w - 1 - taps) * fold + max(0, (stride_h - 1) * image[1] - taps) * fold
+    counters = 5 * clog2(image[0] * image[1] * fold) + 3 * clog2(depth)
+    buffer = memory(depth, width, dsp_block, style)
+    register = Resources(ff=0 if buffer.bram36 else width)  # block RAM has it inside
+    return Structure(buffer + register, (counters, width, 1))
+
+
+def _padding(*, simd: int, bits: int, image: tuple[int, int], channels: int) -> Structure:
+    """FINN's FMPadding_rtl."""
+    return Structure(Resources(), (simd * bits, clog2(image[0]) + clog2(image[1]) + clog2(channels // simd), 1))
+
+
+def _converter(*, in_width: int, out_width: int) -> Structure:
+    """FINN's StreamingDataWidthConverter_rtl."""
+    if in_width == out_width:
+        return Structure(Resources(), (0, 0, 0))
+    return Structure(Resources(), (max(in_width, out_width), min(in_width, out_width), 1))
+
+
+def _fifo(*, depth: int, width: int, dsp_block: str = "DSP48E1", style: str = "auto") -> Structure:
+    """FINN's fifo.sv; `style` as its RAM_STYLE, which has no say up to a depth of 33."""
+    if depth <= 33 or style == "shift":
+        return Structure(_shift_queue(max(depth - 1, 4), width), (width, clog2(depth), 1))
+    if style == "distributed" or (style == "auto" and depth <= 257):
+        return Structure(memory(depth - 1, width, dsp_block, "distributed"), (width, 2 * clog2(depth), 1))
+    if style == "ultra":
+        return Structure(Resources(uram=math.ceil(depth / 4096) * math.ceil(width / 72)), (width, 2 * clog2(depth), 1))
+    return Structure(memory(depth - 1, width, dsp_block, "block"), (0, 2 * clog2(depth), 1))
+
+
+def _rom_stream(*, depth: int, width: int, style: str = "auto") -> Structure:
+    """A stream of weights from a ROM (rom_stream.sv): two registers, one of them in the block RAM if it has one."""
+    if style == "auto":
+        style = rom_style(depth, width)
+    registered = (0, width) if style == "block" else (_distinct(depth, width), 0)
+    return Structure(rom(depth, width, style), (*registered, clog2(depth), 1))
+
+
+def _elementwise(*, width: int) -> Structure:
+    """Units that do little more than register what passes; `width`: bits of all their streams together."""
+    return Structure(Resources(), (width, 1))
+
+
+def clog2(number: int) -> int:
+    """Bits that count `number` things."""
+    return max(0, number - 1).bit_length()
+
+
+KINDS: dict[str, Callable[..., Structure]] = {
+    "MVAU_rtl": _mvau,
+    "LutMVAU_rtl": _lut_mvau,
+    "LutVVAU_rtl": _lut_vvau,
+    "Thresholding_rtl": _thresholding,
+    "ConvolutionInputGenerator_rtl": _window,
+    "FMPadding_rtl": _padding,
+    "StreamingDataWidthConverter_rtl": _converter,
+    "StreamingFIFO_rtl": _fifo,
+    "memstream": _rom_stream,
+    "DenseUnpack_rtl": _elementwise,
+    "DensePack_rtl": _elementwise,
+    "DuplicateStreams_rtl": _elementwise,
+    "AddStreams_rtl": _elementwise,
+    "StreamingConcat_rtl": _elementwise,
+    "LabelSelect_rtl": _elementwise,
+    "Lookup_rtl": _elementwise,
+    "GlobalAccPool_rtl": _elementwise,
+    "Pool_rtl": _elementwise,
+}
+"""Units by FINN's operator name, with the parameters that their cost depends on."""

@@ -1,0 +1,80 @@
+"""What a planned unit costs under a folding: its parameters, as the cost model wants them."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from bitswath.hw.planning.boards import Board
+from bitswath.hw.planning.costs import Resources, cost
+from bitswath.hw.units import Depthwise, Folding, MatVec, Pad, Threshold, Unit, Window
+
+__all__ = ["converter_cost", "unit_cost", "unit_logic_cost", "weights_cost"]
+
+
+def unit_cost(unit: Unit, folding: Folding, board: Board) -> Resources:
+    """Estimated resources of a unit, its weight memory included."""
+    return unit_logic_cost(unit, folding, board) + weights_cost(unit, folding)
+
+
+def weights_cost(unit: Unit, folding: Folding) -> Resources:
+    """Of a unit's weight memory; nothing where it has none."""
+    if not isinstance(unit, MatVec | Depthwise):
+        return Resources()
+    products = folding["PE"] * folding["SIMD"]
+    return cost("memstream", depth=unit.weights.size // products, width=products * unit.weight_numbers.bits)
+
+
+def unit_logic_cost(unit: Unit, folding: Folding, board: Board) -> Resources:
+    """Of a unit without its weight memory."""
+    source, kind = unit.inputs[0], unit.operator(folding)
+    match unit:
+        case MatVec() | Depthwise():
+            return _products(unit, folding, board)
+        case Threshold():
+            bits = source.numbers.bits
+            steps = unit.thresholds.shape[1].bit_length()
+            return cost(kind, channels=source.shape[-1], pe=folding["PE"], in_bits=bits, out_bits=steps)
+        case Window():
+            return cost(
+                kind,
+                kernel=unit.kernel,
+                image=source.shape[:2],
+                channels=source.shape[2],
+                simd=folding["SIMD"],
+                bits=source.numbers.bits,
+                strides=unit.strides,
+                dilations=unit.dilations,
+                parallel=bool(folding["parallel"]) or unit.taps == 1,
+                dsp_block=board.dsp_block,
+            )
+        case Pad():
+            shape, bits = source.shape, source.numbers.bits
+            return cost(kind, simd=folding["SIMD"], bits=bits, image=shape[:2], channels=shape[2])
+    taken = sum(unit.taken(folding) * wire.numbers.bits for wire in unit.inputs)
+    given = sum(unit.given(folding) * wire.numbers.bits for wire in unit.outputs)
+    return cost(kind, width=taken + given)
+
+
+@cache
+def converter_cost(given: int, taken: int, bits: int) -> Resources:
+    """A width converter between beats of `given` and `taken` elements; nothing where they agree."""
+    if given == taken:
+        return Resources()
+    return cost("StreamingDataWidthConverter_rtl", in_width=given * bits, out_width=taken * bits)
+
+
+def _products(unit: MatVec | Depthwise, folding: Folding, board: Board) -> Resources:
+    numbers = unit.weight_numbers
+    widths: dict[str, Any] = {
+        "pe": folding["PE"],
+        "simd": folding["SIMD"],
+        "weight_bits": numbers.bits,
+        "act_bits": unit.inputs[0].numbers.bits,
+        "acc_bits": unit.outputs[0].numbers.bits,
+    }
+    if isinstance(unit, MatVec):
+        widths |= {"rows": unit.rows, "columns": unit.columns, "dsp_block": board.dsp_block}
+    if not folding["lut"]:
+        widths["narrow"] = unit.narrow
+    return cost(unit.operator(folding), **widths)

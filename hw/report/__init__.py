@@ -1,0 +1,1 @@
+"""What a build found, as data and as a page."""

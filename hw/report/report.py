@@ -1,0 +1,137 @@
+"""Puts together what a build found out: the report, and a page that shows it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict
+
+from bitswath.backends.rtl.backend import Statistics
+from bitswath.builds.design import Design, Link, Stage
+from bitswath.builds.report import Counts, LinkReport, QueueReport, Report, StageReport
+from bitswath.errors import BuildError
+from bitswath.hw.counting.synthesis import Synthesis
+from bitswath.hw.counting.yosys import Cells
+from bitswath.hw.planning.boards import Board
+from bitswath.hw.planning.costs import Resources
+
+__all__ = ["make_report"]
+
+_CYCLES_NOTE = (
+    "Frames per second and latency come from a cycle-accurate simulation, at the board's clock; that the clock is "
+    "met is for place and route to say."
+)
+_COUNTS_NOTE = (
+    "Resources are counted after synthesis by Yosys, before placement. The board's shell (DMA, interconnect) is not "
+    "included. Which memories become block RAM is Yosys' choice where the design leaves it open."
+)
+_ESTIMATES_NOTE = "Nothing was counted: resources are the cost model's estimates, without queues and without a shell."
+_VERSAL_NOTE = "Yosys does not know Versal: counts for it are those of UltraScale+ fabric, an estimate."
+
+
+def make_report(
+    design: Design,
+    board: Board,
+    *,
+    measured: Statistics,
+    synthesis: Synthesis | None,
+    checked_frames: int = 0,
+    estimates: Mapping[str, Resources] | None = None,
+    high_water: Mapping[str, int] | None = None,
+    tools: Mapping[str, str] | None = None,
+    bitstream: str | None = None,
+    bitstream_reason: str | None = None,
+) -> Report:
+    """The report of `design`.
+
+    `measured`: of at least two frames; `synthesis`: None where nothing was counted; `estimates`: by stage;
+    `high_water`: by stream; `tools`: versions by name.
+    Raises `BuildError` if too little was measured.
+    """
+    if measured.interval is None or measured.latency is None:
+        raise BuildError("expected a simulation of two frames or more; without it there is no rate to report")
+    guessed = sum((estimates or {}).values(), Resources())
+    stages = tuple(_stage(stage, measured, synthesis, estimates or {}) for stage in design.stages)
+    busiest = max((stage for stage in stages if stage.cycles), key=lambda stage: stage.cycles or 0, default=None)
+    whole = synthesis.whole if synthesis else None
+    parts = synthesis.parts if synthesis else guessed
+    tool = {"synthesis": synthesis.tool} if synthesis else {}
+    return Report(
+        name=design.name,
+        board=board.name,
+        part=design.part,
+        clock_hz=design.clock_hz,
+        frames_per_s=design.clock_hz / measured.interval,
+        initiation_interval=measured.interval,
+        latency_cycles=measured.latency,
+        checked_frames=checked_frames,
+        limiting=busiest.name if busiest else None,
+        input=_link(design.input),
+        output=_link(design.output),
+        resources=_counts(whole.resources if whole else parts),
+        resources_from="whole design" if whole else "sum of parts" if synthesis else "estimates",
+        parts=_counts(parts),
+        estimated=_counts(guessed) if estimates else None,
+        available=Counts(**{name: float(getattr(board, name)) for name in Counts.model_fields}),
+        stages=stages,
+        queues=_queues(design, synthesis, high_water or {}),
+        problems=dict(synthesis.problems) if synthesis else {},
+        tools={**(tools or {}), **tool},
+        notes=_notes(board, counted=synthesis is not None),
+        bitstream=bitstream,
+        bitstream_reason=bitstream_reason,
+    )
+
+
+def _notes(board: Board, *, counted: bool) -> tuple[str, ...]:
+    if not counted:
+        return _CYCLES_NOTE, _ESTIMATES_NOTE
+    return (_CYCLES_NOTE, _COUNTS_NOTE, *((_VERSAL_NOTE,) if board.family == "versal" else ()))
+
+
+def _stage(
+    stage: Stage, measured: Statistics, synthesis: Synthesis | None, estimates: Mapping[str, Resources]
+) -> StageReport:
+    found, cycles = measured.streams, max(measured.cycles, 1)
+    stalls = [found[name].stalls for name in stage.outputs.values() if name in found]
+    starved = [found[name].starved for name in stage.inputs.values() if name in found]
+    return StageReport(
+        name=stage.name,
+        kind=stage.kind,
+        layer=stage.layer,
+        folding=dict(stage.folding),
+        cycles=stage.cycles,
+        busy=stage.cycles / measured.interval if stage.cycles and measured.interval else None,
+        stalled=max(stalls) / cycles if stalls else None,
+        starved=max(starved) / cycles if starved else None,
+        counted=_cells(synthesis.stages.get(stage.name)) if synthesis else None,
+        estimated=_counts(estimates[stage.name]) if stage.name in estimates else None,
+        finn_estimated=_counts(Resources(**stage.finn_estimate)) if stage.finn_estimate else None,
+    )
+
+
+def _queues(design: Design, synthesis: Synthesis | None, high_water: Mapping[str, int]) -> tuple[QueueReport, ...]:
+    return tuple(
+        QueueReport(
+            stream=stream.name,
+            depth=stream.depth,
+            width=stream.width,
+            ram_style=stream.ram_style,
+            high_water=high_water.get(stream.name),
+            counted=_cells(synthesis.queues.get(stream.name)) if synthesis else None,
+        )
+        for stream in design.streams
+        if stream.depth
+    )
+
+
+def _link(link: Link) -> LinkReport:
+    return LinkReport(width=link.width, frame_bytes=link.frame_bytes)
+
+
+def _cells(cells: Cells | None) -> Counts | None:
+    return _counts(cells.resources) if cells else None
+
+
+def _counts(resources: Resources) -> Counts:
+    return Counts(**{name: math.ceil(value * 2) / 2 for name, value in asdict(resources).items()})

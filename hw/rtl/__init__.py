@@ -1,0 +1,11 @@
+"""Our kernels, one SystemVerilog module a file: `dma` around an accelerator, `streams` between its stages, `products`
+and `windows` in them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+__all__ = ["KERNELS"]
+
+KERNELS = {path.name: path for path in sorted(Path(__file__).parent.rglob("*.sv"))}
+"""Every kernel's file, by its name."""

@@ -1,0 +1,1 @@
+"""Tensors as the lowering sees them, and the chains of float nodes between integers and quantizers."""

@@ -1,0 +1,1 @@
+"""What a study asks: its configuration and its cells."""

@@ -1,0 +1,1 @@
+"""How a study's cells are measured and trained, in which processes, and where results are kept."""

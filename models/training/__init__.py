@@ -1,0 +1,1 @@
+"""Training, resumable, and what a run leaves: weights, records, a bundle."""

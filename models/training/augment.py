@@ -1,0 +1,40 @@
+"""Random flips, right-angle rotations and small shifts of training patches."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitswath.models.nets.config import AugmentConfig
+
+__all__ = ["augment"]
+
+
+def augment(patches: NDArray[np.generic], config: AugmentConfig, rng: np.random.Generator) -> NDArray[np.generic]:
+    """A changed copy of patches (N, H, W, C); each patch draws its own change.
+
+    Rotations by 90 degrees need square patches and are left out where they are not; a shift
+    repeats the border by reflection.
+    """
+    count, height, width = patches.shape[:3]
+    changed = np.empty_like(patches)
+    flips = rng.integers(0, 4 if config.flips else 1, count)
+    turns = rng.integers(0, 2 if config.rotations and height == width else 1, count)
+    for kind in range(8):
+        chosen = np.flatnonzero((flips + 4 * turns) == kind)
+        if not len(chosen):
+            continue
+        part = patches[chosen]
+        if kind & 1:
+            part = part[:, ::-1]
+        if kind & 2:
+            part = part[:, :, ::-1]
+        if kind & 4:
+            part = part.transpose(0, 2, 1, 3)
+        changed[chosen] = part
+    reach = min(config.shift, height - 1, width - 1)
+    if reach:
+        padded = np.pad(changed, ((0, 0), (reach, reach), (reach, reach), (0, 0)), "reflect")
+        for index, (dy, dx) in enumerate(rng.integers(0, 2 * reach + 1, (count, 2))):
+            changed[index] = padded[index, dy : dy + height, dx : dx + width]
+    return changed

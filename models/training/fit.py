@@ -1,0 +1,70 @@
+"""A configuration and its data to a trained model in its folder: what `bitswath train` and a study's cells share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from bitswath.codecs.base import Codec
+from bitswath.models.data.datasets import Dataset
+from bitswath.models.nets.architectures import input_spec
+from bitswath.models.nets.config import TrainConfig
+from bitswath.models.nets.quantizers import keras
+from bitswath.models.training.origins import load_start, load_teacher
+from bitswath.models.training.settle import Settled, settle
+from bitswath.models.training.train import Samples, Teacher, TrainingRun
+from bitswath.models.training.trained import ModelInfo, Trained, save_trained
+
+__all__ = ["describe", "train_model"]
+
+
+def describe(settings: TrainConfig, codec: Codec, train: Dataset) -> ModelInfo:
+    """What will be trained."""
+    height, width, bands = train.patches.shape[1:]
+    return ModelInfo(
+        config=settings,
+        codec=codec.to_dict(),
+        patch_shape=(height, width, bands),
+        classes=train.classes,
+        dataset=train.name,
+        dataset_digest=train.digest,
+    )
+
+
+def train_model(
+    info: ModelInfo,
+    codec: Codec,
+    train: Dataset,
+    val: Dataset,
+    folder: Path,
+    *,
+    teacher: Teacher | None = None,
+    start: keras.Model | None = None,
+    report: Callable[[str, int, dict[str, float]], None] = lambda phase, epoch, metrics: None,
+    progress: Callable[[str, int, int], None] = lambda phase, done, total: None,
+) -> tuple[Trained, list[Settled]]:
+    """Train, settle and save; a run that was interrupted in `folder` goes on.
+
+    `teacher` and `start`, a network of the same layers whose weights the first phase starts from: by default those
+    that the configuration names. `report` and `progress` are those of `TrainingRun`.
+    """
+    distill = info.config.distill
+    if teacher is None and distill is not None and distill.teacher != "float":
+        teacher = load_teacher(distill.teacher, info)
+    if start is None and info.config.start is not None:
+        start = load_start(info.config.start, info)
+    run = TrainingRun(
+        info.config,
+        input_spec(codec, info.patch_shape),
+        len(info.classes),
+        codec.encode,
+        folder,
+        teacher=teacher,
+        start=start,
+        report=report,
+        progress=progress,
+    )
+    model = run.fit(Samples(train.patches, train.labels), Samples(val.patches, val.labels))
+    settled = settle(model)
+    save_trained(folder, info, model)
+    return Trained(info, codec, model), settled

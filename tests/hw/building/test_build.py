@@ -1,0 +1,226 @@
+"""``bitswath build`` as a user runs it: from a bundle to a proved build, and what stops it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bitswath.backends.board.load import load_overlay
+from bitswath.backends.rtl import backend as rtl
+from bitswath.backends.rtl import fast, simulator, verilator
+from bitswath.backends.rtl.verilator import ACCELERATOR
+from bitswath.basics.files import sha256_of
+from bitswath.builds import design
+from bitswath.builds.folder import read_design
+from bitswath.builds.report import Report, read_report
+from bitswath.bundle.bundle import Bundle, save_bundle
+from bitswath.bundle.zoo import zoo_path
+from bitswath.codecs.uniform import UniformCodec
+from bitswath.errors import BuildError
+from bitswath.hw.building import build as building
+from bitswath.hw.building.bitstream import describe_overlay, make_bitstream
+from bitswath.hw.generating.compile import compile_design, save_design
+from bitswath.hw.planning.boards import find_board
+from bitswath.hw.planning.folding import find_folding
+from bitswath.hw.planning.plan import plan
+from bitswath.network import network
+from bitswath.network.network import INPUT, Conv, Dense, MaxPool, Network, TensorSpec, Threshold
+from tests.designs import CACHE
+
+SHAPE = (8, 8, 3)
+BOARD = "Pynq-Z2"
+
+
+def small_bundle(folder: Path) -> Bundle:
+    rng = np.random.default_rng(7)
+    stages = (
+        Conv("conv", (INPUT,), rng.integers(-1, 2, (4, 3, 3, 3)), pads=(1, 1, 1, 1)),
+        Threshold("act", ("conv",), np.sort(rng.integers(-20, 20, (4, 3)), axis=1)),
+        MaxPool("pool", ("act",), (2, 2), (2, 2)),
+        Dense("fc", ("pool",), rng.integers(-1, 2, (5, 64))),
+    )
+    network = Network(TensorSpec(SHAPE, 0, 3), stages)
+    return save_bundle(
+        folder / "small.bsw", network=network, codec=UniformCodec(2), patch_shape=SHAPE, classes=list("abcde")
+    )
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "bitswath", *arguments], capture_output=True, text=True, timeout=900, check=False
+    )
+
+
+@pytest.fixture(autouse=True)
+def no_vendor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BITSWATH_CACHE", str(CACHE))
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Bundle, str, Report]:
+    """A bundle, what the command said, and the report."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BITSWATH_CACHE", str(CACHE))
+        bundle = small_bundle(tmp_path_factory.mktemp("built"))
+        done = run("build", str(bundle.path), "--board", BOARD, "--target-fps", "100000")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return bundle, done.stdout, read_report(bundle.path / "hw" / BOARD)
+
+
+def test_without_vendor_tools_all_but_the_bitstream_is_built(built: tuple[Bundle, str, Report]) -> None:
+    _, said, report = built
+    assert "no bitstream was built: vivado and vitis_hls not found on the path" in said
+    assert report.bitstream is None
+    assert report.checked_frames == building.CHECKED_FRAMES
+    assert not report.problems
+
+
+def test_the_report_has_what_was_measured(built: tuple[Bundle, str, Report]) -> None:
+    bundle, said, report = built
+    folder = bundle.path / "hw" / BOARD
+    plain = json.loads((folder / "report.json").read_text())
+    assert {"frames_per_s", "latency_cycles", "initiation_interval", "resources"} <= set(plain)
+    assert report.frames_per_s == report.clock_hz / report.initiation_interval >= 100_000 * 0.995
+    assert report.latency_cycles > report.initiation_interval / 2
+    assert report.resources.lut > 0
+    assert report.input.frame_bytes == -(-8 * 8 * 3 * 2 // 64) * 8
+    assert "<html" in (folder / "report.html").read_text()
+    assert f"{report.frames_per_s:,.0f} frames/s at 100 MHz" in said
+
+
+def test_info_shows_the_build(built: tuple[Bundle, str, Report]) -> None:
+    bundle, _, _ = built
+    assert BOARD in run("info", str(bundle.path)).stdout
+
+
+def test_a_second_build_comes_from_the_cache(
+    built: tuple[Bundle, str, Report], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("this was built before")
+
+    copy = small_bundle(tmp_path)
+    monkeypatch.setattr(building, "compile_design", never)
+    monkeypatch.setattr(building, "size_queues", never)
+    report, folder = building.build(copy, find_board(BOARD), building.Options(target_fps=100_000))
+    assert folder == copy.path / "hw" / BOARD
+    assert report.initiation_interval == built[2].initiation_interval
+
+
+@pytest.mark.parametrize(
+    "path",
+    [*fast.MODELS.values(), fast.WINDOW, fast.HEADER, ACCELERATOR.source]
+    + [Path(str(module.__file__)) for module in (building, design, fast, network, rtl, simulator, verilator)],
+    ids=lambda path: path.name,
+)
+def test_a_build_in_the_cache_is_of_the_sources_at_hand(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = building._sources.__wrapped__()
+    monkeypatch.setattr(building, "sha256_of", lambda file: "changed" if file == path else sha256_of(file))
+    assert building._sources.__wrapped__() != before
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (("--board", "Pynq-Z3"), "unknown board 'Pynq-Z3'; did you mean: Pynq-Z"),
+        (("--board", BOARD, "--target-fps", "99000000"), "cannot be reached"),
+        (("--board", BOARD, "--bitstream"), "no bitstream for Pynq-Z2: vivado and vitis_hls not found"),
+        (("--board", BOARD, "--folding", "nowhere.json"), "nowhere.json: cannot be read as JSON"),
+    ],
+)
+def test_what_cannot_be_built_is_said_in_one_line(options: tuple[str, ...], reason: str, tmp_path: Path) -> None:
+    bundle = small_bundle(tmp_path)
+    done = run("build", str(bundle.path), *options)
+    assert done.returncode == 1
+    assert reason in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert not (bundle.path / "hw").exists()
+
+
+def test_a_failing_compiler_names_its_step_and_log_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BITSWATH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "broken"), prepend=":")
+    (tmp_path / "broken" / "finn").mkdir(parents=True)
+    (tmp_path / "broken" / "finn" / "__init__.py").write_text("raise RuntimeError('no compiler today')")
+    bundle = small_bundle(tmp_path)
+    with pytest.raises(
+        BuildError, match=r"step 'patch finn-rtllib' failed: RuntimeError: no compiler today; see .*log"
+    ):
+        building.build(bundle, find_board(BOARD), building.Options(target_fps=100_000))
+    assert not (bundle.path / "hw").exists()
+
+
+def test_a_full_disk_leaves_the_bundle_as_it_was(
+    built: tuple[Bundle, str, Report], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device", "rtl/accelerator.sv")
+
+    bundle = small_bundle(tmp_path)
+    monkeypatch.setattr(building.shutil, "copytree", full)
+    with pytest.raises(BuildError, match=r"accelerator.sv: cannot be written \(No space left on device\)"):
+        building.build(bundle, find_board(BOARD), building.Options(target_fps=100_000))
+    assert not list((bundle.path / "hw").iterdir())
+
+
+def test_the_vendor_is_given_every_stage_queue_and_weight_stream(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stand-in for Vivado notes that it was called and fails: FINN's project script is there, the error names it."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name in ("vivado", "vitis_hls"):
+        (tools / name).write_text("#!/bin/sh\nexit 3\n")
+        (tools / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tools), prepend=":")
+    bundle, board = small_bundle(tmp_path), find_board(BOARD)
+    foldings = find_folding(plan(bundle.network, 2, board.link_width), board, margin=0.1, cycles=2000).foldings
+    folder = tmp_path / "sized"
+    design = compile_design(bundle, board, 100e6, foldings, folder)
+    inner = [stream for stream in design.streams if stream.source and stream.sink and stream.beats]
+    deep = [stream.model_copy(update={"depth": 5} if stream in inner else {}) for stream in design.streams]
+    save_design(design.model_copy(update={"streams": tuple(deep)}), folder)
+    with pytest.raises(BuildError, match=r"bitstream: step 'create stitched ip' failed: .*; see .*compile.log"):
+        make_bitstream(bundle, board, 100e6, foldings, folder)
+    (script,) = (tmp_path / "bitstream" / "finn").glob("vivado_stitch_proj_*/make_project.tcl")
+    text = script.read_text()
+    assert text.count("create_bd_cell -type module -reference StreamingFIFO_rtl") >= len(inner)
+    for stage in design.stages:
+        assert stage.module in text, stage.name
+    shutil.rmtree(tmp_path / "bitstream")
+
+
+def test_a_bitstream_says_what_it_is(built: tuple[Bundle, str, Report], tmp_path: Path) -> None:
+    """What FINN leaves in `deploy/`, laid out by hand, is read back by the driver's side."""
+    bundle, _, _ = built
+    build = bundle.path / "hw" / BOARD
+    result = tmp_path / "bitstream"
+    (result / "bitfile").mkdir(parents=True)
+    (result / "bitfile" / "finn-accel.bit").write_bytes(b"a bit file")
+    (result / "bitfile" / "finn-accel.hwh").write_text("<EDKSYSTEM/>")
+    design = read_design(build)
+    describe_overlay(result, design)
+    overlay = load_overlay(result, build)
+    overlay.check_bitfile()
+    assert (overlay.input.engine, overlay.output.engine, overlay.shell) == ("idma0", "odma0", "finn")
+    assert overlay.network == bundle.manifest.files["network.safetensors"].sha256
+    assert overlay.clock_hz == design.clock_hz
+    assert overlay.bitfile.with_suffix(".hwh").exists()
+    with pytest.raises(BuildError, match="expected one bit file"):
+        overlay.bitfile.unlink()
+        describe_overlay(result, design)
+
+
+def test_nothing_is_built_into_the_zoo() -> None:
+    done = run("build", "zoo:synthetic-u4-w4a4", "--board", BOARD)
+    assert done.returncode == 1
+    assert "copy it first" in done.stderr
+    assert not (zoo_path("synthetic-u4-w4a4") / "hw").exists()

@@ -1,0 +1,87 @@
+"""Foldings are fast enough, fit, and leave no choice out."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import pytest
+
+from bitswath.errors import BuildError
+from bitswath.hw.planning.boards import find_board
+from bitswath.hw.planning.folding import evaluate, find_folding
+from bitswath.hw.planning.plan import Plan, edges, plan
+from bitswath.hw.units import Window
+from bitswath.network.network import INPUT, Conv, Dense, MaxPool, Network, TensorSpec, Threshold
+
+BOARD = find_board("Pynq-Z2")
+PIXELS = 16 * 16
+
+
+@pytest.fixture(scope="module")
+def hardware() -> Plan:
+    rng = np.random.default_rng(1)
+    stages = (
+        Conv("c", (INPUT,), rng.integers(-7, 8, (8, 3, 3, 3)), pads=(1, 1, 1, 1)),
+        Threshold("t", ("c",), np.sort(rng.integers(-99, 99, (8, 15)), axis=1)),
+        MaxPool("m", ("t",), (2, 2), (2, 2)),
+        Dense("d", ("m",), rng.integers(-7, 8, (10, 512))),
+    )
+    return plan(Network(TensorSpec((16, 16, 3), 0, 15), stages), 4, 64)
+
+
+@pytest.mark.parametrize("cycles", [PIXELS * 216, 20000, 5000, 1000])
+def test_a_folding_meets_its_target_and_is_allowed(hardware: Plan, cycles: int) -> None:
+    fit = find_folding(hardware, BOARD, margin=0.1, cycles=cycles)
+    assert fit.cycles <= cycles
+    assert evaluate(hardware, BOARD, fit.foldings) == fit
+    for unit in hardware.units:
+        assert all(fit.foldings[unit.name][key] in allowed for key, allowed in unit.choices().items())
+
+
+def test_faster_never_costs_less(hardware: Plan) -> None:
+    costs = [find_folding(hardware, BOARD, margin=0.1, cycles=cycles).cost.lut for cycles in (50000, 10000, 2000, 600)]
+    assert costs == sorted(costs)
+
+
+def test_without_a_target_the_board_sets_the_limit(hardware: Plan) -> None:
+    fit = find_folding(hardware, BOARD, margin=0.1)
+    assert fit.cost.fits(BOARD, 0.1)
+    fewest = max(
+        min(unit.cycles(dict(zip(unit.choices(), values))) for values in product(*unit.choices().values()))
+        for unit in hardware.units
+    )
+    assert fit.cycles >= fewest
+
+
+def test_depthwise_windows_give_what_the_unit_behind_takes(hardware: Plan) -> None:
+    fit = find_folding(hardware, BOARD, margin=0.1, cycles=3000)
+    pairs = [(a, b) for a, _, b in edges(hardware) if isinstance(a, Window) and a.depthwise]
+    assert pairs
+    for window, pool in pairs:
+        assert fit.foldings[window.name]["SIMD"] == fit.foldings[pool.name]["PE"]
+
+
+def test_a_target_out_of_reach_says_what_can_be_reached(hardware: Plan) -> None:
+    with pytest.raises(BuildError, match=r"100 cycles a frame cannot be reached, [0-9,]+ is the fewest"):
+        find_folding(hardware, BOARD, margin=0.1, cycles=100)
+
+
+def test_a_board_that_is_too_small_says_what_is_short(hardware: Plan) -> None:
+    with pytest.raises(BuildError, match=r"Pynq-Z2 is too small for .* cycles a frame: it would need .* of its lut"):
+        find_folding(hardware, BOARD, margin=0.99, cycles=600)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"nobody": {"PE": 1}}, "no unit is called 'nobody'"),
+        ({"c_matvec": {"PE": 3, "SIMD": 1, "lut": 1}}, "c_matvec needs PE of 1, 2, 4, 8, got 3"),
+        ({"c_matvec": {"PE": 1, "SIMD": 1, "lut": 1, "MMV": 2}}, "c_matvec has no 'MMV'"),
+        ({"m_window": {"SIMD": 1, "parallel": 0}, "m_maxpool": {"PE": 2}}, "m_window needs the SIMD that m_maxpool"),
+    ],
+)
+def test_a_folding_by_hand_is_checked(hardware: Plan, change: dict[str, dict[str, int]], reason: str) -> None:
+    good = find_folding(hardware, BOARD, margin=0.1, cycles=5000).foldings
+    with pytest.raises(BuildError, match=f"folding: {reason}"):
+        evaluate(hardware, BOARD, {**good, **change})

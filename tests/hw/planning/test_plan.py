@@ -1,0 +1,133 @@
+"""Networks become hardware units, or are refused by name."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bitswath.errors import BuildError
+from bitswath.hw import units
+from bitswath.hw.planning.plan import Plan, plan
+from bitswath.hw.units import Numbers
+from bitswath.network.network import INPUT, Add, ArgMax, Conv, Dense, MaxPool, Network, TensorSpec, Threshold
+
+IMAGE = TensorSpec((8, 8, 3), 0, 15)
+RNG = np.random.default_rng(3)
+
+
+def conv(name: str, source: str, channels: int, out: int, **options: object) -> Conv:
+    weights = RNG.integers(-7, 8, (out, 3, 3, channels))
+    return Conv(name, (source,), weights, pads=(1, 1, 1, 1), **options)  # type: ignore[arg-type]
+
+
+def network(*stages: object) -> Network:
+    return Network(IMAGE, tuple(stages))  # type: ignore[arg-type]
+
+
+def names(*stages: object) -> list[str]:
+    return [type(unit).__name__ for unit in plan(network(*stages), 4, 64).units]
+
+
+def test_a_convolution_is_padding_windows_and_products() -> None:
+    assert names(conv("c", INPUT, 3, 4)) == ["Unpack", "Pad", "Window", "MatVec", "Pack"]
+
+
+def test_a_pixelwise_convolution_needs_no_window() -> None:
+    assert names(Conv("c", (INPUT,), np.ones((4, 1, 1, 3), int))) == ["Unpack", "MatVec", "Pack"]
+
+
+def test_a_tensor_with_two_readers_is_copied() -> None:
+    found = names(conv("a", INPUT, 3, 4), conv("b", INPUT, 3, 4), Add("s", ("a", "b"), (1, -2)))
+    assert found.count("Duplicate") == 1
+    assert found.count("AddStreams") == 1
+
+
+def test_wires_carry_the_networks_tensors_and_widths_hold_their_ranges() -> None:
+    built = network(conv("c", INPUT, 3, 4), Threshold("t", ("c",), np.arange(15)[np.newaxis]))
+    hardware = plan(built, 4, 64)
+    wires = {wire.tensor: wire for wire in hardware.wires.values() if wire.tensor}
+    assert set(wires) == {INPUT, "c", "t"}
+    for name, wire in wires.items():
+        spec = built.tensors[name]
+        assert wire.numbers.lo <= spec.lo <= spec.hi <= wire.numbers.hi
+        assert wire.size == spec.size
+
+
+def test_channels_that_fall_are_turned_by_their_weights() -> None:
+    first = conv("c", INPUT, 3, 4)
+    falling = np.array([1, -1, 1, -1], np.int8)
+    built = network(first, Threshold("t", ("c",), np.tile(np.arange(15), (4, 1)), falling))
+    product = next(unit for unit in plan(built, 4, 64).units if isinstance(unit, units.MatVec))
+    np.testing.assert_array_equal(
+        product.weights.T.reshape(first.weights.shape), first.weights * falling[:, None, None, None]
+    )
+    assert product.outputs[0].tensor is None  # its integers are not the network's
+
+
+def threshold(hardware: Plan) -> units.Threshold:
+    return [unit for unit in hardware.units if isinstance(unit, units.Threshold)][-1]
+
+
+def test_signs_are_compared_as_bits() -> None:
+    signs = Threshold("s", (INPUT,), np.array([[7]]), base=-1, step=2)
+    rows = np.arange(-2, 3)[:, np.newaxis]
+    built = Network(TensorSpec((1, 1, 5), 0, 15), (signs, Threshold("t", ("s",), rows)))
+    unit = threshold(plan(built, 4, 64))
+    for bit, sign in ((0, -1), (1, 1)):
+        np.testing.assert_array_equal(bit >= unit.thresholds, sign >= rows)
+    assert unit.attributes({"PE": 1})["inputDataType"] == "BINARY"
+
+
+@pytest.mark.parametrize("step", [1, 2])
+def test_a_constant_has_a_threshold_that_nothing_reaches(step: int) -> None:
+    built = network(Threshold("t", (INPUT,), np.zeros((1, 0), int), base=5, step=step))
+    unit = threshold(plan(built, 4, 64))
+    assert unit.thresholds.tolist() == [[16]] * 3
+    assert unit.outputs[0].numbers == Numbers(3)
+
+
+@pytest.mark.parametrize(("rows", "bits"), [([-8, 7], 5), ([-7, 7], 4), ([-128, 0], 8), ([0, 128], 9)])
+def test_what_thresholds_are_held_in_tells_the_lowest_from_what_is_below(rows: list[int], bits: int) -> None:
+    wire = units.Wire("x", (1, 1, 1), Numbers(8, signed=True))
+    assert units.Threshold("t", "t", (wire,), (wire,), np.array([rows])).parameter_type == Numbers(bits, signed=True)
+
+
+@pytest.mark.parametrize(
+    ("stages", "reason"),
+    [
+        ((conv("c", INPUT, 3, 4), Threshold("t", ("c",), np.zeros((1, 3), int), step=2)), "'t' .*steps of 2"),
+        ((Conv("c", (INPUT,), np.ones((6, 3, 3, 1), int), groups=3),), "'c' .*groups"),
+        (
+            (
+                Threshold("t", (INPUT,), np.zeros((1, 3), int), np.array([-1], np.int8)),
+                conv("c", "t", 3, 4),
+            ),
+            "'t' .*fall",
+        ),
+        (
+            (
+                Threshold("t", (INPUT,), np.arange(15)[np.newaxis], base=-8),
+                MaxPool("m", ("t",), (3, 3), (2, 2), (1, 1, 1, 1)),
+            ),
+            "'m' .*zero padding",
+        ),
+    ],
+    ids=["steps", "groups", "falling", "signed padding"],
+)
+def test_what_has_no_hardware_form_is_refused_by_name(stages: tuple[object, ...], reason: str) -> None:
+    with pytest.raises(BuildError, match=f"stage {reason}"):
+        plan(network(*stages), 4, 64)
+
+
+def test_labels_may_be_chosen_in_hardware() -> None:
+    found = names(Dense("d", (INPUT,), RNG.integers(-7, 8, (10, 192))), ArgMax("label", ("d",)))
+    assert found == ["Unpack", "MatVec", "ArgMax", "Pack"]
+
+
+@pytest.mark.parametrize(("lo", "hi"), [(0, 1), (0, 15), (-8, 7), (-9, 0), (-1, 0), (0, 16)])
+def test_numbers_hold_their_ends_and_no_bit_is_wasted(lo: int, hi: int) -> None:
+    numbers = Numbers.holding(lo, hi)
+    assert numbers.lo <= lo <= hi <= numbers.hi
+    if numbers.bits > 1:
+        narrower = Numbers(numbers.bits - 1, numbers.signed)
+        assert narrower.lo > lo or narrower.hi < hi

@@ -1,0 +1,136 @@
+"""From a configuration to trained, exported and measured cells, seconds of training each."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from bitswath.accelerator import open as open_accelerator
+from bitswath.basics.proportions import wilson_interval
+from bitswath.bundle.bundle import load_bundle
+from bitswath.errors import ExportError
+from bitswath.models.study.plan.cells import Cell, TrainingCell
+from bitswath.models.study.plan.config import StudyConfig
+from bitswath.models.study.plan.grid import expand
+from bitswath.models.study.work.patches import Shelf
+from bitswath.models.study.work.runner import LocalEngine, Settings, run_study
+from bitswath.models.study.work.store import Row, Store
+from bitswath.models.study.work.train_cell import run_name
+from bitswath.models.training.bundle import bundle_trained
+from bitswath.models.training.trained import load_trained
+
+TOY = StudyConfig.model_validate(
+    {
+        "name": "toy",
+        "data": {"name": "synthetic", "limit": 100, "size": 16},
+        "codecs": ["palette:2"],
+        "codebooks": ["per_class"],
+        "jpeg": {"qualities": [50], "codecs": ["uniform:4"]},
+        "architectures": {"tiny": {"kind": "vgg", "widths": [4, "M", 8, "M"]}},
+        "widths": ["w4a4"],
+        "warm_start": {"codec": "uniform:8", "widths": "float"},
+        "distill": {"teacher": "warm_start"},
+        "training": [{"codecs": [], "jpeg": {"qualities": [50], "codecs": ["uniform:4"]}}],
+        "schedule": {"epochs": 2, "batch": 50, "learning_rate": 0.005},
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, list[TrainingCell]]:
+    store = Store(tmp_path_factory.mktemp("toy"))
+    leaking = TOY.model_copy(update={"training": StudyConfig.model_validate(
+        {**TOY.model_dump(), "training": [{"codecs": ["palette:2"]}], "warm_start": None, "distill": None}
+    ).training, "warm_start": None, "distill": None})  # fmt: skip
+    cells: list[Cell] = [*expand(TOY, "full"), *expand(leaking, "quick")]
+    networks = [cell for cell in cells if isinstance(cell, TrainingCell)]
+    run_study(networks, store, LocalEngine(1), Settings())
+    return store, networks
+
+
+def rows(study: tuple[Store, list[TrainingCell]]) -> list[Row]:
+    return study[0].rows(cell.digest for cell in study[1])
+
+
+def test_every_cell_is_done_the_one_to_start_from_first(study: tuple[Store, list[TrainingCell]]) -> None:
+    assert [(row.state, row.error) for row in rows(study)] == [("done", None)] * 3
+    teacher, student, leaking = study[1]
+    assert student.start is not None
+    assert student.start.cell == teacher.digest
+    assert leaking.imagery.leaks
+
+
+def test_the_bundle_classifies_as_the_row_says(study: tuple[Store, list[TrainingCell]]) -> None:
+    store, cells = study
+    for cell, row in zip(cells, rows(study)):
+        assert row.measures is not None
+        if cell.widths is None:
+            continue
+        bundle = load_bundle(store.folder / row.measures["bundle"])
+        splits = ("val", "test") if cell.fidelity == "full" else ("val",)
+        assert set(bundle.manifest.accuracy) == set(splits)
+        for split in splits:
+            samples = Shelf(store.folder).split(cell.imagery, split)
+            with open_accelerator(bundle, "emulator") as accelerator:
+                right = accelerator.classify(samples.patches).labels == samples.labels
+            correct = int(right.sum())
+            found = row.measures[split]
+            assert row.measures["hits"][split] == "".join("1" if hit else "0" for hit in right)
+            assert (found["correct"], found["patches"]) == (correct, 100)
+            assert found["interval"] == list(wilson_interval(correct, 100))
+        assert row.measures["link_bytes"] == bundle.manifest.input.frame_bytes
+        assert row.measures["emulator_patches_per_s"] > 0
+
+
+def test_a_network_that_is_not_quantized_is_measured_in_keras(study: tuple[Store, list[TrainingCell]]) -> None:
+    store, cells = study
+    row, student = rows(study)[0], rows(study)[1]
+    assert row.measures is not None
+    assert student.measures is not None
+    trained = load_trained(store.folder / row.measures["run"])
+    samples = Shelf(store.folder).split(cells[0].imagery, "test")
+    scores = np.asarray(trained.model(trained.codec.encode(samples.patches).astype(np.float32)))
+    assert row.measures["test"]["correct"] == int((scores.argmax(axis=1) == samples.labels).sum())
+    assert "bundle" not in row.measures
+    with pytest.raises(ExportError, match="float network"):
+        bundle_trained(store.folder / row.measures["run"], store.folder / "no.bsw")
+    config = json.loads((store.folder / student.measures["run"] / "config.json").read_text())
+    assert config["start"] == config["distill"]["teacher"] == row.measures["run"]
+
+
+def test_a_screen_leaves_the_test_split_alone(study: tuple[Store, list[TrainingCell]]) -> None:
+    store, cells = study
+    screened, trained = rows(study)[2], rows(study)[1]
+    assert screened.measures is not None
+    assert trained.measures is not None
+    assert "test" not in screened.measures
+    assert "test" in trained.measures
+    assert not list((store.folder / "data").glob(f"{cells[2].imagery.digest[:16]}-test"))
+
+
+def test_a_leaking_network_takes_8_bit_samples_and_says_so(study: tuple[Store, list[TrainingCell]]) -> None:
+    store, _ = study
+    row = rows(study)[2]
+    assert row.measures is not None
+    assert row.measures["link_bytes"] == 16 * 16 * 3
+    assert "LEAKS" in row.cell.label
+    assert "per class" in str(load_bundle(store.folder / row.measures["bundle"]).manifest.provenance.source.dataset)
+
+
+def test_a_lost_row_is_read_back_without_training_or_testing_again(study: tuple[Store, list[TrainingCell]]) -> None:
+    store, cells = study
+    result = store.folder / "runs" / run_name(cells[1]) / "result.json"
+    facts = json.loads(result.read_text()) | {"mark": 1}
+    result.write_text(json.dumps(facts))
+    again = Store(store.folder)
+    import sqlite3
+
+    with sqlite3.connect(again.path) as database:
+        database.execute("update cells set state = 'waiting', measures = null where digest = ?", (cells[1].digest,))
+    run_study(cells, again, LocalEngine(1), Settings())
+    row = again.row(cells[1].digest)
+    assert row is not None
+    assert row.measures is not None
+    assert row.measures["mark"] == 1
