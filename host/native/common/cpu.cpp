@@ -16,26 +16,23 @@ Cpu detected() {
 #if defined(__x86_64__)
     __builtin_cpu_init();
     found.avx2 = __builtin_cpu_supports("avx2");
-    found.fma = __builtin_cpu_supports("fma");
-    found.avx512f = __builtin_cpu_supports("avx512f");
-    found.avx512bw = __builtin_cpu_supports("avx512bw");
-    found.avx512dq = __builtin_cpu_supports("avx512dq");
-    found.avx512vl = __builtin_cpu_supports("avx512vl");
-    found.avx512vbmi = __builtin_cpu_supports("avx512vbmi");
-    found.avx512vnni = __builtin_cpu_supports("avx512vnni");
-    found.avx512vpopcntdq = __builtin_cpu_supports("avx512vpopcntdq");
-    found.avx512bitalg = __builtin_cpu_supports("avx512bitalg");
+    found.avx2fma = found.avx2 && __builtin_cpu_supports("fma");
+    found.avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                   __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+    found.avx512vnni = found.avx512 && __builtin_cpu_supports("avx512vnni");
+    found.avx512vbmi = found.avx512 && __builtin_cpu_supports("avx512vbmi");
+    found.avx512vpopcntdq = found.avx512 && __builtin_cpu_supports("avx512vpopcntdq");
     unsigned a = 0, b = 0, c = 0, d = 0;  // what older compilers know no names for
-    if (__get_cpuid_count(7, 0, &a, &b, &c, &d)) found.amxint8 = (d >> 24 & 3) == 3;
+    if (__get_cpuid_count(7, 0, &a, &b, &c, &d)) found.amx = found.avx512vnni && (d >> 24 & 3) == 3;
     if (__get_cpuid_count(7, 1, &a, &b, &c, &d)) found.avxvnni = found.avx2 && (a >> 4 & 1);
 #elif defined(__aarch64__)
     found.neon = true;
 #if defined(__linux__)
-    found.dotprod = getauxval(AT_HWCAP) & (1UL << 20);  // HWCAP_ASIMDDP
+    found.neondot = getauxval(AT_HWCAP) & (1UL << 20);  // HWCAP_ASIMDDP
 #endif
 #elif defined(__arm__) && defined(__linux__)
     found.neon = getauxval(AT_HWCAP) & (1UL << 12);      // HWCAP_NEON
-    found.dotprod = getauxval(AT_HWCAP) & (1UL << 24);   // HWCAP_ASIMDDP
+    found.neondot = getauxval(AT_HWCAP) & (1UL << 24);   // HWCAP_ASIMDDP
 #endif
     return found;
 }

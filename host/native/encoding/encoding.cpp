@@ -15,8 +15,8 @@ constexpr const char* kNames[] = {"plain", "avx2", "avx512"};
 
 std::vector<Isa> available() {
     std::vector<Isa> found = {Isa::plain};
-    if (cpu().avx2) found.push_back(Isa::avx2);
-    if (cpu().avx512bw && cpu().avx512dq && cpu().avx512vl && cpu().avx512vnni) found.push_back(Isa::avx512);
+    if (cpu().avx2fma) found.push_back(Isa::avx2);
+    if (cpu().avx512vnni) found.push_back(Isa::avx512);
     return found;
 }
 

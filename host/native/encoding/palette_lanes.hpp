@@ -10,14 +10,16 @@
 #include <type_traits>
 #include <vector>
 
+#include "common/cpu.hpp"
+
 #define BITSWATH_INLINE inline __attribute__((always_inline))
 #if defined(__x86_64__)
 // GCC 12's own intrinsics start from an undefined register, and warn about it.
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #include <immintrin.h>
-#define BITSWATH_AVX2 __attribute__((target("avx2,fma")))
-#define BITSWATH_AVX512 __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")))
+#define BITSWATH_AVX2 BITSWATH_FOR_AVX2FMA
+#define BITSWATH_AVX512 BITSWATH_FOR_AVX512VNNI
 #endif
 
 namespace bitswath {

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "common/cpu.hpp"
 #include "encoding/encoding.hpp"
 
 namespace bitswath {
@@ -13,8 +14,8 @@ namespace {
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #include <immintrin.h>
-#define BITSWATH_AVX2 __attribute__((target("avx2")))
-#define BITSWATH_AVX512 __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl")))
+#define BITSWATH_AVX2 BITSWATH_FOR_AVX2
+#define BITSWATH_AVX512 BITSWATH_FOR_AVX512
 #endif
 
 // ---- shifts ----

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/buffer.hpp"
 #include "engine/crew.hpp"
 #include "engine/plan.hpp"
 

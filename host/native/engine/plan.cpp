@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "common/buffer.hpp"
 #include "packing/packing.hpp"
 
 namespace bitswath::emulator {
@@ -10,7 +11,7 @@ namespace {
 
 constexpr int64_t kMostArenaBytes = int64_t{1} << 30;
 
-int64_t rounded(int64_t bytes) { return (bytes + 63) / 64 * 64; }
+int64_t rounded(int64_t bytes) { return rounded_up(bytes, kCacheLine); }
 
 bool accumulates(Op op) { return op == Op::conv || op == Op::dense || op == Op::add || op == Op::sum_pool; }
 
@@ -47,23 +48,6 @@ std::vector<Fused> fused_stages(const Graph& graph) {
 }
 
 }  // namespace
-
-Buffer::Buffer(int64_t bytes) {
-    const auto size = static_cast<size_t>(rounded(std::max<int64_t>(bytes, 1)));
-    data_.reset(static_cast<uint8_t*>(::operator new[](size, std::align_val_t{64})));
-    std::memset(data_.get(), 0, size);
-}
-
-Type narrowest(const Tensor& tensor) {
-    const int64_t lo = tensor.min(), hi = tensor.max();
-    if (lo >= 0 && hi <= 255) return u8;
-    if (lo >= -128 && hi <= 127) return s8;
-    if (lo >= -32768 && hi <= 32767) return s16;
-    return needs_s64(tensor.magnitude()) ? s64 : s32;
-}
-
-// One less than int32 holds, so that a threshold just beyond the range is still an int32.
-bool needs_s64(int64_t bound) { return bound > (int64_t{1} << 31) - 2; }
 
 Plan::Plan(const Graph& graph, const Kernels& kernels, bool fuse) : kernels_(kernels) {
     const auto& stages = graph.stages();

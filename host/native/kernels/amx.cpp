@@ -2,18 +2,15 @@
 // the tensor, row by row of a tile; the rest of the set is AVX512's.
 #include "kernels/kernels.hpp"
 
-#if defined(__x86_64__)
-#if BITSWATH_AMX
+#if defined(BITSWATH_AMX)
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #include <immintrin.h>
-#endif
 
 namespace bitswath::emulator {
-#if BITSWATH_AMX
 namespace {
 
-#define BITSWATH_TARGET __attribute__((target("amx-tile,amx-int8")))
+#define BITSWATH_TARGET BITSWATH_FOR_AMX
 
 constexpr int kBlock = 16, kTile = 16, kChunk = 64;
 
@@ -119,10 +116,6 @@ Kernels amx_kernels() {
     k.leave = leave;
     return k;
 }
-
-#else
-Kernels amx_kernels() { return avx512_kernels(); }
-#endif
 
 }  // namespace bitswath::emulator
 #endif

@@ -8,7 +8,7 @@
 #include <algorithm>
 #include <cstring>
 
-#define BITSWATH_TARGET __attribute__((target("avx2")))
+#define BITSWATH_TARGET BITSWATH_FOR_AVX2
 namespace bitswath::emulator {
 namespace {
 #include "kernels/loops.hpp"

@@ -1,6 +1,5 @@
 // AVX512-VNNI kernels: four u8 x s8 or two s16 x s16 products a lane and instruction, summed without
 // saturation.
-#include "common/cpu.hpp"
 #include "kernels/kernels.hpp"
 
 #if defined(__x86_64__)
@@ -11,7 +10,7 @@
 
 #include <cstring>
 
-#define BITSWATH_TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")))
+#define BITSWATH_TARGET BITSWATH_FOR_AVX512VNNI
 namespace bitswath::emulator {
 namespace {
 #include "kernels/loops.hpp"
@@ -183,7 +182,7 @@ BITSWATH_TARGET void pool2x2_s32(const void* above, const void* below, void* out
 }
 
 template <int Rows>
-__attribute__((target("avx512f,avx512bw,avx512vbmi"))) inline __m512i mixed_group(const Interleaving& how, int64_t g,
+BITSWATH_FOR_AVX512VBMI inline __m512i mixed_group(const Interleaving& how, int64_t g,
                                                                                   const uint8_t* const* rows,
                                                                                   int64_t at, int64_t count) {
     __m512i mixed = _mm512_setzero_si512();
@@ -196,7 +195,7 @@ __attribute__((target("avx512f,avx512bw,avx512vbmi"))) inline __m512i mixed_grou
     return mixed;
 }
 
-__attribute__((target("avx512f,avx512bw,avx512vbmi"))) void interleave_vbmi(const Interleaving& how,
+BITSWATH_FOR_AVX512VBMI void interleave_vbmi(const Interleaving& how,
                                                                            const uint8_t* const* rows, int64_t pixels,
                                                                            uint8_t* out) {
     const int64_t bytes = pixels * how.rows * how.channels, groups = static_cast<int64_t>(how.bases.size());
@@ -261,7 +260,7 @@ Kernels avx512_kernels() {
     k.line[1] = line<SumsS32>;
     k.line_order[1] = SumsS32::order;
     k.bits = {avx512_bits(s16), avx512_bits(s32)};
-    if (has_vpopcntdq()) k.bits.insert(k.bits.begin(), {vpopcntdq_bits(s16), vpopcntdq_bits(s32)});
+    if (cpu().avx512vpopcntdq) k.bits.insert(k.bits.begin(), {vpopcntdq_bits(s16), vpopcntdq_bits(s32)});
     return k;
 }
 

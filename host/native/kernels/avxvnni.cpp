@@ -2,19 +2,15 @@
 // rest of the set is AVX2's.
 #include "kernels/kernels.hpp"
 
-#if defined(__x86_64__)
-#include <algorithm>
-
-#if BITSWATH_AVXVNNI
+#if defined(BITSWATH_AVXVNNI)
 #include <immintrin.h>
 
+#include <algorithm>
 #include <cstring>
 
-#define BITSWATH_TARGET __attribute__((target("avx2,avxvnni")))
-#endif
+#define BITSWATH_TARGET BITSWATH_FOR_AVXVNNI
 
 namespace bitswath::emulator {
-#if BITSWATH_AVXVNNI
 namespace {
 #include "kernels/ymm.hpp"
 
@@ -49,10 +45,6 @@ Kernels avxvnni_kernels() {
     k.convs.insert(k.convs.end(), forms.begin(), forms.end());
     return k;
 }
-
-#else
-Kernels avxvnni_kernels() { return avx2_kernels(); }
-#endif
 
 }  // namespace bitswath::emulator
 #endif

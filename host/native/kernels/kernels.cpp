@@ -4,12 +4,10 @@
 #include <algorithm>
 #include <iterator>
 
-#if defined(__linux__) && defined(__x86_64__)
+#if defined(BITSWATH_AMX)
 #include <sys/syscall.h>
 #include <unistd.h>
 #endif
-
-#include "common/cpu.hpp"
 
 namespace bitswath::emulator {
 namespace {
@@ -20,49 +18,34 @@ struct KernelSet {
     Kernels (*make)();
 };
 
-#if defined(__x86_64__)
-bool has_avx2() { return cpu().avx2; }
-bool has_avxvnni() { return BITSWATH_AVXVNNI && cpu().avxvnni; }
-bool has_avx512() {
-    return cpu().avx512f && cpu().avx512bw && cpu().avx512dq && cpu().avx512vl && cpu().avx512vnni;
-}
-
+#if defined(BITSWATH_AMX)
 // Linux grants tile registers to a process that asks for them, once for all of its threads.
-bool has_amx() {
-#if defined(__linux__)
+bool granted_amx() {
     constexpr long kRequestPermission = 0x1023, kTileData = 18;
-    return BITSWATH_AMX && has_avx512() && cpu().amxint8 &&
-           syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
-#else
-    return false;
-#endif
+    return cpu().amx && syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
 }
 #endif
-
-#if defined(BITSWATH_NEON)
-bool has_neon() { return cpu().neon; }
-#endif
-
-#if defined(BITSWATH_NEONDOT)
-bool has_neondot() { return cpu().dotprod; }
-#endif
-
-bool always() { return true; }
 
 // The quickest last.
 const KernelSet kSets[] = {
-    {"scalar", always, scalar_kernels},
+    {"scalar", [] { return true; }, scalar_kernels},
 #if defined(__x86_64__)
-    {"avx2", has_avx2, avx2_kernels},
-    {"avxvnni", has_avxvnni, avxvnni_kernels},
-    {"avx512", has_avx512, avx512_kernels},
-    {"amx", has_amx, amx_kernels},
+    {"avx2", [] { return cpu().avx2; }, avx2_kernels},
+#endif
+#if defined(BITSWATH_AVXVNNI)
+    {"avxvnni", [] { return cpu().avxvnni; }, avxvnni_kernels},
+#endif
+#if defined(__x86_64__)
+    {"avx512", [] { return cpu().avx512vnni; }, avx512_kernels},
+#endif
+#if defined(BITSWATH_AMX)
+    {"amx", granted_amx, amx_kernels},
 #endif
 #if defined(BITSWATH_NEON)
-    {"neon", has_neon, neon_kernels},
+    {"neon", [] { return cpu().neon; }, neon_kernels},
 #endif
 #if defined(BITSWATH_NEONDOT)
-    {"neondot", has_neondot, neondot_kernels},
+    {"neondot", [] { return cpu().neondot; }, neondot_kernels},
 #endif
 };
 

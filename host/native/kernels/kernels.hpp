@@ -2,40 +2,16 @@
 // and put hand-written code before them where it pays.
 #pragma once
 
-#include <array>
-#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
 
-// Intrinsics of AMX and AVX-VNNI came with GCC 11 and Clang 12.
-#if defined(__x86_64__) && ((defined(__clang__) && __clang_major__ >= 12) || (!defined(__clang__) && __GNUC__ >= 11))
-#define BITSWATH_AMX 1
-#define BITSWATH_AVXVNNI 1
-#else
-#define BITSWATH_AMX 0
-#define BITSWATH_AVXVNNI 0
-#endif
-// 32-bit ARM with registers for floats, where GCC lets single functions use NEON.
-#if defined(__ARM_NEON) || (defined(__arm__) && defined(__ARM_FP) && __ARM_ARCH >= 7 && !defined(__clang__))
-#define BITSWATH_NEON 1
-#endif
-// The dot product's intrinsics came with GCC 8; Clang 16 was the first to offer them to single functions.
-#if defined(__aarch64__) && ((defined(__clang__) && __clang_major__ >= 16) || (!defined(__clang__) && __GNUC__ >= 8))
-#define BITSWATH_NEONDOT 1
-#endif
-
+#include "common/cpu.hpp"
 #include "kernels/bits/bits.hpp"
+#include "kernels/interleaving.hpp"
+#include "kernels/types.hpp"
 
 namespace bitswath::emulator {
-
-// Widths in which tensors and accumulators are kept.
-enum Type : int { u8, s8, s16, s32, s64 };
-constexpr int kTypes = 5;
-constexpr size_t kTypeBytes[kTypes] = {1, 1, 2, 4, 8};
-
-constexpr int64_t kLowest[kTypes] = {0, INT8_MIN, INT16_MIN, INT32_MIN, INT64_MIN};
-constexpr int64_t kHighest[kTypes] = {UINT8_MAX, INT8_MAX, INT16_MAX, INT32_MAX, INT64_MAX};
 
 // A convolution over a few rows of its output, as tiles of neighbouring windows. Window p of tile t starts at
 // element starts[t] + p * step of `in`; the sum for output o is
@@ -139,20 +115,6 @@ using AddKernel = void (*)(const void* in, void* acc, int64_t multiplier, int64_
 // acc[p][c * depth + d] = table[c][in[p][c]][d]
 using LookupKernel = void (*)(const void* in, const void* table, void* acc, int64_t pixels, int64_t channels,
                               int64_t entries, int64_t depth);
-// The rows of a window side by side: out[x][r][c] = rows[r][x][c] of bytes, and how 64 bytes of `out` at a time come
-// from 64 of each row. Byte j of group g is byte index[g * rows + r][j] from bases[g] on of the row r whose mask has
-// bit j; after all groups, `out` goes on by a group's 64 bytes each and the rows by `advance`.
-struct Interleaving {
-    int64_t rows, channels;
-    std::vector<std::array<uint8_t, 64>> index;
-    std::vector<uint64_t> masks;
-    std::vector<int64_t> bases;
-    int64_t advance;
-
-    Interleaving(int64_t rows, int64_t channels);
-};
-// May write up to 64 bytes past `pixels` cells of rows * channels bytes, and read as much past each row.
-using InterleaveKernel = void (*)(const Interleaving&, const uint8_t* const* rows, int64_t pixels, uint8_t* out);
 // The largest of each 2 x 2 window: out[x][c] = max(above[2x][c], above[2x + 1][c], below...), pixels of out.
 using Pool2x2Kernel = void (*)(const void* above, const void* below, void* out, int64_t pixels, int64_t channels);
 
@@ -189,8 +151,12 @@ bool find_kernels(const std::string& name, Kernels& kernels);
 Kernels scalar_kernels();
 #if defined(__x86_64__)
 Kernels avx2_kernels();
-Kernels avxvnni_kernels();
 Kernels avx512_kernels();
+#endif
+#if defined(BITSWATH_AVXVNNI)
+Kernels avxvnni_kernels();
+#endif
+#if defined(BITSWATH_AMX)
 Kernels amx_kernels();
 #endif
 #if defined(BITSWATH_NEON)

@@ -8,12 +8,7 @@
 
 #include <cstring>
 
-#if defined(__ARM_NEON)
-#define BITSWATH_TARGET
-#else
-#define BITSWATH_TARGET __attribute__((target("fpu=neon")))
-#endif
-#define BITSWATH_DOT_TARGET __attribute__((target("arch=armv8.2-a+dotprod")))
+#define BITSWATH_TARGET BITSWATH_FOR_NEON
 
 namespace bitswath::emulator {
 namespace {
@@ -337,7 +332,7 @@ constexpr int kDotWindows = 8, kDotBlock = 8, kDotChunk = 16;
 
 // Four of a chunk's elements.
 template <int Quarter, int Windows>
-BITSWATH_DOT_TARGET inline void add_dots(Sums (&sums)[Windows], const int8x16_t (&x)[Windows], const int8_t* w) {
+BITSWATH_FOR_NEONDOT inline void add_dots(Sums (&sums)[Windows], const int8x16_t (&x)[Windows], const int8_t* w) {
     const int8x16_t low = vld1q_s8(w + Quarter * 32), high = vld1q_s8(w + Quarter * 32 + 16);
     for (int p = 0; p < Windows; ++p) {
         sums[p].low = vdotq_laneq_s32(sums[p].low, low, x[p], Quarter);
@@ -347,7 +342,7 @@ BITSWATH_DOT_TARGET inline void add_dots(Sums (&sums)[Windows], const int8x16_t 
 
 // Codes beyond 127 are taken as x - 128, and 128 * sum of weights is added.
 template <bool Beyond>
-BITSWATH_DOT_TARGET inline Sums dot_start(const ConvRows& rows, const int8_t* w) {
+BITSWATH_FOR_NEONDOT inline Sums dot_start(const ConvRows& rows, const int8_t* w) {
     Sums weights{vdupq_n_s32(0), vdupq_n_s32(0)};
     for (int64_t i = 0; Beyond && i < 4 * rows.depth; ++i, w += 32) {
         weights.low = vdotq_s32(weights.low, vld1q_s8(w), vdupq_n_s8(1));
@@ -357,7 +352,7 @@ BITSWATH_DOT_TARGET inline Sums dot_start(const ConvRows& rows, const int8_t* w)
 }
 
 template <bool Beyond, int Windows>
-BITSWATH_DOT_TARGET inline void dot_tile(const ConvRows& rows, const int8_t* in, const int8_t* w, const Sums& start,
+BITSWATH_FOR_NEONDOT inline void dot_tile(const ConvRows& rows, const int8_t* in, const int8_t* w, const Sums& start,
                                          int32_t* acc) {
     Sums sums[Windows];
     for (Sums& sum : sums) sum = start;
@@ -376,7 +371,7 @@ BITSWATH_DOT_TARGET inline void dot_tile(const ConvRows& rows, const int8_t* in,
 }
 
 template <bool Beyond, int Windows>
-BITSWATH_DOT_TARGET void conv_dot(const ConvRows& rows) {
+BITSWATH_FOR_NEONDOT void conv_dot(const ConvRows& rows) {
     const auto* in = static_cast<const int8_t*>(rows.in);
     for (int64_t o = 0; o < rows.outputs; o += kDotBlock) {
         const auto* w = static_cast<const int8_t*>(rows.weights) + o * kDotChunk * rows.depth;

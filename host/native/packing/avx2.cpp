@@ -4,7 +4,7 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-#define BITSWATH_TARGET __attribute__((target("avx2")))
+#define BITSWATH_TARGET BITSWATH_FOR_AVX2
 
 namespace bitswath {
 namespace {

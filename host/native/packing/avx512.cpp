@@ -7,7 +7,7 @@
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #include <immintrin.h>
 
-#define BITSWATH_TARGET __attribute__((target("avx512f,avx512bw,avx512vl,avx512vbmi")))
+#define BITSWATH_TARGET BITSWATH_FOR_AVX512VBMI
 
 namespace bitswath {
 namespace {

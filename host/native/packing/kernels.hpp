@@ -1,6 +1,7 @@
 // What the files with packing kernels share.
 #pragma once
 
+#include "common/cpu.hpp"
 #include "packing/packing.hpp"
 
 namespace bitswath {
@@ -15,7 +16,7 @@ PackingKernels plain_packing();
 #if defined(__x86_64__)
 PackingKernels avx2_packing();
 PackingKernels avx512_packing();
-#elif defined(__aarch64__) || defined(__arm__)
+#elif defined(BITSWATH_NEON)
 PackingKernels neon_packing();
 #endif
 

@@ -1,12 +1,10 @@
 // NEON: 16 codes a step.
 #include "packing/kernels.hpp"
 
-#if defined(__aarch64__) || defined(__arm__)
-#if defined(__arm__)
-#pragma GCC push_options
-#pragma GCC target("fpu=neon")
-#endif
+#if defined(BITSWATH_NEON)
 #include <arm_neon.h>
+
+#define BITSWATH_TARGET BITSWATH_FOR_NEON
 
 namespace bitswath {
 namespace {
@@ -42,7 +40,7 @@ constexpr Bytes64 kToCodes = to_codes<B, next>();
 template <int B, int next>
 constexpr Bytes64 kShifts = shifts<B, next>();
 
-inline uint8x16_t lookup(uint8x16_t table, uint8x16_t index) {
+BITSWATH_TARGET inline uint8x16_t lookup(uint8x16_t table, uint8x16_t index) {
 #if defined(__aarch64__)
     return vqtbl1q_u8(table, index);
 #else
@@ -52,7 +50,7 @@ inline uint8x16_t lookup(uint8x16_t table, uint8x16_t index) {
 }
 
 template <int B>
-inline uint8x16_t squeeze(uint8x16_t codes) {
+BITSWATH_TARGET inline uint8x16_t squeeze(uint8x16_t codes) {
     const uint16x8_t single = vreinterpretq_u16_u8(codes);
     const uint32x4_t pairs = vreinterpretq_u32_u16(vsliq_n_u16(single, vshrq_n_u16(single, 8), B));
     const uint64x2_t quads = vreinterpretq_u64_u32(vsliq_n_u32(pairs, vshrq_n_u32(pairs, 16), 2 * B));
@@ -61,18 +59,18 @@ inline uint8x16_t squeeze(uint8x16_t codes) {
 }
 
 template <int B, int next>
-inline uint8x16_t moved(uint8x16_t bytes) {
+BITSWATH_TARGET inline uint8x16_t moved(uint8x16_t bytes) {
     return vshlq_u8(lookup(bytes, vld1q_u8(kToCodes<B, next>.at)),
                     vreinterpretq_s8_u8(vld1q_u8(kShifts<B, next>.at)));
 }
 
 template <int B>
-inline uint8x16_t spread(uint8x16_t bytes) {
+BITSWATH_TARGET inline uint8x16_t spread(uint8x16_t bytes) {
     return vandq_u8(vorrq_u8(moved<B, 0>(bytes), moved<B, 1>(bytes)), vdupq_n_u8((1 << B) - 1));
 }
 
 template <int B>
-uint64_t pack(const uint8_t* codes, int64_t count, uint8_t* bytes) {
+BITSWATH_TARGET uint64_t pack(const uint8_t* codes, int64_t count, uint8_t* bytes) {
     uint8x16_t seen = vdupq_n_u8(0);
     const int64_t whole = whole_steps(count, B, 16, 16);
     for (int64_t i = 0; i < whole; ++i, codes += 16, bytes += 2 * B) {
@@ -85,7 +83,7 @@ uint64_t pack(const uint8_t* codes, int64_t count, uint8_t* bytes) {
 }
 
 template <int B>
-void unpack(const uint8_t* bytes, int64_t count, uint8_t* codes) {
+BITSWATH_TARGET void unpack(const uint8_t* bytes, int64_t count, uint8_t* codes) {
     const int64_t whole = whole_steps(count, B, 16, 16);
     for (int64_t i = 0; i < whole; ++i, codes += 16, bytes += 2 * B) vst1q_u8(codes, spread<B>(vld1q_u8(bytes)));
     unpack_plain<B>(bytes, count - 16 * whole, codes);
@@ -106,7 +104,4 @@ PackingKernels neon_packing() {
 }
 
 }  // namespace bitswath
-#if defined(__arm__)
-#pragma GCC pop_options
-#endif
 #endif

@@ -1,6 +1,5 @@
 #include <stdexcept>
 
-#include "common/cpu.hpp"
 #include "packing/kernels.hpp"
 
 namespace bitswath {
@@ -10,8 +9,8 @@ const std::vector<PackingKernels>& packing_kernels() {
         std::vector<PackingKernels> kernels = {plain_packing()};
 #if defined(__x86_64__)
         if (cpu().avx2) kernels.push_back(avx2_packing());
-        if (cpu().avx512bw && cpu().avx512vl && cpu().avx512vbmi) kernels.push_back(avx512_packing());
-#elif defined(__aarch64__) || defined(__arm__)
+        if (cpu().avx512vbmi) kernels.push_back(avx512_packing());
+#elif defined(BITSWATH_NEON)
         if (cpu().neon) kernels.push_back(neon_packing());
 #endif
         return kernels;

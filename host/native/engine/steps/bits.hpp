@@ -3,7 +3,7 @@
 
 #include <memory>
 
-#include "engine/plan.hpp"
+#include "engine/steps/step.hpp"
 
 namespace bitswath::emulator {
 

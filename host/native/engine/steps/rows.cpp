@@ -2,7 +2,9 @@
 #include <algorithm>
 #include <cstring>
 
-#include "engine/plan.hpp"
+#include "common/buffer.hpp"
+#include "engine/steps/requantize.hpp"
+#include "engine/steps/step.hpp"
 
 namespace bitswath::emulator {
 namespace {

@@ -4,11 +4,11 @@
 #include <string>
 #include <vector>
 
-#include "engine/plan.hpp"
+#include "common/buffer.hpp"
+#include "engine/steps/requantize.hpp"
+#include "engine/steps/step.hpp"
 
 namespace bitswath::emulator {
-
-constexpr int64_t rounded_up(int64_t value, int64_t unit) { return (value + unit - 1) / unit * unit; }
 
 // Where the windows of some rows of the output are and where their sums go. Tiles either start anew in each
 // row, or run on over the junk between two rows' windows, whichever makes fewer.

@@ -1,12 +1,12 @@
 // Quads with AVX2: vpshufb looks up the sums of four codes with 32 outputs' weights, added up in bytes.
-#include "kernels/kernels.hpp"
+#include "kernels/bits/bits.hpp"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
 
 #include <algorithm>
 
-#define BITSWATH_TARGET __attribute__((target("avx2")))
+#define BITSWATH_TARGET BITSWATH_FOR_AVX2
 namespace bitswath::emulator {
 namespace {
 

@@ -1,5 +1,5 @@
 // Quads with AVX512BW, as with AVX2 for 64 outputs; planes with AVX512-VPOPCNTDQ, 16 outputs a register.
-#include "kernels/kernels.hpp"
+#include "kernels/bits/bits.hpp"
 
 #if defined(__x86_64__)
 // GCC 12's own intrinsics start from an undefined register, and warn about it.
@@ -10,10 +10,8 @@
 #include <algorithm>
 #include <cstring>
 
-#include "common/cpu.hpp"
-
-#define BITSWATH_TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl")))
-#define BITSWATH_POPCNT __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vpopcntdq")))
+#define BITSWATH_TARGET BITSWATH_FOR_AVX512
+#define BITSWATH_POPCNT BITSWATH_FOR_AVX512VPOPCNTDQ
 namespace bitswath::emulator {
 namespace {
 

@@ -2,15 +2,15 @@
 //   quads:  four codes side by side in a byte, two bits each; a byte's 16 possible sums with four one-bit weights
 //           are looked up in a register, for many outputs at once
 //   planes: a word of 32 bits for each bit of 32 codes; sums are counts of the bits that codes and weights share
-// Included by kernels.hpp. Weights are slope * u + level with u in 0..3 and a slope and level of each output: {-1, 1} as 2u - 1, -2..1 as u - 2.
+// Weights are slope * u + level with u in 0..3 and a slope and level of each output: {-1, 1} as 2u - 1, -2..1 as u - 2.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 
-namespace bitswath::emulator {
+#include "common/cpu.hpp"
+#include "kernels/types.hpp"
 
-enum Type : int;
+namespace bitswath::emulator {
 
 // A few rows of the output as tiles of neighbouring windows, as for ConvRows. Window p of tile t starts at byte
 // starts[t] + p * step of `in`, and its groups of packed codes are at `offsets` from there. Its sum for output o is

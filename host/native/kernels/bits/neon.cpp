@@ -1,5 +1,5 @@
 // Planes with NEON: vcnt counts the bits of 16 bytes, four outputs' words, added up in bytes.
-#include "kernels/kernels.hpp"
+#include "kernels/bits/bits.hpp"
 
 #if defined(BITSWATH_NEON)
 #include <arm_neon.h>
@@ -7,11 +7,7 @@
 #include <algorithm>
 #include <cstring>
 
-#if defined(__ARM_NEON)
-#define BITSWATH_TARGET
-#else
-#define BITSWATH_TARGET __attribute__((target("fpu=neon")))
-#endif
+#define BITSWATH_TARGET BITSWATH_FOR_NEON
 
 namespace bitswath::emulator {
 namespace {

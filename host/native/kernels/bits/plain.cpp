@@ -1,4 +1,4 @@
-#include "kernels/kernels.hpp"
+#include "kernels/bits/bits.hpp"
 
 #include <cstring>
 
