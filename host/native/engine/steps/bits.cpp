@@ -55,13 +55,13 @@ private:
 };
 
 int64_t groups_a_pixel(const Stage& stage, const BitForm& form) {
-    return (stage.values.shape[3] + form.codes - 1) / form.codes;
+    return (stage.values.shape[3] + form.codes() - 1) / form.codes();
 }
 
 bool suits(const BitForm& form, const BitStage& bits, const StepContext& context) {
     const Stage& stage = context.stage;
     const Tensor& sums = context.sums();
-    if (stage.groups > 1 && stage.values.shape[3] % form.codes != 0) return false;
+    if (stage.groups > 1 && stage.values.shape[3] % form.codes() != 0) return false;
     if (form.acc == s16 && (sums.min() < -INT16_MAX || sums.max() > INT16_MAX)) return false;
     return bits.most() <= form.most;
 }
@@ -69,7 +69,7 @@ bool suits(const BitForm& form, const BitStage& bits, const StepContext& context
 // What a window costs, in products of the set's byte kernels.
 double cost(const BitForm& form, const BitStage& bits, const Stage& stage) {
     const int64_t taps = stage.kernel[0] * stage.kernel[1], outputs = stage.values.shape[0] / stage.groups;
-    const int64_t depth = taps * groups_a_pixel(stage, form) * form.codes * bits.planes * bits.code_planes(form);
+    const int64_t depth = taps * groups_a_pixel(stage, form) * form.codes() * bits.planes * bits.code_planes(form);
     const int64_t padded = rounded_up(outputs, form.block), together = form.block * form.blocks;
     const int64_t lone = padded % together * depth * stage.groups, rest = padded * depth * stage.groups - lone;
     const int64_t codes = stage.values.shape[3] * stage.groups * stage.strides[0] * stage.strides[1];
@@ -82,14 +82,14 @@ class BitStep : public WindowStep {
 public:
     BitStep(const StepContext& context, const BitForm& form, const BitStage& bits, Finish finish, const Factors& factors)
         : WindowStep(context, {form.acc, form.block, form.tile, context.stage.groups}, std::move(finish)), bits_(form),
-          group_bytes_(groups_a_pixel(context.stage, form) * form.bytes) {
+          group_bytes_(groups_a_pixel(context.stage, form) * form.bytes()) {
         const int64_t pixel = form_.groups * group_bytes_;
         set_source(strides_[1] * pixel, strides_[0] * columns() * pixel);
         for (int64_t y = 0; y < window_[0]; ++y)
             for (int64_t x = 0; x < window_[1]; ++x)
                 taps_.push_back(static_cast<int32_t>(y * dilations_[0] * columns() + x * dilations_[1]));
         for (const int32_t tap : taps_)
-            for (int64_t at = 0; at < group_bytes_; at += form.bytes)
+            for (int64_t at = 0; at < group_bytes_; at += form.bytes())
                 offsets_.push_back(static_cast<int32_t>(tap * pixel + at));
         rows_.step = tiling_.step;
         rows_.offsets = offsets_.data();
@@ -146,7 +146,7 @@ private:
     }
     int64_t pixels() const { return source_rows(band_) * columns() + kMostTile * strides_[1]; }
     int64_t line_bytes() const { return group_outputs() * acc_bytes(); }
-    int64_t weights_bytes() const { return group_outputs() * rows_.weight_planes * rows_.depth * bits_.bytes; }
+    int64_t weights_bytes() const { return group_outputs() * rows_.weight_planes * rows_.depth * bits_.bytes(); }
 
     // Runs of neighbouring windows: the whole band, or its rows.
     void total(const int32_t* __restrict pixel_sums, int64_t tiles, int32_t* __restrict totals) const {
@@ -172,13 +172,13 @@ private:
             for (int64_t first = 0; first < group_outputs(); first += form_.block)
                 for (int64_t plane = bits.planes - 1; plane >= 0; --plane)
                     for (size_t tap = 0; tap < taps_.size(); ++tap)
-                        for (int64_t c = 0; c < inputs; c += bits_.codes)
-                            for (int64_t o = first; o < first + form_.block; ++o, out += bits_.bytes) {
+                        for (int64_t c = 0; c < inputs; c += bits_.codes())
+                            for (int64_t o = first; o < first + form_.block; ++o, out += bits_.bytes()) {
                                 if (o >= per_group()) continue;
                                 const int64_t output = g * per_group() + o;
                                 const int64_t* w = stage.values.data + output * count + static_cast<int64_t>(tap) * inputs;
                                 const Levels& levels = bits.levels[output];
-                                for (int64_t i = c; i < std::min<int64_t>(inputs, c + bits_.codes); ++i)
+                                for (int64_t i = c; i < std::min<int64_t>(inputs, c + bits_.codes()); ++i)
                                     out[(i - c) / 8] |= ((w[i] - levels.level) / levels.slope >> plane & 1) << (i - c) % 8;
                             }
     }

@@ -149,9 +149,19 @@ BITSWATH_TARGET void pack(const uint8_t* in, int64_t pixels, int64_t channels, i
 }  // namespace
 
 BitForm avx2_bits(Type acc) {
-    const BitKernel kernel = acc == s16 ? quads<int16_t> : quads<int32_t>;
-    return {"quads", kernel, pack, acc, 4, 1, false, kBlock, kWindows, acc == s16 ? INT32_MAX : UINT16_MAX, 2,
-            2.6, 1.9};
+    BitForm form;
+    form.name = "quads";
+    form.kernel = acc == s16 ? quads<int16_t> : quads<int32_t>;
+    form.pack = pack;
+    form.acc = acc;
+    form.planes = false;
+    form.block = kBlock;
+    form.tile = kWindows;
+    form.most = acc == s16 ? INT32_MAX : UINT16_MAX;
+    form.blocks = 2;
+    form.rate = 2.6;
+    form.lone_rate = 1.9;
+    return form;
 }
 
 }  // namespace bitswath::emulator

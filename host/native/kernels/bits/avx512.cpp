@@ -223,18 +223,28 @@ BITSWATH_POPCNT void pack_words(const uint8_t* in, int64_t pixels, int64_t chann
 }  // namespace
 
 BitForm avx512_bits(Type acc) {
-    const BitKernel kernel = acc == s16 ? quads<int16_t> : quads<int32_t>;
-    return {"quads512", kernel, avx2_bits(acc).pack, acc, 4, 1, false, kQuadBlock, kQuadWindows,
-            acc == s16 ? INT32_MAX : UINT16_MAX, 2, 2.25, 1.9};
+    BitForm form = avx2_bits(acc);
+    form.name = "quads512";
+    form.kernel = acc == s16 ? quads<int16_t> : quads<int32_t>;
+    form.block = kQuadBlock;
+    form.tile = kQuadWindows;
+    form.rate = 2.25;
+    return form;
 }
 
 BitForm vpopcntdq_bits(Type acc) {
-    const BitKernel kernel = acc == s16 ? words<int16_t> : words<int32_t>;
-    return {"vpopcntd", kernel, pack_words, acc, 32, 4, true, kWordBlock, kWordWindows, INT32_MAX,
-            4, 2.9, 1.7};
+    BitForm form;
+    form.name = "vpopcntd";
+    form.kernel = acc == s16 ? words<int16_t> : words<int32_t>;
+    form.pack = pack_words;
+    form.acc = acc;
+    form.block = kWordBlock;
+    form.tile = kWordWindows;
+    form.blocks = 4;
+    form.rate = 2.9;
+    form.lone_rate = 1.7;
+    return form;
 }
-
-bool has_vpopcntdq() { return cpu().avx512vpopcntdq; }
 
 }  // namespace bitswath::emulator
 #endif

@@ -41,18 +41,21 @@ using PackKernel = void (*)(const uint8_t* in, int64_t pixels, int64_t channels,
                             uint8_t* out, int32_t* sums);
 
 struct BitForm {
-    const char* name;
-    BitKernel kernel;
-    PackKernel pack;
-    Type acc;
-    int codes, bytes;  // a group's, of one plane
-    bool planes;       // else quads
-    int block, tile;
-    int64_t most;  // the sum over k and planes may be
+    const char* name = nullptr;
+    BitKernel kernel = nullptr;
+    PackKernel pack = nullptr;
+    Type acc = s32;
+    bool planes = true;  // else quads
+    int block = 1, tile = 1;
+    int64_t most = INT32_MAX;  // the sum over k and planes may be
     // Products of codes and one-bit weights in the time of one of the set's byte kernels, measured: for `blocks`
     // blocks at once, and for those left over.
-    int blocks;
-    double rate, lone_rate;
+    int blocks = 1;
+    double rate = 1, lone_rate = 1;
+
+    // Of a group, in one plane.
+    int codes() const { return planes ? 32 : 4; }
+    int bytes() const { return planes ? 4 : 1; }
 };
 
 // What a byte of four codes adds to the sum, for each four one-bit weights.
@@ -79,7 +82,6 @@ void pack_planes(const uint8_t* in, int64_t pixels, int64_t channels, int64_t pl
 #if defined(__x86_64__)
 BitForm avx2_bits(Type acc);
 BitForm avx512_bits(Type acc);
-bool has_vpopcntdq();
 BitForm vpopcntdq_bits(Type acc);
 #endif
 #if defined(BITSWATH_NEON)

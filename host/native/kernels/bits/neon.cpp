@@ -123,8 +123,15 @@ BITSWATH_TARGET void pack(const uint8_t* in, int64_t pixels, int64_t channels, i
 
 // Rates by count of instructions; measure on a board.
 BitForm neon_bits(Type acc) {
-    const BitKernel kernel = acc == s16 ? planes<int16_t> : planes<int32_t>;
-    return {"vcnt", kernel, pack, acc, 32, 4, true, kBlock, kWindows, INT32_MAX, 1, 6, 6};
+    BitForm form;
+    form.name = "vcnt";
+    form.kernel = acc == s16 ? planes<int16_t> : planes<int32_t>;
+    form.pack = pack;
+    form.acc = acc;
+    form.block = kBlock;
+    form.tile = kWindows;
+    form.rate = form.lone_rate = 6;
+    return form;
 }
 
 }  // namespace bitswath::emulator

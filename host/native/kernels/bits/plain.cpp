@@ -87,8 +87,14 @@ void pack_planes(const uint8_t* in, int64_t pixels, int64_t channels, int64_t pl
 }
 
 BitForm plain_bits(Type acc) {
-    const BitKernel kernel = acc == s16 ? planes_loop<int16_t> : planes_loop<int32_t>;
-    return {"popcount", kernel, pack_planes, acc, 32, 4, true, 1, 1, int64_t{1} << 40, 1, 4.8, 4.8};
+    BitForm form;
+    form.name = "popcount";
+    form.kernel = acc == s16 ? planes_loop<int16_t> : planes_loop<int32_t>;
+    form.pack = pack_planes;
+    form.acc = acc;
+    form.most = int64_t{1} << 40;
+    form.rate = form.lone_rate = 4.8;
+    return form;
 }
 
 }  // namespace bitswath::emulator
