@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import platform
 import re
+import shutil
+import sys
 from collections.abc import Iterable
 from pathlib import Path, PurePath
 
@@ -124,6 +127,26 @@ def test_one_place_says_what_instructions_kernels_need() -> None:
     spelled = re.compile(r"\btarget\b *\(|cpu_supports|getauxval|cpuid")
     files = {path.relative_to(CORE).as_posix() for path in CORE.rglob("*.?pp") if spelled.search(path.read_text())}
     assert files == {"common/cpu.cpp", "common/cpu.hpp"}
+
+
+NEAREST_COLOURS = """
+import numpy as np
+import bitswath as bs
+rng = np.random.default_rng(5)
+patches, colours = rng.integers(0, 4096, (2, 9, 9, 3)).astype(np.uint16), rng.integers(0, 4096, (16, 3))
+distances = ((patches[..., None, :].astype(np.int64) - colours) ** 2).sum(-1)
+codec = bs.PaletteCodec(4, depth=12, colours=colours.tolist())
+np.testing.assert_array_equal(codec.encode(patches)[..., 0], distances.argmin(-1))
+"""
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="an emulated x86-64 processor runs this Python")
+@pytest.mark.parametrize("cpu", ["Haswell,-fma", "Nehalem"])
+def test_palettes_run_on_processors_with_fewer_instructions(cpu: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if shutil.which("qemu-x86_64") is None:
+        pytest.skip("qemu-x86_64 is not installed")
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "Prescott")  # numpy's own would take AVX2 to mean FMA
+    run(["qemu-x86_64", "-cpu", cpu, sys.executable], "-c", NEAREST_COLOURS)
 
 
 def test_sanitizers_find_nothing_and_every_kernel_is_exact(many_cases: list[Case], tmp_path: Path) -> None:
