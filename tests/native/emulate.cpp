@@ -10,7 +10,7 @@
 #include <cstring>
 #include <memory>
 
-#include "engine.hpp"
+#include "engine/engine.hpp"
 #include "words.hpp"
 
 namespace {

@@ -8,7 +8,7 @@
 #include <cstring>
 #include <stdexcept>
 
-#include "packing_rows.hpp"
+#include "packing/rows.hpp"
 #include "words.hpp"
 
 namespace {

@@ -15,6 +15,7 @@ import pytest
 
 from tests.paths import ROOT
 
+HERE = Path(__file__).parent
 CORE = ROOT / "host" / "native"
 BUILDS = ROOT / ".cache" / "native"
 WARNINGS = ("-Wall", "-Wextra", "-Werror", "-Wno-psabi")  # psabi: GCC 7 changed how some arguments are passed
@@ -64,7 +65,7 @@ def run(command: list[str], *arguments: object) -> str:
 
 def core_sources() -> list[Path]:
     """The native sources that do not talk to Python."""
-    return [path for path in sorted(CORE.glob("*.cpp")) if "pybind11" not in path.read_text()]
+    return [path for path in sorted(CORE.rglob("*.cpp")) if path.parent != CORE / "bindings"]
 
 
 def build(program: str, target: Target) -> Path:
@@ -72,7 +73,7 @@ def build(program: str, target: Target) -> Path:
     BUILDS.mkdir(parents=True, exist_ok=True)
     with (BUILDS / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        sources = [*core_sources(), Path(__file__).parent / f"{program}.cpp"]
+        sources = [*core_sources(), HERE / f"{program}.cpp"]
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             objects = list(pool.map(lambda source: _compile(source, target), sources))
         digest = hashlib.sha256("".join(path.name for path in objects).encode())
@@ -85,9 +86,10 @@ def build(program: str, target: Target) -> Path:
 def _compile(source: Path, target: Target) -> Path:
     command = [target.compiler, "-std=c++17", *target.flags, *WARNINGS, "-pthread", f"-I{CORE}", "-c", str(source)]
     digest = hashlib.sha256("\0".join([_version(target.compiler), *target.flags, *WARNINGS]).encode())
-    for path in [source, *sorted(CORE.glob("*.hpp"))]:
+    for path in [source, *sorted([*HERE.glob("*.hpp"), *CORE.rglob("*.hpp")])]:
         digest.update(path.read_bytes())
-    obj = BUILDS / f"{source.stem}-{target.name}-{digest.hexdigest()[:16]}.o"
+    name = "-".join(source.relative_to(CORE if CORE in source.parents else HERE).with_suffix("").parts)
+    obj = BUILDS / f"{name}-{target.name}-{digest.hexdigest()[:16]}.o"
     if not obj.exists():
         _make(command, obj)
     return obj

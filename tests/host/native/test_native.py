@@ -1,8 +1,13 @@
-"""The native core without Python: under sanitizers, and on other CPUs' instructions."""
+"""The native core: its rooms; and without Python, under sanitizers and on other CPUs' instructions."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import platform
+import re
+import shutil
+import sys
+from collections.abc import Iterable
+from pathlib import Path, PurePath
 
 import numpy as np
 import pytest
@@ -14,7 +19,7 @@ from tests.host.backends.emulator.test_emulator_bits import CASES as BIT_CASES
 from tests.native import cases as files
 from tests.native.blocks import block_network, vgg
 from tests.native.cases import Case
-from tests.native.programs import ARM, SANITIZED, program, run
+from tests.native.programs import ARM, CORE, SANITIZED, program, run
 from tests.networks import network_of, random_network, small_cnn
 
 # The kernel sets that must run on each.
@@ -89,6 +94,59 @@ def many_cases() -> list[Case]:
 @pytest.fixture(scope="module")
 def few_cases() -> list[Case]:
     return [*random_cases(14), *vgg_cases(), *limit_cases(), *bit_cases()]
+
+
+def declared_rooms() -> dict[str, set[str]]:
+    """The rooms that native.hpp shows, and those that each may include."""
+    rows = re.findall(r"^//   (\S+) +:(.*?)(?:  |$)", (CORE / "native.hpp").read_text(), re.MULTILINE)
+    return {room: set(others.split()) for room, others in rows}
+
+
+def room_of(file: str, rooms: Iterable[str]) -> str:
+    """The innermost room that holds a file, given from host/native."""
+    parts = PurePath(file).with_suffix("").as_posix() + "/"
+    return max((room for room in rooms if parts.startswith(f"{room}/")), key=len)
+
+
+def test_rooms_include_only_those_below_them() -> None:
+    rooms = declared_rooms()
+    included: dict[str, set[str]] = {room: set() for room in rooms}
+    for path in [*CORE.rglob("*.cpp"), *CORE.rglob("*.hpp")]:
+        room = room_of(str(path.relative_to(CORE)), rooms)
+        for file in re.findall(r'^#include "(.+)"', path.read_text(), re.MULTILINE):
+            assert (CORE / file).is_file(), f"{path}: expected a path from host/native, got {file}"
+            included[room] |= {room_of(file, rooms)} - {room}
+    assert included == rooms
+    above = set[str]()
+    for room, others in rooms.items():
+        assert others <= above, f"{room} includes rooms that native.hpp shows after it: {others - above}"
+        above.add(room)
+
+
+def test_one_place_says_what_instructions_kernels_need() -> None:
+    spelled = re.compile(r"\btarget\b *\(|cpu_supports|getauxval|cpuid")
+    files = {path.relative_to(CORE).as_posix() for path in CORE.rglob("*.?pp") if spelled.search(path.read_text())}
+    assert files == {"common/cpu.cpp", "common/cpu.hpp"}
+
+
+NEAREST_COLOURS = """
+import numpy as np
+import bitswath as bs
+rng = np.random.default_rng(5)
+patches, colours = rng.integers(0, 4096, (2, 9, 9, 3)).astype(np.uint16), rng.integers(0, 4096, (16, 3))
+distances = ((patches[..., None, :].astype(np.int64) - colours) ** 2).sum(-1)
+codec = bs.PaletteCodec(4, depth=12, colours=colours.tolist())
+np.testing.assert_array_equal(codec.encode(patches)[..., 0], distances.argmin(-1))
+"""
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="an emulated x86-64 processor runs this Python")
+@pytest.mark.parametrize("cpu", ["Haswell,-fma", "Nehalem"])
+def test_palettes_run_on_processors_with_fewer_instructions(cpu: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if shutil.which("qemu-x86_64") is None:
+        pytest.skip("qemu-x86_64 is not installed")
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "Prescott")  # numpy's own would take AVX2 to mean FMA
+    run(["qemu-x86_64", "-cpu", cpu, sys.executable], "-c", NEAREST_COLOURS)
 
 
 def test_sanitizers_find_nothing_and_every_kernel_is_exact(many_cases: list[Case], tmp_path: Path) -> None:

@@ -1,0 +1,230 @@
+// AVX2 kernels. Products of u8 and s8 are added in pairs of 16 bits (vpmaddubsw), for which the graph must prove
+// that no pair saturates, and further in 16 bits as far as that is exact.
+#include "kernels/kernels.hpp"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+#include <algorithm>
+#include <cstring>
+
+#define BITSWATH_TARGET BITSWATH_FOR_AVX2
+namespace bitswath::emulator {
+namespace {
+#include "kernels/loops.hpp"
+#include "kernels/ymm.hpp"
+
+constexpr int kWindows = 4;
+
+struct S16ByS16 {
+    using In = int16_t;
+    BITSWATH_TARGET static inline __m256i dot(__m256i acc, __m256i x, __m256i w) {
+        return _mm256_add_epi32(acc, _mm256_madd_epi16(x, w));
+    }
+};
+
+// Sums of two pairs side by side.
+struct Pairs {
+    using In = uint8_t;
+    BITSWATH_TARGET static inline __m256i dot(__m256i acc, __m256i x, __m256i w) {
+        return _mm256_add_epi16(acc, _mm256_maddubs_epi16(x, w));
+    }
+};
+
+// Sums of 32 bits of as many pairs as fit 16 bits.
+struct Partial {
+    using In = uint8_t;
+    using Acc = int32_t;
+
+    template <int Windows>
+    BITSWATH_TARGET static inline void tile(const ConvRows& rows, const In* in, const int8_t* w, int64_t o, Acc* acc) {
+        const __m256i ones = _mm256_set1_epi16(1);
+        __m256i sums[Windows][2];
+        for (auto& sum : sums) sum[0] = sum[1] = _mm256_setzero_si256();
+        for (int64_t first = 0; first < rows.depth; first += rows.run) {
+            const int64_t last = std::min(rows.depth, first + rows.run);
+            const Tile<Windows> pairs = sums_of<Pairs, Windows>(rows, in, w, first, last);
+            for (int p = 0; p < Windows; ++p)
+                for (int i = 0; i < 2; ++i)
+                    sums[p][i] = _mm256_add_epi32(sums[p][i], _mm256_madd_epi16(pairs.of[p][i], ones));
+        }
+        for (int i = 0; i < 2; ++i) {
+            const __m256i scale = load(static_cast<const Acc*>(rows.scale) + o + 8 * i);
+            for (int p = 0; p < Windows; ++p)
+                store(acc + p * rows.stride + 8 * i, _mm256_mullo_epi32(sums[p][i], scale));
+        }
+    }
+};
+
+// Sums of 16 bits, modulo 2^16.
+struct Narrow {
+    using In = uint8_t;
+    using Acc = int16_t;
+
+    template <int Windows>
+    BITSWATH_TARGET static inline void tile(const ConvRows& rows, const In* in, const int8_t* w, int64_t o, Acc* acc) {
+        const Tile<Windows> sums = sums_of<Pairs, Windows>(rows, in, w, 0, rows.depth);
+        const __m256i scale = load(static_cast<const Acc*>(rows.scale) + o);
+        for (int p = 0; p < Windows; ++p) {
+            const __m256i sum = _mm256_permute4x64_epi64(_mm256_hadd_epi16(sums.of[p][0], sums.of[p][1]), 0xD8);
+            store(acc + p * rows.stride, _mm256_mullo_epi16(sum, scale));
+        }
+    }
+};
+
+// One product a channel and tap in 16 bits.
+template <typename In>
+BITSWATH_TARGET inline __m256i widened(const In* x) {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(x));
+    return In(-1) < In(0) ? _mm256_cvtepi8_epi16(bytes) : _mm256_cvtepu8_epi16(bytes);
+}
+
+template <typename In>
+BITSWATH_TARGET void depthwise(const ConvRows& rows) {
+    for (int64_t o = 0; o < rows.outputs; o += kBlock) {
+        for (int64_t t = 0; t < rows.tiles; ++t) {
+            const In* in = static_cast<const In*>(rows.in) + rows.starts[t] + o;
+            const auto* w = static_cast<const int16_t*>(rows.weights) + o * rows.depth;
+            __m256i sums[kWindows];
+            for (__m256i& sum : sums) sum = _mm256_setzero_si256();
+            for (int64_t k = 0; k < rows.depth; ++k, w += kBlock) {
+                const __m256i weights = load(w);
+                for (int p = 0; p < kWindows; ++p) {
+                    const __m256i x = widened(in + rows.offsets[k] + p * rows.step);
+                    sums[p] = _mm256_add_epi16(sums[p], _mm256_mullo_epi16(x, weights));
+                }
+            }
+            int16_t* acc = static_cast<int16_t*>(rows.acc) + t * kWindows * rows.stride + o;
+            for (int p = 0; p < kWindows; ++p) store(acc + p * rows.stride, sums[p]);
+        }
+    }
+}
+
+// From 32 sums to codes: `Sums` brings them to 16 bits in two registers and the codes back in order.
+struct SumsS32 {
+    using Acc = int32_t;
+    BITSWATH_TARGET static inline __m256i sum(const Acc* x, const Acc* bias) {
+        return _mm256_add_epi32(load(x), load(bias));
+    }
+    BITSWATH_TARGET static inline void in_words(const Acc* x, const Acc* bias, __m256i& x0, __m256i& x1) {
+        x0 = _mm256_packs_epi32(sum(x, bias), sum(x + 8, bias + 8));
+        x1 = _mm256_packs_epi32(sum(x + 16, bias + 16), sum(x + 24, bias + 24));
+    }
+    BITSWATH_TARGET static inline __m256i sorted(__m256i codes) {
+        return _mm256_permutevar8x32_epi32(codes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+    }
+    // Each 128-bit lane of a packed pair holds four elements of either half.
+    static int order(int element) {
+        const int quad = element / 4 % 8;
+        return element / 32 * 32 + quad / 4 * 16 + quad % 2 * 8 + quad % 4 / 2 * 4 + element % 4;
+    }
+};
+
+struct SumsS16 {
+    using Acc = int16_t;
+    BITSWATH_TARGET static inline void in_words(const Acc* x, const Acc* bias, __m256i& x0, __m256i& x1) {
+        x0 = _mm256_add_epi16(load(x), load(bias));
+        x1 = _mm256_add_epi16(load(x + 16), load(bias + 16));
+    }
+    BITSWATH_TARGET static inline __m256i sorted(__m256i codes) { return _mm256_permute4x64_epi64(codes, 0xD8); }
+};
+
+template <typename Sums>
+BITSWATH_TARGET inline void line_group(const NarrowLine& line, int64_t at, const typename Sums::Acc* x, uint8_t* out) {
+    for (int i = 0; i < kLineGroup; i += 32) {
+        const int16_t *gain = line.gain + at + i, *slice = line.slice + at + i;
+        __m256i x0, x1;
+        Sums::in_words(x + i, static_cast<const typename Sums::Acc*>(line.bias) + at + i, x0, x1);
+        const __m256i y0 = _mm256_mulhi_epi16(_mm256_mulhrs_epi16(x0, load(gain)), load(slice));
+        const __m256i y1 = _mm256_mulhi_epi16(_mm256_mulhrs_epi16(x1, load(gain + 16)), load(slice + 16));
+        const __m256i low = _mm256_max_epi8(_mm256_packs_epi16(y0, y1), _mm256_set1_epi8(line.lo));
+        const __m256i codes = _mm256_min_epi8(low, _mm256_set1_epi8(line.hi));
+        store(out + i, _mm256_add_epi8(Sums::sorted(codes), _mm256_set1_epi8(line.offset)));
+    }
+}
+
+template <typename Sums>
+BITSWATH_TARGET void line(const NarrowLine& line, const void* acc, uint8_t* out, int64_t count) {
+    const auto* x = static_cast<const typename Sums::Acc*>(acc);
+    int64_t i = 0, at = 0;
+    for (; i + kLineGroup <= count; i += kLineGroup, at = at + kLineGroup == line.period ? 0 : at + kLineGroup)
+        line_group<Sums>(line, at, x + i, out + i);
+    if (i == count) return;
+    uint8_t rest[kLineGroup];
+    line_group<Sums>(line, at, x + i, rest);
+    std::memcpy(out + i, rest, count - i);
+}
+
+template <typename T>
+BITSWATH_TARGET inline __m256i larger(__m256i a, __m256i b) {
+    if constexpr (sizeof(T) == 1) return _mm256_max_epu8(a, b);
+    return sizeof(T) == 2 ? _mm256_max_epi16(a, b) : _mm256_max_epi32(a, b);
+}
+
+// Channels by registers, for sums of whole blocks.
+template <typename T>
+BITSWATH_TARGET void pool2x2(const void* above, const void* below, void* out, int64_t pixels, int64_t channels) {
+    constexpr int64_t kLanes = 32 / sizeof(T);
+    if (channels % kLanes) return pool2x2_loop<T>(above, below, out, pixels, channels);
+    const T *a = static_cast<const T*>(above), *b = static_cast<const T*>(below);
+    T* y = static_cast<T*>(out);
+    for (int64_t p = 0; p < pixels; ++p, a += 2 * channels, b += 2 * channels, y += channels)
+        for (int64_t c = 0; c < channels; c += kLanes) {
+            const __m256i upper = larger<T>(load(a + c), load(a + channels + c));
+            store(y + c, larger<T>(upper, larger<T>(load(b + c), load(b + channels + c))));
+        }
+}
+
+// For base 0 and step 1 and codes of 8 bits, the usual activation.
+BITSWATH_TARGET void affine_u8(const Requantizer& r, const void* acc, void* out, int64_t pixels, int64_t channels) {
+    if (r.base != 0 || r.step != 1 || channels % 8)
+        return affine_loop<int32_t, uint32_t, uint8_t>(r, acc, out, pixels, channels);
+    const auto row = [](const void* values, int64_t c) { return static_cast<const int32_t*>(values) + c; };
+    const __m128i shift = _mm_cvtsi32_si128(r.shift);
+    const __m256i low_bytes = _mm256_set1_epi32(0xFF);
+    for (int64_t p = 0; p < pixels; ++p)
+        for (int64_t c = 0; c < channels; c += 8) {
+            const __m256i low = _mm256_max_epi32(load(row(acc, p * channels + c)), load(row(r.lo, c)));
+            const __m256i clamped = _mm256_min_epi32(low, load(row(r.hi, c)));
+            const __m256i scaled = _mm256_mullo_epi32(clamped, load(row(r.gain, c)));
+            const __m256i code = _mm256_srl_epi32(_mm256_add_epi32(scaled, load(row(r.offset, c))), shift);
+            const __m256i words = _mm256_packus_epi32(_mm256_and_si256(code, low_bytes), _mm256_setzero_si256());
+            const __m256i bytes = _mm256_packus_epi16(words, _mm256_setzero_si256());
+            const __m256i codes = _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 1, 1, 1, 1, 1));
+            _mm_storel_epi64(reinterpret_cast<__m128i*>(static_cast<uint8_t*>(out) + p * channels + c),
+                             _mm256_castsi256_si128(codes));
+        }
+}
+
+template <typename In>
+ConvForm depthwise_form(Type in) {
+    return ConvForm("depthwise16", depthwise<In>, in, s16, s16).outputs(kBlock).windows(kWindows).channelwise();
+}
+
+}  // namespace
+
+Kernels avx2_kernels() {
+    Kernels k = loops();
+    k.convs = {
+        depthwise_form<uint8_t>(u8),
+        depthwise_form<int8_t>(s8),
+        form<Narrow, kWindows>("vpmaddubsw16", u8, s8, s16).in_pairs().scaling(),
+        form<Narrow, 1>("vpmaddubsw16", u8, s8, s16).in_pairs().scaling(),
+        form<Partial, kWindows>("vpmaddubsw", u8, s8, s32).in_pairs().scaling(),
+        form<Partial, 1>("vpmaddubsw", u8, s8, s32).in_pairs().scaling(),
+        form<Wide<S16ByS16>, kWindows>("vpmaddwd", s16, s16, s32),
+        form<Wide<S16ByS16>, 1>("vpmaddwd", s16, s16, s32),
+    };
+    k.affine[u8] = affine_u8;
+    k.pool2x2[u8] = pool2x2<uint8_t>;
+    k.pool2x2[s16] = pool2x2<int16_t>;
+    k.pool2x2[s32] = pool2x2<int32_t>;
+    k.line[0] = line<SumsS16>;
+    k.line[1] = line<SumsS32>;
+    k.line_order[1] = SumsS32::order;
+    k.bits = {avx2_bits(s16), avx2_bits(s32)};
+    return k;
+}
+
+}  // namespace bitswath::emulator
+#endif
