@@ -1,4 +1,4 @@
-"""Writing files so that a reader sees the old content or the new, never half of either."""
+"""Writing files and folders so that a reader sees the old content or the new, never half of either."""
 
 from __future__ import annotations
 
@@ -6,9 +6,20 @@ import contextlib
 import hashlib
 import os
 import secrets
+import shutil
 from pathlib import Path
 
-__all__ = ["scratch_path", "sha256_of", "sync_folder", "write_atomic", "write_synced"]
+from bitswath.errors import InputError
+
+__all__ = [
+    "check_outputs",
+    "scratch_path",
+    "sha256_of",
+    "swap_folders",
+    "sync_folder",
+    "write_atomic",
+    "write_synced",
+]
 
 _BLOCK_BYTES = 1 << 20
 
@@ -46,6 +57,28 @@ def write_synced(path: Path, content: bytes) -> None:
 def scratch_path(path: Path) -> Path:
     """A free hidden name beside `path`, on the same file system."""
     return path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
+
+
+def swap_folders(scratch: Path, target: Path) -> None:
+    """Move `scratch` to `target`; an old folder there is set aside until the new one is in place."""
+    if not target.exists():
+        scratch.rename(target)
+        return
+    old = scratch_path(target)
+    target.rename(old)
+    try:
+        scratch.rename(target)
+    except BaseException:
+        old.rename(target)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def check_outputs(*paths: Path | None) -> None:
+    """Say so before the work if a file cannot be written after it. Raises `InputError`."""
+    for path in paths:
+        if path and not path.absolute().parent.is_dir():
+            raise InputError(f"{path}: cannot be written, the folder {path.parent} does not exist; create it first")
 
 
 def sync_folder(folder: Path) -> None:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bitswath.basics.files import scratch_path, sha256_of, sync_folder, write_atomic, write_synced
+from bitswath.basics.files import scratch_path, sha256_of, swap_folders, sync_folder, write_atomic, write_synced
 from bitswath.basics.schema import build, parse_json
 from bitswath.builds.folder import FAILED, HARDWARE
 from bitswath.bundle.manifest import (
@@ -297,28 +297,13 @@ def _publish(path: Path, contents: Mapping[str, bytes]) -> Bundle:
                 write_synced(scratch / name, data)
             sync_folder(scratch)
             bundle = load_bundle(scratch)
-            _swap(scratch, path)
+            swap_folders(scratch, path)
     except BundleError as error:
         raise BundleError(str(error).replace(str(scratch), str(path))) from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     sync_folder(path.parent)
     return replace(bundle, path=path)
-
-
-def _swap(scratch: Path, path: Path) -> None:
-    """Move `scratch` to `path`; an old folder there is set aside until the new one is in place."""
-    if not path.exists():
-        scratch.rename(path)
-        return
-    old = scratch_path(path)
-    path.rename(old)
-    try:
-        scratch.rename(path)
-    except BaseException:
-        old.rename(path)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _manifest_bytes(manifest: Manifest) -> bytes:

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, AwareDatetime, Field, JsonValue, model_validator
 
 from bitswath.basics.proportions import wilson_interval
-from bitswath.basics.schema import Schema
+from bitswath.basics.schema import Digest, Schema
 from bitswath.network.network import Conv, Dense, Network, TensorSpec, Threshold
 from bitswath.version import __version__
 
@@ -101,7 +101,7 @@ class NetworkInfo(Schema):
 class FileEntry(Schema):
     """Digest and size of one of the bundle's files."""
 
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    sha256: Digest
     bytes: _Count
 
 

@@ -9,12 +9,12 @@ import click
 from rich.console import Console
 
 from bitswath.basics.console import say
+from bitswath.basics.files import check_outputs
 from bitswath.basics.pictures import picture_format
 from bitswath.bench.subject import load_inputs, opened
 from bitswath.bench.suite import MEASURES, Settings, measure_all, write_results
 from bitswath.bench.tables import sentences, tables
 from bitswath.bundle.bundle import load_bundle
-from bitswath.errors import InputError
 
 __all__ = ["command", "show"]
 
@@ -69,7 +69,9 @@ def command(
     **settings: Any,
 ) -> None:
     """Measure latency, throughput and energy of BUNDLE on a backend."""
-    _check_outputs(json_path, plot)
+    check_outputs(json_path, plot)
+    if plot:
+        picture_format(plot)
     loaded = load_bundle(bundle)
     inputs = load_inputs(loaded, patches, images, split)
     for note in inputs.notes:
@@ -94,12 +96,3 @@ def show(facts: dict[str, Any], json_path: Path | None, plot: Path | None) -> No
         from bitswath.bench.figures import save_picture
 
         save_picture(facts, plot)
-
-
-def _check_outputs(json_path: Path | None, plot: Path | None) -> None:
-    """Say so before the work if a file cannot be written after it."""
-    if plot:
-        picture_format(plot)
-    for path in (json_path, plot):
-        if path and not path.absolute().parent.is_dir():
-            raise InputError(f"{path}: cannot be written, the folder {path.parent} does not exist; create it first")

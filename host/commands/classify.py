@@ -14,7 +14,7 @@ from rich.console import Console
 
 from bitswath.accelerator import open as open_accelerator
 from bitswath.basics.console import say
-from bitswath.basics.files import write_atomic
+from bitswath.basics.files import check_outputs, write_atomic
 from bitswath.basics.pictures import picture_format
 from bitswath.bundle.bundle import Bundle, load_bundle, update_accuracy
 from bitswath.bundle.zoo import refuse_writing
@@ -53,7 +53,7 @@ def command(
     record: str | None,
 ) -> None:
     """Classify IMAGES (an image, a folder, a zip or a .bsa archive) with BUNDLE."""
-    _check_outputs([path for path in (json_path, predictions, confusion) if path])
+    check_outputs(json_path, predictions, confusion)
     if confusion:
         picture_format(confusion)
     if record and split and record != split:
@@ -77,13 +77,6 @@ def command(
         save_confusion_picture(report, confusion, loaded.name)
     if record and report:
         update_accuracy(loaded, record, report.correct, report.patches)
-
-
-def _check_outputs(paths: list[Path]) -> None:
-    """Say so before the work if a file cannot be written after it."""
-    for path in paths:
-        if not path.absolute().parent.is_dir():
-            raise InputError(f"{path}: cannot be written, the folder {path.parent} does not exist; create it first")
 
 
 def _show(bundle: Bundle, done: Classified, report: Report | None) -> None:

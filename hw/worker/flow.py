@@ -11,7 +11,7 @@ from pydantic import Field
 
 from bitswath.basics.schema import Schema
 from bitswath.builds.design import DESIGN, Design, Link
-from bitswath.bundle.bundle import Bundle, load_bundle
+from bitswath.bundle.bundle import NETWORK, Bundle, load_bundle
 from bitswath.hw.generating.rtllib import patched_rtllib
 from bitswath.hw.planning.boards import Board, find_board
 from bitswath.hw.planning.plan import FRAMES, RESULTS, Plan, plan
@@ -46,7 +46,7 @@ def generate(job: Job, step: Step) -> None:
     stages, streams = collect(generated.model, hardware, job.foldings, board.part, target)
     design = Design(
         name=bundle.name,
-        network=bundle.manifest.files["network.safetensors"].sha256,
+        network=bundle.manifest.files[NETWORK].sha256,
         board=board.name,
         part=board.part,
         clock_hz=job.clock_hz,

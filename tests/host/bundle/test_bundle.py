@@ -192,7 +192,7 @@ class TestSaving:
         with pytest.raises(BundleError, match=re.escape(str(tmp_path / "no"))):
             save(tmp_path / "no" / "x.bsw")
 
-    @pytest.mark.parametrize("failing", ["write_synced", "load_bundle", "_swap"])
+    @pytest.mark.parametrize("failing", ["write_synced", "load_bundle", "swap_folders"])
     def test_a_failure_leaves_the_older_bundle(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
     ) -> None:
