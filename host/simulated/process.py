@@ -1,4 +1,4 @@
-"""A compiled system as a process: requests into its pipe, replies out of it. `system.cpp` is the other end."""
+"""A compiled system as a process: requests into its pipe, replies out of it. `harness/system.cpp` is the other end."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ __all__ = ["ENGINES", "Fault", "System"]
 ENGINES = {"idma0": 0, "odma0": 1}
 """Number of each engine by its name: memory to accelerator, accelerator to memory."""
 
-SYSTEM = Harness(Path(__file__).with_name("system.cpp"), "shell", "BITSWATH_SYSTEM", ("source", "shell"))
+SYSTEM = Harness(Path(__file__).with_name("harness") / "system.cpp", "shell", "BITSWATH_SYSTEM", ("source", "shell"))
 
 FaultKind = Literal["never_done", "read_error", "write_error", "hang", "reset"]
 _FAULTS: tuple[FaultKind, ...] = ("never_done", "read_error", "write_error", "hang", "reset")

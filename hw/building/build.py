@@ -26,11 +26,11 @@ from bitswath import __version__, hw
 from bitswath.backends.emulator import EmulatorBackend
 from bitswath.backends.rtl.backend import RtlBackend, Statistics
 from bitswath.basics.cache import cache_folder, locked
-from bitswath.basics.files import scratch_path, sha256_of, write_atomic
+from bitswath.basics.files import scratch_path, sha256_of, swap_folders, write_atomic
 from bitswath.builds.design import DESIGN
 from bitswath.builds.folder import CHECKED, FAILED, HARDWARE, RTL, read_design
 from bitswath.builds.report import REPORT, REPORT_PAGE, Report
-from bitswath.bundle.bundle import Bundle
+from bitswath.bundle.bundle import NETWORK, Bundle
 from bitswath.codecs.packing import pack
 from bitswath.errors import BuildError, DependencyError, VerificationError
 from bitswath.hw.building.bitstream import make_bitstream, missing_tools
@@ -57,10 +57,9 @@ SIZING = "sizing.json"
 BITSTREAM = "bitstream"
 """Folder of a build with what the vendor's tools made."""
 
-_HOST_SOURCES = (
-    *("builds/design.py", "builds/words.py", "network/network.py", "network/file.py"),
-    *(f"backends/rtl/{name}" for name in ("fast.py", "backend.py", "simulate.cpp", "simulator.py", "verilator.py")),
-)
+_CODE = {".py", ".sv", ".json", ".cpp", ".hpp"}
+_HOST_SOURCES = ("builds/design.py", "builds/words.py", "network/network.py", "network/file.py")
+_SIMULATION = "backends/rtl"
 
 Step = Callable[[str], None]
 
@@ -186,24 +185,11 @@ def _taking_the_place_of(target: Path) -> Iterator[Path]:
     try:
         scratch.mkdir(parents=True)
         yield scratch
-        _swap(scratch, target)
+        swap_folders(scratch, target)
     except OSError as error:
         raise BuildError(f"{error.filename or target}: cannot be written ({error.strerror})") from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _swap(scratch: Path, target: Path) -> None:
-    old = scratch_path(target)
-    if target.exists():
-        target.rename(old)
-    try:
-        scratch.rename(target)
-    except BaseException:
-        if old.exists():
-            old.rename(target)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _fit(hardware: Plan, board: Board, clock_hz: float, options: Options) -> Fit:
@@ -215,7 +201,7 @@ def _fit(hardware: Plan, board: Board, clock_hz: float, options: Options) -> Fit
 
 def _digest(bundle: Bundle, board: Board, clock_hz: float, fit: Fit) -> str:
     decides = {
-        "network": bundle.manifest.files["network.safetensors"].sha256,
+        "network": bundle.manifest.files[NETWORK].sha256,
         "bits": bundle.codec.bits,
         "board": repr(board),
         "clock_hz": clock_hz,
@@ -245,9 +231,13 @@ def _deciding() -> dict[Path, list[Path]]:
     """By folder: this room's sources, and of the host's the network, the design and what simulates it."""
     room, host = Path(hw.__file__).parent, Path(bitswath.__file__).parent
     return {
-        room: sorted(path for path in room.rglob("*") if path.suffix in (".py", ".sv", ".json")),
-        host: sorted([*(host / name for name in _HOST_SOURCES), *(host / "backends/rtl/stand_ins").iterdir()]),
+        room: _code(room),
+        host: sorted([*(host / name for name in _HOST_SOURCES), *_code(host / _SIMULATION)]),
     }
+
+
+def _code(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.suffix in _CODE)
 
 
 @contextlib.contextmanager
@@ -282,7 +272,7 @@ def _check(bundle: Bundle, board: Board, folder: Path) -> Statistics:
     entry = bundle.manifest.input
     codes = np.random.default_rng(0).integers(0, 2**entry.bits, (CHECKED_FRAMES, *entry.code_shape), np.uint8)
     frames = pack(codes, entry.bits)
-    network = bundle.manifest.files["network.safetensors"].sha256
+    network = bundle.manifest.files[NETWORK].sha256
     with EmulatorBackend(bundle.network, entry.bits) as emulator:
         expected = emulator.collect(emulator.submit(frames))
     with RtlBackend(folder, output_shape=bundle.network.output.shape, network=network) as rtl:

@@ -1,6 +1,6 @@
 """A compiled simulator as a process: frames into its pipe, records out of it.
 
-`simulate.cpp` is the other end. A thread reads the records, so that neither pipe ever stays full.
+`harness/simulate.cpp` is the other end. A thread reads the records, so that neither pipe ever stays full.
 """
 
 from __future__ import annotations

@@ -62,8 +62,9 @@ class Variant:
 
 @dataclass(frozen=True)
 class Harness:
-    """The program around a model. `source`: its C++; `top`: the module it drives, None for the accelerator; `define`: a
-    macro that gives that module what only simulations need; `kinds`: of the design's files that are compiled.
+    """The program around a model. `source`: its C++, with its headers beside it; `top`: the module it drives, None for
+    the accelerator; `define`: a macro that gives that module what only simulations need; `kinds`: of the design's files
+    that are compiled.
     """
 
     source: Path
@@ -71,8 +72,13 @@ class Harness:
     define: str = "BITSWATH_PROBES"
     kinds: tuple[str, ...] = ("source",)
 
+    @property
+    def parts(self) -> list[Path]:
+        """All that the program is made of."""
+        return sorted(path for path in self.source.parent.iterdir() if path.suffix in (".cpp", ".hpp"))
 
-ACCELERATOR = Harness(Path(__file__).with_name("simulate.cpp"))
+
+ACCELERATOR = Harness(Path(__file__).with_name("harness") / "simulate.cpp")
 
 
 @dataclass(frozen=True)
@@ -238,8 +244,8 @@ def _digest(wanted: _Model, tool: Verilator) -> str:
     sources = {file.path: file.sha256 for file in wanted.design.files if file.kind in harness.kinds}
     parts = (*sorted(fast.HEADER.parent.iterdir()), Path(fast.__file__)) if variant.fast else ()
     models = [path.read_text() for path in parts]
-    text = harness.source.read_text()
-    return _digest_of(sources, models, _options(wanted), asdict(variant), tool.version, text, _machine())
+    program = [path.read_text() for path in harness.parts]
+    return _digest_of(sources, models, _options(wanted), asdict(variant), tool.version, program, _machine())
 
 
 def _runtime_digest(variant: Variant, tool: Verilator) -> str:

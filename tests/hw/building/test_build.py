@@ -115,7 +115,7 @@ def test_a_second_build_comes_from_the_cache(
 
 @pytest.mark.parametrize(
     "path",
-    [*fast.MODELS.values(), fast.WINDOW, fast.HEADER, ACCELERATOR.source]
+    [*fast.MODELS.values(), fast.WINDOW, fast.HEADER, *ACCELERATOR.parts]
     + [Path(str(module.__file__)) for module in (building, design, fast, network, rtl, simulator, verilator)],
     ids=lambda path: path.name,
 )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
+import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -18,12 +20,13 @@ from bitswath.backends.base import Advancing, Backend
 from bitswath.backends.rtl.backend import RtlBackend, pacing
 from bitswath.backends.rtl.simulator import Simulator
 from bitswath.backends.rtl.taps import last_frame_streams
-from bitswath.backends.rtl.verilator import MODEL, Variant, compiled, find_verilator
+from bitswath.backends.rtl.verilator import ACCELERATOR, MODEL, Harness, Variant, compiled, find_verilator
 from bitswath.builds.design import DESIGN
 from bitswath.builds.folder import RTL, build_folder, load_design
 from bitswath.builds.words import fill_words
 from bitswath.codecs.packing import pack
 from bitswath.errors import BackendError, BackendTimeoutError, BundleError, InputError
+from bitswath.simulated.system import SYSTEM
 from tests.designs import BEATS, BITS, CACHE, CODES, SIMD, random_codes, residual
 
 
@@ -198,6 +201,28 @@ def test_a_second_simulator_comes_from_the_cache(build: Path, monkeypatch: pytes
     RtlBackend(build).close()
     monkeypatch.setattr("bitswath.backends.rtl.verilator._build", lambda *arguments: pytest.fail("compiled again"))
     RtlBackend(build).close()
+
+
+@pytest.mark.parametrize("harness", [ACCELERATOR, SYSTEM], ids=lambda harness: harness.source.stem)
+def test_a_simulator_in_the_cache_is_of_the_program_at_hand(
+    harness: Harness, build: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+
+    def stop(wanted: object, tool: object, folder: Path, name: str, *_: object) -> None:
+        made.append(name)
+
+    monkeypatch.setenv("BITSWATH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("bitswath.backends.rtl.verilator._build", stop)
+    copy = shutil.copytree(harness.source.parent, tmp_path / "program")
+    own = replace(harness, source=copy / harness.source.name)
+    included = {name for part in own.parts for name in re.findall(r'#include "(?!V|v)(.*)"', part.read_text())}
+    assert included == {part.name for part in own.parts if part != own.source}
+    compiled(load_design(build), build / RTL, Variant(), harness=own)
+    for part in own.parts:
+        part.write_text(part.read_text() + "// changed\n")
+        compiled(load_design(build), build / RTL, Variant(), harness=own)
+    assert len(set(made)) == len(own.parts) + 1
 
 
 def test_what_an_interrupted_build_left_is_no_simulator(
