@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import platform
 import weakref
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bitswath.backends.base import Backend, OnDevice
-from bitswath.builds.folder import HARDWARE
+from bitswath.backends.kinds import BACKENDS, best
 from bitswath.bundle.bundle import NETWORK, Bundle, load_bundle
 from bitswath.codecs.packing import pack, pack_folded, unpack
 from bitswath.errors import BackendError, InputError
@@ -25,19 +23,12 @@ from bitswath.streaming.counters import Counters, Tally
 from bitswath.streaming.lane import Lane, Prepare, Values, run
 from bitswath.streaming.stream import Source, Stream
 
-__all__ = ["BACKENDS", "Accelerator", "Result", "open"]
+__all__ = ["Accelerator", "Result", "open"]
 
 _CHUNK_BYTES = 32 << 20
 _MAX_CHUNK = 256
 _CHUNK_MACS = 1 << 36
 _DEFAULT_TIMEOUT_S = 120.0
-_PYNQ_OPTIONS = (
-    *("board", "bitstream", "device", "download", "clock_hz", "wait"),
-    *("frames_per_transfer", "transfer_timeout_s"),
-)
-_DRIVERS = {".bit": ("pynq", ("armv7l", "aarch64")), ".xclbin": ("pyxrt", ("x86_64", "ppc64le", "aarch64"))}
-"""By the bit file's ending, the module that drives it, and on which machines."""
-
 _Self = TypeVar("_Self", bound="Accelerator")
 _Array = NDArray[Any]
 
@@ -307,60 +298,8 @@ def open(  # the name under which users find it: bs.open
     if backend not in ("auto", *BACKENDS):
         raise BackendError(f"expected a backend of auto, {', '.join(BACKENDS)}, got {backend!r}")
     bundle = path if isinstance(path, Bundle) else load_bundle(path)
-    make = BACKENDS[_best(bundle, options) if backend == "auto" else backend]
+    make = BACKENDS[best(bundle, options) if backend == "auto" else backend]
     return Accelerator(bundle, make(bundle, dict(options)), chunk=chunk, timeout_s=timeout_s)
-
-
-def _best(bundle: Bundle, options: dict[str, Any]) -> str:
-    """The board's backend on a board (with pynq) or beside a card (with pyxrt) that the bundle has a bitstream for."""
-    if not set(options) <= set(_PYNQ_OPTIONS):
-        return "emulator"
-    bits = {path.suffix for path in (bundle.path / HARDWARE).glob("*/bitstream/*") if path.suffix in _DRIVERS}
-    for suffix in bits:
-        module, machines = _DRIVERS[suffix]
-        if platform.machine() in machines and importlib.util.find_spec(module) is not None:
-            return "pynq"
-    return "emulator"
-
-
-def _emulator(bundle: Bundle, options: dict[str, Any]) -> Backend:
-    _check_options("emulator", options, ("threads",))
-    from bitswath.backends.emulator import EmulatorBackend
-
-    return EmulatorBackend(bundle.network, bundle.codec.bits, **options)
-
-
-def _rtl(bundle: Bundle, options: dict[str, Any]) -> Backend:
-    known = ("board", "stall", "seed", "exact", "threads", "trace", "frames_in_flight", "build_timeout_s")
-    _check_options("rtl", options, known)
-    from bitswath.backends.rtl.backend import RtlBackend
-    from bitswath.builds.folder import build_folder
-
-    folder = build_folder(bundle.path, options.pop("board", None))
-    digest = bundle.manifest.files[NETWORK].sha256
-    return RtlBackend(folder, output_shape=bundle.network.output.shape, network=digest, **options)
-
-
-def _pynq(bundle: Bundle, options: dict[str, Any]) -> Backend:
-    known = ("board", "bitstream", "device", "download", "clock_hz", "wait")
-    _check_options("pynq", options, (*known, "frames_per_transfer", "transfer_timeout_s"))
-    from bitswath.backends.board.open import open_board
-
-    return open_board(bundle, **options)
-
-
-BACKENDS: dict[str, Callable[[Bundle, dict[str, Any]], Backend]] = {
-    "emulator": _emulator,
-    "rtl": _rtl,
-    "pynq": _pynq,
-}
-"""What `open` takes by name: each makes a backend for a bundle from the options left over."""
-
-
-def _check_options(backend: str, options: dict[str, Any], known: tuple[str, ...]) -> None:
-    for name in options:
-        if name not in known:
-            raise BackendError(f"backend {backend!r} has no option {name!r}; it takes {', '.join(known)}")
 
 
 def _check_devices(accelerators: Sequence[Accelerator]) -> None:

@@ -24,7 +24,7 @@ import bitswath as bs
 from bitswath.errors import ImageError
 from bitswath.evaluation.confusion import save_confusion_picture
 from bitswath.evaluation.report import Report, class_table, confusion_table
-from bitswath.imagery.containers import parse_container, write
+from bitswath.imagery.code_files import parse_container, write
 from bitswath.imagery.images import open_images
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -22,7 +22,7 @@ SLOW = (
     "hw/planning/test_boards.py",
     "hw/building/test_build.py",
     "hw/building/test_failed_build.py",
-    "hw/counting/test_fifos.py",
+    "hw/counting/test_queues.py",
     "hw/worker/test_nodes.py",
     "hw/generating/test_rtllib.py",
     "hw/generating/test_shell.py",

@@ -24,7 +24,7 @@ from bitswath.backends.base import Stepped
 from bitswath.backends.rtl.backend import RtlBackend
 from bitswath.bench.subject import Inputs, Subject
 from bitswath.errors import InputError
-from bitswath.imagery.imagefile import decode_image
+from bitswath.imagery.decode import decode_image
 
 __all__ = [
     "ALONE",

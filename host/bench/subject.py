@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bitswath.accelerator import BACKENDS, Accelerator
+from bitswath.accelerator import Accelerator
 from bitswath.backends.base import Backend
+from bitswath.backends.kinds import BACKENDS
 from bitswath.basics.machine import machine, versions
 from bitswath.bench.timing import TimedBackend
 from bitswath.bundle.bundle import NETWORK, Bundle, load_bundle

@@ -20,7 +20,7 @@ from bitswath.bench.latency import measure_latency
 from bitswath.bench.subject import Inputs, Subject, conditions, opened
 from bitswath.bench.throughput import at_bits, measure_scaling, measure_throughput
 from bitswath.errors import InputError, PowerError
-from bitswath.power.find import KINDS, open_meter
+from bitswath.power.kinds import KINDS, open_meter
 
 __all__ = ["MEASURES", "Settings", "measure_all", "write_results"]
 

@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from bitswath.errors import ImageError
-from bitswath.imagery.imagefile import SUFFIXES, decode_image
+from bitswath.imagery.decode import SUFFIXES, decode_image
 from bitswath.imagery.labels import SPLITS, Item, label_images
 from bitswath.imagery.listing import Listing, list_images, read_file
 

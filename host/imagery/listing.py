@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bitswath.errors import ImageError
-from bitswath.imagery.imagefile import SUFFIXES
+from bitswath.imagery.decode import SUFFIXES
 
 __all__ = ["MAX_FILE_BYTES", "Listing", "list_images", "parts_of", "read_file"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bitswath.power.find import find_meters, open_meter
+from bitswath.power.kinds import find_meters, open_meter
 from bitswath.power.meters import Meter, Quantity
 from bitswath.power.sampler import Sampler, Samples
 

@@ -34,7 +34,7 @@ from bitswath.bundle.bundle import NETWORK, Bundle
 from bitswath.codecs.packing import pack
 from bitswath.errors import BuildError, DependencyError, VerificationError
 from bitswath.hw.building.bitstream import make_bitstream, missing_tools
-from bitswath.hw.counting.fifos import QueueSizing, size_queues
+from bitswath.hw.counting.queues import QueueSizing, size_queues
 from bitswath.hw.counting.synthesis import synthesize
 from bitswath.hw.generating.compile import compile_design
 from bitswath.hw.planning.boards import Board

@@ -14,7 +14,7 @@ from bitswath.accelerator import open as open_accelerator
 from bitswath.basics.console import say
 from bitswath.bundle.bundle import Bundle, how_pixels_enter, update_accuracy
 from bitswath.errors import DatasetError, ExportError
-from bitswath.models.export.bundling import bundle_onnx
+from bitswath.models.export.onnx_bundle import bundle_onnx
 from bitswath.models.nets.config import DataConfig
 
 __all__ = ["command"]
@@ -68,7 +68,7 @@ def command(
     dataset, note = None, None
     if model.is_dir():
         _refuse(model, classes=classes, **told)
-        from bitswath.models.training.bundle import bundle_trained
+        from bitswath.models.training.run_bundle import bundle_trained
 
         bundle, dataset = bundle_trained(model, output)
     else:

@@ -17,7 +17,7 @@ from bitswath.builds.folder import build_folder
 from bitswath.bundle.bundle import Bundle, load_bundle
 from bitswath.errors import DatasetError, VerificationError
 from bitswath.imagery.images import open_images
-from bitswath.models.verify.bundle import Verification, verify_bundle
+from bitswath.models.verify.compare import Verification, verify_bundle
 from bitswath.models.verify.rtl import verify_rtl
 
 __all__ = ["command"]
@@ -104,7 +104,7 @@ def _real_patches(
         notes += [f"real frames: {len(patches)} of {images}", *source.notes]
         return patches
     from bitswath.models.data.datasets import load_configured
-    from bitswath.models.export.bundling import training_config
+    from bitswath.models.export.onnx_bundle import training_config
 
     training = training_config(bundle)
     if training is None:

@@ -7,6 +7,6 @@ from bitswath.basics.lazy import lazily
 __all__, __getattr__ = lazily(
     __name__,
     {
-        "bundling": ("bundle_onnx",),
+        "onnx_bundle": ("bundle_onnx",),
     },
 )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bitswath.errors import LoweringError, NetworkError
 from bitswath.models.lowering.chains.chain import Grid, Link, Pooling, direction_of, fold_affine
-from bitswath.models.lowering.chains.entry import Entry, InputQuantizer, Pixels, find_entry, levels_reached
+from bitswath.models.lowering.chains.input_quantizer import Entry, InputQuantizer, Pixels, find_entry, levels_reached
 from bitswath.models.lowering.chains.links import levels_of
 from bitswath.models.lowering.chains.thresholds import EXHAUSTIVE_LIMIT, Steps, StepsError, find_steps
 from bitswath.models.lowering.chains.values import Node, Value, compress, resized

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitswath.errors import InputError
-from bitswath.models.lowering.chains.entry import Entry, InputQuantizer
+from bitswath.models.lowering.chains.input_quantizer import Entry, InputQuantizer
 from bitswath.models.lowering.chains.values import Index
 from bitswath.network.network import INPUT, Conv, Dense, Network, TensorSpec, Threshold
 

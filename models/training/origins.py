@@ -13,7 +13,7 @@ from bitswath.bundle.bundle import MANIFEST, Bundle, load_bundle
 from bitswath.bundle.zoo import located
 from bitswath.codecs.kinds import codec_from_dict
 from bitswath.errors import ConfigError
-from bitswath.models.export.bundling import training_config
+from bitswath.models.export.onnx_bundle import training_config
 from bitswath.models.export.restore import restore_keras
 from bitswath.models.nets.quantizers import keras
 from bitswath.models.training.train import Teacher, keras_teacher, phase_weights

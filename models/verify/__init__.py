@@ -7,6 +7,6 @@ from bitswath.basics.lazy import lazily
 __all__, __getattr__ = lazily(
     __name__,
     {
-        "bundle": ("Verification", "verify_bundle"),
+        "compare": ("Verification", "verify_bundle"),
     },
 )

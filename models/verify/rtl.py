@@ -14,7 +14,7 @@ from bitswath.builds.folder import CHECKED, build_folder
 from bitswath.bundle.bundle import NETWORK, Bundle
 from bitswath.codecs.packing import pack
 from bitswath.errors import BundleError, InputError, VerificationError
-from bitswath.models.verify.bundle import Comparison, Difference, compare
+from bitswath.models.verify.compare import Comparison, Difference, compare
 from bitswath.network.network import INPUT
 
 __all__ = ["verify_rtl"]

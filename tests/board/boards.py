@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bitswath.backends.board.load import load_overlay
 from bitswath.backends.board.overlay import Overlay
+from bitswath.backends.board.overlay_folder import load_overlay
 from bitswath.codecs.packing import pack
 from bitswath.simulated import System
 from bitswath.simulated.hwh import Family
@@ -20,7 +20,7 @@ from tests.host.model_system import ModelSystem
 from tests.paths import ROOT
 
 if TYPE_CHECKING:
-    from bitswath.backends.board.dma import DmaBackend
+    from bitswath.backends.board.engines.dma import DmaBackend
     from bitswath.simulated.device import SimulatedDevice
 
 __all__ = ["BUILDS", "CACHE", "SMALL", "Plug", "codes_of", "doubled", "patches_of", "run"]

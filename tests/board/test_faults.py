@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import bitswath as bs
-from bitswath.backends.board.load import load_overlay
+from bitswath.backends.board.overlay_folder import load_overlay
 from bitswath.backends.board.pynq import PynqBackend
 from bitswath.errors import BackendError, BackendTimeoutError
 from bitswath.simulated import Fault, System
@@ -192,11 +192,11 @@ def test_a_simulator_that_dies_is_started_again(plug: Plug, system: System, smal
 )
 def test_a_buffer_that_ends_too_early(plug: Plug, system: System, small: Path, buffer: int, message: str) -> None:
     with opened(plug, system, small) as backend:
-        right = backend._buffers[buffer].address
-        backend._buffers[buffer].address = system.memory_base + system.memory.nbytes - 64
+        right = backend._transfers.pairs.buffers[buffer].address
+        backend._transfers.pairs.buffers[buffer].address = system.memory_base + system.memory.nbytes - 64
         with pytest.raises(BackendError, match=message):
             run(backend, codes_of(8))
-        backend._buffers[buffer].address = right
+        backend._transfers.pairs.buffers[buffer].address = right
         backend.reset(20.0)
         assert np.array_equal(run(backend, codes_of(8)), doubled(codes_of(8)))
 

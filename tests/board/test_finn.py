@@ -15,8 +15,8 @@ import pytest
 from numpy.typing import NDArray
 
 import bitswath as bs
-from bitswath.backends.board.load import load_overlay
 from bitswath.backends.board.overlay import Overlay
+from bitswath.backends.board.overlay_folder import load_overlay
 from bitswath.backends.board.pynq import PynqBackend
 from bitswath.bundle.bundle import save_bundle
 from bitswath.codecs.packing import pack_folded

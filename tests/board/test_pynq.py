@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bitswath.backends.board.engines.interrupts import OutputInterrupt
 from bitswath.backends.board.handoff import read_handoff
-from bitswath.backends.board.interrupts import OutputInterrupt
-from bitswath.backends.board.load import load_overlay
+from bitswath.backends.board.overlay_folder import load_overlay
 from bitswath.backends.board.pynq import PynqBackend, Wait
 from bitswath.builds.design import Design
 from bitswath.errors import BackendError, BundleError, InputError

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 import bitswath as bs
-from bitswath.backends.board import dma, xrt
-from bitswath.backends.board.load import load_overlay
+from bitswath.backends.board import xrt
+from bitswath.backends.board.engines import pairs
 from bitswath.backends.board.overlay import Overlay, OverlayFile
+from bitswath.backends.board.overlay_folder import load_overlay
 from bitswath.backends.board.xrt import XrtBackend
 from bitswath.errors import BackendError, BackendTimeoutError, DependencyError, InputError
 from bitswath.simulated import Fault, System
@@ -98,7 +99,7 @@ def test_a_card_is_one_device_by_whichever_name_it_is_opened(card: System, overl
 @pytest.mark.parametrize("kind", ["never_done", "hang"])
 def test_a_late_card_has_to_be_reset_by_hand(card: System, overlay: Overlay, kind: Any) -> None:
     """XRT does not program an xclbin again that is loaded: frames would stay in the accelerator."""
-    kept = len(dma._kept)
+    kept = len(pairs._kept)
     with XrtBackend(overlay, frames_per_transfer=8, transfer_timeout_s=0.5) as backend:
         card.inject(Fault(kind, after=20))
         with pytest.raises(BackendTimeoutError, match=r"odma0: ERT_CMD_STATE_SUBMITTED"):
@@ -108,7 +109,7 @@ def test_a_late_card_has_to_be_reset_by_hand(card: System, overlay: Overlay, kin
                 backend.reset(20.0)
             with pytest.raises(BackendError, match="xbutil reset"):
                 run(backend, codes_of(1))
-    assert len(dma._kept) == kept + 4, "the card may still write"
+    assert len(pairs._kept) == kept + 4, "the card may still write"
     with pytest.raises(BackendError, match="card 0: a run of this program did not complete; end the program"):
         XrtBackend(overlay)
     pyxrt.xbutil_reset(0)

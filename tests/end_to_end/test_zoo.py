@@ -12,7 +12,7 @@ from bitswath.bundle.cards import card
 from bitswath.bundle.zoo_entry import read_entry
 from bitswath.models.data.datasets import load_dataset
 from bitswath.models.nets.config import TrainConfig, load_config
-from bitswath.models.verify.bundle import verify_bundle
+from bitswath.models.verify.compare import verify_bundle
 from tests.paths import ROOT
 
 ZOO = sorted((ROOT / "models" / "zoo").glob("*.bsw"))

@@ -12,7 +12,7 @@ import numpy as np
 import tifffile
 from PIL import Image
 
-from bitswath.imagery.containers import Tiff, write
+from bitswath.imagery.code_files import Tiff, write
 
 RGB = (16, 12, 3)
 

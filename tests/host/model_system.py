@@ -173,7 +173,7 @@ class ModelBoard:
     def __init__(
         self, system: ModelSystem, *, kind: type[CopiedBuffer] = CopiedBuffer, room: int | None = None
     ) -> None:
-        from bitswath.backends.board.iodma import RegisterEngine
+        from bitswath.backends.board.engines.iodma import RegisterEngine
 
         self.system, self.kind, self.log = system, kind, list[str]()
         self.room = system.memory.nbytes if room is None else room

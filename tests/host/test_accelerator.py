@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bitswath.accelerator import BACKENDS, Accelerator, open
+from bitswath.accelerator import Accelerator, open
+from bitswath.backends.kinds import BACKENDS
 from bitswath.bundle.bundle import Bundle, save_bundle
 from bitswath.codecs.packing import pack
 from bitswath.codecs.palette import PaletteCodec

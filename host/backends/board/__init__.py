@@ -7,6 +7,6 @@ from bitswath.basics.lazy import lazily
 __all__, __getattr__ = lazily(
     __name__,
     {
-        "open": ("open_board",),
+        "opening": ("open_board",),
     },
 )

@@ -19,12 +19,12 @@ from typing import Any, Literal
 import numpy as np
 
 from bitswath.backends.board.clocks import Clock, aim_clocks, set_clock, wanted_clock
-from bitswath.backends.board.dma import DmaBackend
+from bitswath.backends.board.engines.dma import DmaBackend
+from bitswath.backends.board.engines.interrupts import OutputInterrupt
+from bitswath.backends.board.engines.iodma import FINN_BYTES, OUR_BYTES, RegisterEngine
 from bitswath.backends.board.handoff import Handoff, read_handoff
-from bitswath.backends.board.interface import Buffer, Engine, typed
-from bitswath.backends.board.interrupts import OutputInterrupt
-from bitswath.backends.board.iodma import FINN_BYTES, OUR_BYTES, RegisterEngine
 from bitswath.backends.board.overlay import Frames, Overlay
+from bitswath.backends.board.protocol import Buffer, Engine, typed
 from bitswath.errors import BackendError, DependencyError, InputError
 
 __all__ = ["PynqBackend", "PynqBoard"]

@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from bitswath.backends.board.dma import DmaBackend
-from bitswath.backends.board.interface import Buffer, Engine, typed
+from bitswath.backends.board.engines.dma import DmaBackend
 from bitswath.backends.board.overlay import Overlay
+from bitswath.backends.board.protocol import Buffer, Engine, typed
 from bitswath.errors import BackendError, DependencyError
 
 __all__ = ["XrtBackend", "XrtBoard"]

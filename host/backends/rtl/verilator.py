@@ -24,7 +24,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Literal
 
-from bitswath.backends.rtl import fast
+from bitswath.backends.rtl import stand_in as fast
 from bitswath.basics.cache import cache_folder, locked
 from bitswath.builds.design import Design
 from bitswath.errors import BackendError, BackendTimeoutError

@@ -1,6 +1,5 @@
 // NEON: eight s8 x s8 products an instruction, added in lanes of 16 bits where so many are proved to fit, else four
-// s16 x s16 ones; and with the dot product sixteen s8 x s8 ones, summed without saturation. Codes of 0..127 in a u8
-// tensor are s8 too.
+// s16 x s16 ones. Codes of 0..127 in a u8 tensor are s8 too.
 #include "kernels/kernels.hpp"
 
 #if defined(BITSWATH_NEON)
@@ -13,6 +12,7 @@
 namespace bitswath::emulator {
 namespace {
 #include "kernels/loops.hpp"
+#include "kernels/neon.hpp"
 
 #if defined(__aarch64__)
 constexpr int kWindows8 = 4, kWindows16 = 8;  // as registers allow
@@ -20,7 +20,6 @@ constexpr int kWindows8 = 4, kWindows16 = 8;  // as registers allow
 constexpr int kWindows8 = 2, kWindows16 = 4;
 #endif
 constexpr int kBlock8 = 4, kBlock16 = 8, kChunk8 = 16, kChunk16 = 8;
-constexpr double kBitsOverDots = 2.2;  // bit-serial products in the time of one, by count of instructions
 constexpr int kSteps = 16, kTogether = 2 * kSteps;  // of a chain: two products a lane and step
 
 // A chunk of 16 elements of each window by one of each output: `Together` 2 or kTogether.
@@ -130,32 +129,6 @@ BITSWATH_TARGET void conv8(const ConvRows& rows) {
 BITSWATH_TARGET inline int16x8_t widened(const uint8_t* x) { return vreinterpretq_s16_u16(vmovl_u8(vld1_u8(x))); }
 BITSWATH_TARGET inline int16x8_t widened(const int8_t* x) { return vmovl_s8(vld1_s8(x)); }
 BITSWATH_TARGET inline int16x8_t widened(const int16_t* x) { return vld1q_s16(x); }
-
-// Sums of eight outputs.
-struct Sums {
-    int32x4_t low, high;
-
-    template <int Lane>
-    BITSWATH_TARGET inline void add(int16x8_t w, int16x8_t x) {
-#if defined(__aarch64__)
-        low = vmlal_laneq_s16(low, vget_low_s16(w), x, Lane);
-        high = vmlal_high_laneq_s16(high, w, x, Lane);
-#else
-        const int16x4_t half = Lane < 4 ? vget_low_s16(x) : vget_high_s16(x);
-        low = vmlal_lane_s16(low, vget_low_s16(w), half, Lane % 4);
-        high = vmlal_lane_s16(high, vget_high_s16(w), half, Lane % 4);
-#endif
-    }
-    BITSWATH_TARGET inline void add(int16x8_t w, int16x8_t x) {
-        low = vmlal_s16(low, vget_low_s16(w), vget_low_s16(x));
-        high = vmlal_s16(high, vget_high_s16(w), vget_high_s16(x));
-    }
-    BITSWATH_TARGET inline void clear() { low = high = vdupq_n_s32(0); }
-    BITSWATH_TARGET inline void store(int32_t* to) const {
-        vst1q_s32(to, low);
-        vst1q_s32(to + 4, high);
-    }
-};
 
 template <int Lane, int Windows>
 BITSWATH_TARGET inline void add_lane(Sums (&sums)[Windows], const int16x8_t (&x)[Windows], const int16_t* w) {
@@ -327,70 +300,6 @@ void add_forms16(std::vector<ConvForm>& forms, Type in) {
     for (ConvForm form : {several, one}) forms.push_back(form.inputs(1, kChunk16).outputs(kBlock16));
 }
 
-#if defined(BITSWATH_NEONDOT)
-constexpr int kDotWindows = 8, kDotBlock = 8, kDotChunk = 16;
-
-// Four of a chunk's elements.
-template <int Quarter, int Windows>
-BITSWATH_FOR_NEONDOT inline void add_dots(Sums (&sums)[Windows], const int8x16_t (&x)[Windows], const int8_t* w) {
-    const int8x16_t low = vld1q_s8(w + Quarter * 32), high = vld1q_s8(w + Quarter * 32 + 16);
-    for (int p = 0; p < Windows; ++p) {
-        sums[p].low = vdotq_laneq_s32(sums[p].low, low, x[p], Quarter);
-        sums[p].high = vdotq_laneq_s32(sums[p].high, high, x[p], Quarter);
-    }
-}
-
-// Codes beyond 127 are taken as x - 128, and 128 * sum of weights is added.
-template <bool Beyond>
-BITSWATH_FOR_NEONDOT inline Sums dot_start(const ConvRows& rows, const int8_t* w) {
-    Sums weights{vdupq_n_s32(0), vdupq_n_s32(0)};
-    for (int64_t i = 0; Beyond && i < 4 * rows.depth; ++i, w += 32) {
-        weights.low = vdotq_s32(weights.low, vld1q_s8(w), vdupq_n_s8(1));
-        weights.high = vdotq_s32(weights.high, vld1q_s8(w + 16), vdupq_n_s8(1));
-    }
-    return {vshlq_n_s32(weights.low, 7), vshlq_n_s32(weights.high, 7)};
-}
-
-template <bool Beyond, int Windows>
-BITSWATH_FOR_NEONDOT inline void dot_tile(const ConvRows& rows, const int8_t* in, const int8_t* w, const Sums& start,
-                                         int32_t* acc) {
-    Sums sums[Windows];
-    for (Sums& sum : sums) sum = start;
-    for (int64_t k = 0; k < rows.depth; ++k, w += kDotBlock * kDotChunk) {
-        int8x16_t x[Windows];
-        for (int p = 0; p < Windows; ++p) {
-            x[p] = vld1q_s8(in + rows.offsets[k] + p * rows.step);
-            if (Beyond) x[p] = veorq_s8(x[p], vdupq_n_s8(INT8_MIN));
-        }
-        add_dots<0>(sums, x, w);
-        add_dots<1>(sums, x, w);
-        add_dots<2>(sums, x, w);
-        add_dots<3>(sums, x, w);
-    }
-    for (int p = 0; p < Windows; ++p) sums[p].store(acc + p * rows.stride);
-}
-
-template <bool Beyond, int Windows>
-BITSWATH_FOR_NEONDOT void conv_dot(const ConvRows& rows) {
-    const auto* in = static_cast<const int8_t*>(rows.in);
-    for (int64_t o = 0; o < rows.outputs; o += kDotBlock) {
-        const auto* w = static_cast<const int8_t*>(rows.weights) + o * kDotChunk * rows.depth;
-        const Sums start = dot_start<Beyond>(rows, w);
-        auto* acc = static_cast<int32_t*>(rows.acc) + o;
-        for (int64_t t = 0; t < rows.tiles; ++t, acc += Windows * rows.stride)
-            dot_tile<Beyond, Windows>(rows, in + rows.starts[t], w, start, acc);
-    }
-}
-
-template <bool Beyond, int Windows>
-ConvForm dot_form(Type in) {
-    return tiled_form(Windows, "sdot", conv_dot<Beyond, Windows>, in, s8, s32)
-        .inputs(4, kDotChunk)
-        .outputs(kDotBlock)
-        .codes_up_to(Beyond ? UINT8_MAX : INT8_MAX);
-}
-#endif
-
 }  // namespace
 
 Kernels neon_kernels() {
@@ -409,16 +318,6 @@ Kernels neon_kernels() {
     k.bits = {neon_bits(s16), neon_bits(s32)};
     return k;
 }
-
-#if defined(BITSWATH_NEONDOT)
-Kernels neondot_kernels() {
-    Kernels k = neon_kernels();
-    k.convs.insert(k.convs.begin(), {dot_form<false, kDotWindows>(u8), dot_form<false, 1>(u8), dot_form<false, kDotWindows>(s8),
-                                     dot_form<false, 1>(s8), dot_form<true, kDotWindows>(u8), dot_form<true, 1>(u8)});
-    for (BitForm& form : k.bits) form.rate = form.lone_rate = kBitsOverDots;
-    return k;
-}
-#endif
 
 }  // namespace bitswath::emulator
 #endif

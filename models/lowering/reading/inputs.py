@@ -13,7 +13,7 @@ from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 
 from bitswath.errors import LoweringError
-from bitswath.models.lowering.chains.entry import Pixels
+from bitswath.models.lowering.chains.input_quantizer import Pixels
 from bitswath.models.lowering.chains.links import ELEMENTWISE, QUANTIZERS
 from bitswath.models.lowering.chains.values import CHANNELS_LAST, FloatInput, Node, Value, canonical_index
 from bitswath.network.network import INPUT, TensorSpec

@@ -13,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from bitswath.codecs.dither import dither_named
 from bitswath.codecs.kinds import CodecSpec, parse_codec
 from bitswath.errors import CodecError, ConfigError, ContainerError
-from bitswath.imagery.containers import parse_container
+from bitswath.imagery.code_files import parse_container
 from bitswath.models.nets.config import (
     ArchitectureConfig,
     AugmentConfig,

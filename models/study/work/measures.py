@@ -17,7 +17,7 @@ from bitswath.basics.proportions import wilson_interval
 from bitswath.codecs.base import Codec
 from bitswath.codecs.packing import frame_bytes, unpack
 from bitswath.codecs.palette import PaletteCodec
-from bitswath.imagery.containers import Container, parse_container, read, write
+from bitswath.imagery.code_files import Container, parse_container, read, write
 from bitswath.models.data.datasets import Dataset
 from bitswath.models.study.plan.cells import ORIGINAL, ContainerCell, Imagery, ImageryCell
 from bitswath.models.study.work.leak import nearest_palette

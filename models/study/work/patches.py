@@ -22,7 +22,7 @@ from bitswath.codecs.kinds import codec_from_dict, fit_codec, parse_codec
 from bitswath.codecs.palette import PaletteCodec
 from bitswath.codecs.uniform import UniformCodec
 from bitswath.errors import ConfigError
-from bitswath.imagery.containers import parse_container, read, write
+from bitswath.imagery.code_files import parse_container, read, write
 from bitswath.models.data.datasets import Dataset, load_configured
 from bitswath.models.study.plan.cells import ORIGINAL, Imagery
 

@@ -30,9 +30,9 @@ from bitswath.models.nets.config import TrainConfig
 from bitswath.models.nets.quantizers import tf
 from bitswath.models.study.plan.cells import TrainingCell
 from bitswath.models.study.work.patches import Shelf
-from bitswath.models.training.bundle import bundle_trained
 from bitswath.models.training.fit import describe, train_model
 from bitswath.models.training.origins import load_start, load_teacher
+from bitswath.models.training.run_bundle import bundle_trained
 from bitswath.models.training.train import predict
 from bitswath.models.training.trained import Trained
 

@@ -15,7 +15,7 @@ from bitswath.errors import BackendError, BackendTimeoutError
 HOLD = """
 import sys, time
 from pathlib import Path
-from bitswath.cache import locked
+from bitswath.basics.cache import locked
 with locked(Path(sys.argv[1]), 5):
     print("held", flush=True)
     time.sleep(60)

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bitswath.accelerator import BACKENDS
 from bitswath.backends.base import Ticket
+from bitswath.backends.kinds import BACKENDS
 from bitswath.bundle.bundle import Bundle, save_bundle
 from bitswath.codecs.uniform import UniformCodec
 from tests.host.fake_backend import FakeBackend

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from bitswath.errors import ContainerError, ImageError
-from bitswath.imagery import formats
-from bitswath.imagery.containers import Jpeg2000, read, write
-from bitswath.imagery.imagefile import decode_image
+from bitswath.imagery import code_formats as formats
+from bitswath.imagery.code_files import Jpeg2000, read, write
+from bitswath.imagery.decode import decode_image
 from bitswath.imagery.jpeg2000 import read_header
 
 MARKER_LIKE = 0xFF52

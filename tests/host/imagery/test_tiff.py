@@ -17,8 +17,8 @@ from rasterio.shutil import copy as gdal_copy
 from rasterio.windows import Window
 
 from bitswath.errors import ContainerError, ImageError
-from bitswath.imagery.containers import read
-from bitswath.imagery.formats import encode_tiff
+from bitswath.imagery.code_files import read
+from bitswath.imagery.code_formats import encode_tiff
 from bitswath.imagery.images import open_images, read_image
 
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")

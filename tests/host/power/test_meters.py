@@ -9,7 +9,7 @@ import pytest
 
 from bitswath.errors import PowerError
 from bitswath.power import Meter, find_meters, open_meter
-from bitswath.power.find import KINDS
+from bitswath.power.kinds import KINDS
 from bitswath.power.meters import chosen_rails
 from tests.host.power import trees
 from tests.host.power.fakes import CurveMeter, StepClock

@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bitswath.backends.board.load import load_overlay
+from bitswath.backends.board.overlay_folder import load_overlay
 from bitswath.backends.rtl import backend as rtl
-from bitswath.backends.rtl import fast, simulator, verilator
+from bitswath.backends.rtl import simulator, verilator
+from bitswath.backends.rtl import stand_in as fast
 from bitswath.backends.rtl.verilator import ACCELERATOR
 from bitswath.basics.files import sha256_of
 from bitswath.builds import design

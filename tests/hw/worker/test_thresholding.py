@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bitswath.backends.rtl import fast
+from bitswath.backends.rtl import stand_in as fast
 from bitswath.backends.rtl.backend import RtlBackend
 from bitswath.bundle.bundle import save_bundle
 from bitswath.codecs.packing import pack

@@ -13,12 +13,12 @@ from bitswath.bundle.bundle import Bundle
 from bitswath.codecs.uniform import UniformCodec
 from bitswath.errors import ConfigError
 from bitswath.models.data.datasets import Dataset
-from bitswath.models.export.bundling import training_config
+from bitswath.models.export.onnx_bundle import training_config
 from bitswath.models.export.restore import restore_keras
 from bitswath.models.nets.config import TrainConfig
-from bitswath.models.training.bundle import bundle_trained
 from bitswath.models.training.fit import train_model
 from bitswath.models.training.origins import load_start, load_teacher
+from bitswath.models.training.run_bundle import bundle_trained
 from bitswath.models.training.train import evaluate, predict
 from bitswath.models.training.trained import Trained, save_trained
 from tests.models.training.test_train import config, info, run, samples

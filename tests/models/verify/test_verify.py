@@ -17,7 +17,7 @@ from bitswath.models.export.qonnx import export_qonnx
 from bitswath.models.lowering import lower
 from bitswath.models.nets.config import TrainConfig, WidthsConfig
 from bitswath.models.training.settle import settle
-from bitswath.models.verify.bundle import verify_bundle
+from bitswath.models.verify.compare import verify_bundle
 from bitswath.network.network import Network, Threshold
 from tests.models.small import ARCHITECTURES, small_model
 

@@ -1,6 +1,6 @@
 // A model of the windows FINN generates in its default style (finn-rtllib/swg/swg_template_default.sv with
 // swg_common.sv) for fast simulation: the same beats in the same cycles, evaluated only when one moves.
-// host/backends/rtl/fast.py puts it into the modules FINN generated.
+// host/backends/rtl/stand_in.py puts it into the modules FINN generated.
 module swg_window #(
     int unsigned WIDTH,
     int LAST_READ_ELEM,

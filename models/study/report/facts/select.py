@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bitswath.basics.proportions import wilson_interval
-from bitswath.imagery.containers import parse_container, write
+from bitswath.imagery.code_files import parse_container, write
 from bitswath.models.study.report.facts.results import Network, Results, Setting
 
 __all__ = [

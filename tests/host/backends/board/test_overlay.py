@@ -12,8 +12,8 @@ import pytest
 
 from bitswath.backends.base import Packing
 from bitswath.backends.board.handoff import Handoff, Wizard, read_handoff
-from bitswath.backends.board.load import load_overlay
 from bitswath.backends.board.overlay import EngineEntry, Frames, Overlay, OverlayFile, write_overlay_file
+from bitswath.backends.board.overlay_folder import load_overlay
 from bitswath.basics.files import sha256_of
 from bitswath.builds.design import Design, Link, Stream
 from bitswath.errors import BackendError, BundleError

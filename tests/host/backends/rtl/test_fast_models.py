@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bitswath.backends.rtl import fast
+from bitswath.backends.rtl import stand_in as fast
 from bitswath.backends.rtl.verilator import find_verilator
 from bitswath.hw.generating.rtllib import PATCHES
 from bitswath.hw.rtl import KERNELS

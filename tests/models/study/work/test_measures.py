@@ -14,7 +14,7 @@ from bitswath.codecs.companded import CompandedCodec
 from bitswath.codecs.palette import PaletteCodec
 from bitswath.codecs.uniform import UniformCodec
 from bitswath.errors import ContainerError
-from bitswath.imagery.containers import parse_container, read
+from bitswath.imagery.code_files import parse_container, read
 from bitswath.models.data.datasets import load_dataset
 from bitswath.models.nets.config import DataConfig
 from bitswath.models.study.plan.cells import ContainerCell, Imagery, ImageryCell

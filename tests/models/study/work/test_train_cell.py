@@ -18,7 +18,7 @@ from bitswath.models.study.work.patches import Shelf
 from bitswath.models.study.work.runner import LocalEngine, Settings, run_study
 from bitswath.models.study.work.store import Row, Store
 from bitswath.models.study.work.train_cell import run_name
-from bitswath.models.training.bundle import bundle_trained
+from bitswath.models.training.run_bundle import bundle_trained
 from bitswath.models.training.trained import load_trained
 
 TOY = StudyConfig.model_validate(

@@ -20,7 +20,7 @@ import pytest
 from numpy.typing import NDArray
 
 from bitswath.backends.base import Backend, Packing, Resettable, Ticket
-from bitswath.backends.board.dma import DmaBackend
+from bitswath.backends.board.engines.dma import DmaBackend
 from bitswath.backends.board.overlay import Frames, Overlay
 from bitswath.codecs.packing import pack, pack_folded
 from bitswath.errors import BackendError, BackendTimeoutError, BundleError, InputError
@@ -121,7 +121,7 @@ def test_caches_matter_here(system: ModelSystem, forgotten: str) -> None:
 def test_nothing_of_the_host_is_left_to_be_written_back_over_answers(system: ModelSystem, board: ModelBoard) -> None:
     """Caches may do that with what was written and not flushed, at any time until it is invalidated."""
     with opened(board) as backend:
-        for buffer in backend._buffers:
+        for buffer in backend._transfers.pairs.buffers:
             before = system.bytes_at(buffer.address, buffer.array.nbytes)
             before[:] = 9
             buffer.invalidate()
@@ -241,7 +241,7 @@ def test_a_bus_error_names_engine_and_response(
 
 def test_answers_from_before_a_fault_are_still_there(system: ModelSystem, backend: DmaBackend) -> None:
     before = backend.submit(pack(codes_of(4), 4))
-    assert wait_for(lambda: backend._batches[before.number].back == 4)
+    assert wait_for(lambda: backend._batches._outstanding[before.number].back == 4)
     system.errors = {ODMA: 1}
     with pytest.raises(BackendError, match="SLVERR"):
         run(backend, codes_of(1))
@@ -389,7 +389,7 @@ def test_memory_is_kept_where_the_device_cannot_be_stopped(system: ModelSystem, 
     with pytest.raises(BackendTimeoutError):
         run(backend, codes_of(4))
     board.broken = BackendError("gone")
-    buffers = [weakref.ref(buffer) for buffer in backend._buffers]
+    buffers = [weakref.ref(buffer) for buffer in backend._transfers.pairs.buffers]
     backend.close()
     assert "free" not in board.log and board.log[-1] == "close"
     del backend
@@ -399,14 +399,14 @@ def test_memory_is_kept_where_the_device_cannot_be_stopped(system: ModelSystem, 
 
 ENDING = """
 import time
-from tests.host import test_dma
+from tests.host.backends.board.engines import test_dma
 system = test_dma.ModelSystem(test_dma.GIVEN, test_dma.TAKEN, test_dma.compute)
 board = test_dma.ModelBoard(system)
 board.log = type("Log", (list,), {"append": lambda self, line: print(line, flush=True)})()
 backend = test_dma.opened(board, transfer_timeout_s=60.0)
 system.late = test_dma.ODMA
 backend.submit(test_dma.pack(test_dma.codes_of(4), 4))
-while not backend._moving:
+while not backend._transfers.moving:
     time.sleep(0.001)
 """
 

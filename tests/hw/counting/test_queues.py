@@ -9,7 +9,7 @@ import pytest
 from bitswath.backends.rtl.backend import RtlBackend
 from bitswath.codecs.packing import pack
 from bitswath.errors import BuildError
-from bitswath.hw.counting.fifos import queue_depth, size_queues
+from bitswath.hw.counting.queues import queue_depth, size_queues
 from tests.designs import BEATS, BITS, CACHE, random_codes, residual
 
 

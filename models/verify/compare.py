@@ -80,7 +80,7 @@ def verify_bundle(bundle: Bundle, patches: NDArray[Any], batch: int = 16) -> Ver
     """
     if len(patches) == 0:
         raise InputError("expected at least one frame to verify on, got none")
-    from bitswath.models.export.bundling import lower_as, training_config
+    from bitswath.models.export.onnx_bundle import lower_as, training_config
 
     if bundle.onnx_path is None:
         raise BundleError(f"{bundle.path}: has no model.onnx to verify against; export it again")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from bitswath.backends.board.dma import DmaBackend
-from bitswath.backends.board.load import load_overlay
+from bitswath.backends.board.engines.dma import DmaBackend
 from bitswath.backends.board.overlay import Overlay
+from bitswath.backends.board.overlay_folder import load_overlay
 from bitswath.builds.folder import build_folder
 from bitswath.bundle.bundle import NETWORK, Bundle
 from bitswath.errors import BackendError, InputError

@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from bitswath.errors import ContainerError
-from bitswath.imagery.containers import (
+from bitswath.imagery.code_files import (
     Bmp,
     Container,
     Jpeg,

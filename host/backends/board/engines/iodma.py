@@ -11,8 +11,8 @@ import contextlib
 from collections.abc import Callable
 from typing import Literal
 
-from bitswath.backends.board.interface import Buffer
 from bitswath.backends.board.overlay import Frames
+from bitswath.backends.board.protocol import Buffer
 from bitswath.errors import BackendError, BitswathError
 
 __all__ = ["FINN_BYTES", "OUR_BYTES", "RegisterEngine"]

@@ -38,7 +38,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitswath.errors import ContainerError, ImageError
-from bitswath.imagery import formats
+from bitswath.imagery import code_formats as formats
 
 __all__ = ["Bmp", "Container", "Jpeg", "Jpeg2000", "Png", "Ppm", "Tiff", "WebP", "parse_container", "read", "write"]
 

@@ -20,8 +20,8 @@ from bitswath.codecs.threshold import ThresholdCodec
 from bitswath.codecs.uniform import UniformCodec
 from bitswath.errors import ExportError, LoweringError, VerificationError
 from bitswath.models.commands import export, verify
-from bitswath.models.export.bundling import bundle_onnx, training_config
-from bitswath.models.verify.bundle import verify_bundle
+from bitswath.models.export.onnx_bundle import bundle_onnx, training_config
+from bitswath.models.verify.compare import verify_bundle
 from tests.models.graphs import QONNX, Graph, run_qonnx
 
 PIXELS = 1 / 255

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitswath.errors import ImageError
-from bitswath.imagery.formats import DECODE_ERRORS, one_line
+from bitswath.imagery.code_formats import DECODE_ERRORS, one_line
 from bitswath.imagery.jpeg2000 import read_header
 from bitswath.imagery.tiff import open_tiff
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from bitswath.backends.board.iodma import RegisterEngine
+from bitswath.backends.board.engines.iodma import RegisterEngine
 
 __all__ = ["OutputInterrupt"]
 

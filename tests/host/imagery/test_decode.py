@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from bitswath.errors import ContainerError, ImageError
-from bitswath.imagery.containers import read
-from bitswath.imagery.imagefile import decode_image
+from bitswath.imagery.code_files import read
+from bitswath.imagery.decode import decode_image
 from tests.host.image_files import pixels, saved, tiff
 
 
