@@ -1,4 +1,4 @@
-"""What drives a board: buffers, engines, and the board that has them. `DmaBackend` (dma.py) works with any."""
+"""What drives a board: buffers, engines, and the board that has them. `DmaBackend` (engines/dma.py) works with any."""
 
 from __future__ import annotations
 

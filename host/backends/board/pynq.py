@@ -2,7 +2,7 @@
 
 pynq loads the bitstream, reaches the registers and hands out contiguous memory. What it leaves open is done here:
 checks, a clock that is read back, time-outs, and Zynq-7000 handoff files that pynq 4.0.0 stumbles over. Cards that
-pynq 3.0 drives work too; with pynq 4 they are driven through XRT (backends/xrt.py).
+pynq 3.0 drives work too; with pynq 4 they are driven through XRT (xrt.py).
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class PynqBackend(DmaBackend):
 
 
 class PynqBoard:
-    """A pynq Device with the overlay's bitstream in it. See `board.Board`."""
+    """A pynq Device with the overlay's bitstream in it. See `protocol.Board`."""
 
     def __init__(
         self, overlay: Overlay, *, device: Any, download: bool, clock_hz: float | None, wait: Wait = "auto"
@@ -91,7 +91,7 @@ class PynqBoard:
 
     @property
     def device(self) -> Hashable:
-        """See `board.Board`; pynq has one object for each."""
+        """See `protocol.Board`; pynq has one object for each."""
         return id(self._device)
 
     def allocate(self, engine: Engine, size: int) -> Buffer:
@@ -101,7 +101,7 @@ class PynqBoard:
             return _PynqBuffer(self._pynq.allocate(size, dtype=np.uint8, target=self._device, **caching))
 
     def rest(self, pause_s: float) -> None:
-        """See `board.Board`."""
+        """See `protocol.Board`."""
         if self._interrupt is None:
             time.sleep(pause_s)
         elif not self._interrupt.wait():
@@ -109,7 +109,7 @@ class PynqBoard:
             self._interrupt = None
 
     def reload(self) -> None:
-        """See `board.Board`."""
+        """See `protocol.Board`."""
         self._start(download=True)
 
     def close(self) -> None:

@@ -60,7 +60,7 @@ class XrtBackend(DmaBackend):
 
 
 class XrtBoard:
-    """A card with the overlay's xclbin in it. See `board.Board`."""
+    """A card with the overlay's xclbin in it. See `protocol.Board`."""
 
     def __init__(self, overlay: Overlay, device: int | str) -> None:
         self._xrt = _pyxrt()
@@ -75,7 +75,7 @@ class XrtBoard:
 
     @property
     def device(self) -> Hashable:
-        """See `board.Board`: the card's PCIe address, which also has a number; that, if XRT does not tell it."""
+        """See `protocol.Board`: the card's PCIe address, which also has a number; that, if XRT does not tell it."""
         with contextlib.suppress(*_XRT_ERRORS, AttributeError):
             return str(self._device.get_info(self._xrt.xrt_info_device.bdf))
         return str(self._index)

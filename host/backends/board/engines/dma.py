@@ -1,6 +1,6 @@
 """What every board has in common: two DMA engines between memory and the accelerator, behind one interface.
 
-Boards (backends/board/pynq.py, xrt.py) say how buffers are had, how an engine is started, and how the bitstream is
+Boards (pynq.py, xrt.py, one floor up) say how buffers are had, how an engine is started, and how the bitstream is
 loaded again.
 """
 
