@@ -20,7 +20,7 @@ PICTURE = ROOT / "docs" / "assets" / "rooms.svg"
 FOLDERS = {"models": ROOT / "models", "hw": ROOT / "hw"}
 """Packages in folders of their own; every other module of `bitswath` lies in host/."""
 
-WIDTH, MARGIN, GAP, PAD = 980, 16, 6, 10
+WIDTH, MARGIN, GAP, PAD = 840, 12, 6, 10
 TITLE, NAME, LINE, LETTER = 36, 18, 15, 6.6
 """Heights of a panel's title, a room's name and a line of text; width of a letter in one."""
 BESIDE, WIDE = 120, 600
