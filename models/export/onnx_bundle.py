@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -47,7 +48,7 @@ def bundle_onnx(
         raise LoweringError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
     codec = _codec(path, lowered, told)
     network = lowered.network
-    count = _class_count(network)
+    count = _class_count(path, network)
     names = list(classes or (f"class {index}" for index in range(count)))
     if len(names) != count or len(set(names)) != count or not all(names):
         raise ExportError(f"{path}: has {count} outputs and needs as many distinct class names, got {names}")
@@ -97,8 +98,11 @@ def _codec(path: Path, lowered: Lowered, told: ModelInput) -> Codec:
     return UniformCodec(bits)
 
 
-def _class_count(network: Network) -> int:
+def _class_count(path: Path, network: Network) -> int:
     last = network.stages[-1]
+    shape = network.output.shape
+    if math.prod(shape[:-1]) > 1:
+        raise ExportError(f"{path}: gives an image of scores {shape}, and bundles classify patches as a whole")
     return network.tensors[last.inputs[0]].size if isinstance(last, ArgMax) else network.output.size
 
 

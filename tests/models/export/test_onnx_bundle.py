@@ -211,6 +211,13 @@ def test_a_scale_for_each_band_must_be_of_as_many_bands(tmp_path: Path) -> None:
         bundled(path, tmp_path / "m.bsw", scale=(PIXELS, PIXELS))
 
 
+def test_an_image_of_scores_is_refused(tmp_path: Path) -> None:
+    graph = Graph((1, 3, 8, 8), "UINT8")
+    path = saved(graph, graph.node("Conv", "global_in", graph.weights(np.ones((4, 3, 1, 1), int))), tmp_path)
+    with pytest.raises(ExportError, match=r"an image of scores \(8, 8, 4\)"):
+        bundled(path, tmp_path / "m.bsw")
+
+
 def test_verify_starts_from_pixels(tmp_path: Path) -> None:
     """Another codec, or a bundle that does not say what the model is fed, is never called equal."""
     graph = Graph((1, 3, 8, 8), None)
