@@ -21,7 +21,7 @@ from bitswath.models.study.plan.grid import expand
 OLD_DIGEST = "86f507cf470667cce89bbd9e38b54b7abc65108609b637bdcb54feedae2f89b3"
 
 NAME = "zoo:synthetic-u4-w4a4"
-EXAMPLES = Path(cells_module.__file__).parent
+EXAMPLES = Path(cells_module.__file__).parent.parent
 
 
 def study(**changes: Any) -> StudyConfig:
