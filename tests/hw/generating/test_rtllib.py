@@ -65,7 +65,7 @@ def lint(library: Path, top: str) -> str:
 def elaborate(library: Path, top: str, *defines: str) -> tuple[int, str]:
     """Yosys' exit code and errors, from reading alone."""
     module, parameters, files = TOPS[top]
-    (library / "primitives.sv").write_bytes((ROOT / "hw" / "primitives.sv").read_bytes())
+    (library / "primitives.sv").write_bytes((ROOT / "hw" / "counting" / "primitives.sv").read_bytes())
     given = " ".join(f"-G {name}={value}" for name, value in parameters.items())
     read = f"read_slang --top {module} -D SYNTHESIS --single-unit -j 1 --allow-use-before-declare --ignore-assertions"
     command = [sys.executable, "-c", YOSYS, "-q", "-p", f"{read} {given} {' '.join(files)} primitives.sv"]
