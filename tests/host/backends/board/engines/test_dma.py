@@ -13,6 +13,7 @@ import time
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ import pytest
 from numpy.typing import NDArray
 
 from bitswath.backends.base import Backend, Packing, Resettable, Ticket
+from bitswath.backends.board.engines import transfers
 from bitswath.backends.board.engines.dma import DmaBackend
 from bitswath.backends.board.overlay import Frames, Overlay
 from bitswath.codecs.packing import pack, pack_folded
@@ -160,7 +162,11 @@ def test_the_next_input_is_filled_while_the_device_runs(
         assert np.array_equal(backend.collect(ticket), answers(codes_of(4, seed)))
 
 
-def test_submit_waits_for_room_and_says_when_there_is_none(system: ModelSystem, board: ModelBoard) -> None:
+def test_submit_waits_for_room_and_says_when_there_is_none(
+    system: ModelSystem, board: ModelBoard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The transfer's own clock stands still, so that it is not the transfer that is late first."""
+    monkeypatch.setattr(transfers, "time", SimpleNamespace(monotonic=lambda: 0.0, perf_counter=time.perf_counter))
     with opened(board, transfer_timeout_s=0.5) as backend:
         system.gate.clear()
         backend.submit(pack(codes_of(5), 4))
