@@ -40,7 +40,11 @@ def bundle_onnx(
     `datatype`, `scale`, `offset`: what the graph is fed, as `lower` takes them. Raises `ExportError` where that is
     not known or cannot be fed, `LoweringError` for what has no integer form.
     """
-    told = ModelInput(datatype=datatype, scale=scale, offset=offset)
+    try:
+        told = ModelInput(datatype=datatype, scale=scale, offset=offset)
+    except ValidationError as error:
+        found = error.errors()[0]
+        raise ExportError(f"{path}: input {found['loc'][0]}: {found['msg']}, got {found['input']!r}") from error
     model = read_model(path)
     try:
         lowered = lower_as(model, told)

@@ -75,7 +75,9 @@ class Builder:
         """Keeps how many of its levels a quantizer of the declared input gives, if it changes the integers at all."""
         stage = self.stage(result)
         if isinstance(stage, Threshold):
-            self.input_quantizer = InputQuantizer(node.name, levels_reached(stage.thresholds), highest - lowest + 1)
+            self.input_quantizer = InputQuantizer(
+                node.name, levels_reached(stage.thresholds), (highest - lowest) // stage.step + 1
+            )
 
     def infer(self, node: Node, stage: Stage, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Output shape of a stage that is yet to be emitted."""

@@ -122,6 +122,8 @@ def _finish(
 ) -> Lowered:
     name, node = _output(wrapper, symbols)
     value = symbols[name]
+    if isinstance(value, FloatInput):
+        raise node.error("gives reals that no node quantized; declare the input's integers (--input-datatype UINT8)")
     if not isinstance(value, Value):
         raise LoweringError(f"output {name!r}: expected a tensor computed from the input, got a constant")
     value, softmax, left_out = open_end(value)

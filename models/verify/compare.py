@@ -169,6 +169,7 @@ def _qonnx_executor(path: Path, lowered: Any) -> Callable[[NDArray[np.float32], 
 
     A graph of a fixed batch is given whole ones, the last frame repeated.
     """
+    from onnx import helper
     from qonnx.core.datatype import DataType
     from qonnx.core.modelwrapper import ModelWrapper
     from qonnx.core.onnx_exec import execute_onnx
@@ -181,12 +182,13 @@ def _qonnx_executor(path: Path, lowered: Any) -> Callable[[NDArray[np.float32], 
     model.set_tensor_shape(lowered.input, [lowered.batch, *lowered.index.shape[1:]])
     model = model.transform(InferShapes())
     wanted = [name for name in lowered.tensors if name != lowered.input]
+    element = helper.tensor_dtype_to_np_dtype(model.graph.input[0].type.tensor_type.elem_type)
 
     def execute(fed: NDArray[np.float32], near: Tensors) -> Tensors:
         frames: dict[str, list[NDArray[np.int64]]] = {}
         for start in range(0, len(fed), lowered.batch):
             rows = np.minimum(np.arange(start, start + lowered.batch), len(fed) - 1)
-            context = execute_onnx(model, {lowered.input: fed[rows]}, return_full_exec_context=True)
+            context = execute_onnx(model, {lowered.input: fed[rows].astype(element)}, return_full_exec_context=True)
             for name in wanted:
                 integers = _integers("QONNX", lowered, name, context[name], near[name][rows])
                 frames.setdefault(name, []).append(integers)

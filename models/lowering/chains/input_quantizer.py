@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from bitswath.codecs.base import Codec
 from bitswath.codecs.threshold import ThresholdCodec
 from bitswath.codecs.uniform import UniformCodec
-from bitswath.errors import LoweringError
 from bitswath.models.lowering.chains.chain import Grid, Link
 from bitswath.models.lowering.chains.links import levels_of
 from bitswath.models.lowering.chains.thresholds import StepsError, find_steps
@@ -69,8 +68,8 @@ class Entry:
         bits = max(count.bit_length(), 1)
         rows = np.full((len(self.thresholds), (1 << bits) - 1), 1 << depth, np.int64)
         rows[:, :count] = self.thresholds
-        if bits <= depth and (rows == np.arange(1, 1 << bits) << (depth - bits)).all():
-            return UniformCodec(bits, depth=depth)
+        if bits == depth and (rows == np.arange(1, 1 << bits)).all():
+            return UniformCodec(bits)
         rows = np.broadcast_to(rows, (bands, rows.shape[1]))
         return ThresholdCodec(bits, depth=depth, thresholds=tuple(tuple(row) for row in rows.tolist()))
 
@@ -82,9 +81,6 @@ def find_entry(
 
     Raises `LoweringError` where codes do not rise with pixels.
     """
-    bands = spec.shape[-1]
-    if any(v.size not in (1, bands) for v in (pixels.scale, pixels.offset)):
-        raise LoweringError(f"the input has {bands} bands; expected one scale and offset, or one for each band")
     width = max(pixels.scale.size, pixels.offset.size, grid.scale.size, grid.offset.size, *(k.width for k in links))
     first = (spec.lo - grid.origin) // grid.step
     levels = (spec.hi - spec.lo) // grid.step + 1

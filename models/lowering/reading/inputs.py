@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import GraphProto, TensorProto
+from onnx import GraphProto, TensorProto, helper
 from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 
@@ -23,6 +23,8 @@ __all__ = ["GraphInput", "find_input"]
 Floats = NDArray[np.float64]
 REALS = "FLOAT32"
 MOST_VALUES = 1 << 28
+DEEPEST = 16
+"""Bits of a pixel."""
 
 INTEGER_ELEMENTS = {
     TensorProto.UINT8: "UINT8",
@@ -71,11 +73,20 @@ def find_input(
         raise LoweringError(f"input {name!r}: expected at most {MOST_VALUES:,} values, got {dims}")
     shape, index = _layout(wrapper, name, dims[1:])
     datatype = _datatype(wrapper, name, tensor.elem_type, input_datatype)
+    _require_depth(name, datatype)
     batch = max(dims[0], 1)
     scale, offset = (
         np.ones(1) if input_scale is None else input_scale,
         np.zeros(1) if input_offset is None else input_offset,
     )
+    if any(v.size not in (1, shape[-1]) for v in (scale, offset)):
+        raise LoweringError(
+            f"input {name!r}: has {shape[-1]} bands; expected one scale and offset, or one for each band,"
+            f" got {scale.size} and {offset.size}"
+        )
+    if not scale.all():
+        raise LoweringError(f"input {name!r}: expected a scale other than 0, which makes all pixels one")
+    _require_element(name, tensor.elem_type, datatype, scale, offset)
     if datatype is None or (datatype.min() == 0 and datatype.bitwidth() > 8):
         stated = datatype is not None or input_scale is not None
         pixels = Pixels(8 if datatype is None else datatype.bitwidth(), scale, offset) if stated else None
@@ -91,13 +102,35 @@ def _datatype(wrapper: ModelWrapper, name: str, element: int, declared: str | No
         return datatype if datatype.is_integer() else _named(INTEGER_ELEMENTS.get(element))
     try:
         datatype = _named(declared)
-    except KeyError:
+    except (KeyError, ValueError, AssertionError, IndexError):
         datatype = None
     if datatype is None or not (datatype.is_integer() or declared == REALS):
         raise LoweringError(
             f"input {name!r}: expected an integer datatype such as UINT8, or {REALS} for reals, got {declared!r}"
         )
     return datatype if datatype.is_integer() else None
+
+
+def _require_depth(name: str, datatype: Any) -> None:
+    if datatype is not None and not 1 <= datatype.bitwidth() <= DEEPEST:
+        raise LoweringError(
+            f"input {name!r}: expected integers of 1 to {DEEPEST} bits, got {datatype.name};"
+            " say what pixels are with --input-datatype"
+        )
+
+
+def _require_element(name: str, element: int, datatype: Any, scale: Floats, offset: Floats) -> None:
+    """An input of an integer element type can only be fed integers that it holds."""
+    kind = helper.tensor_dtype_to_np_dtype(element)
+    if not np.issubdtype(kind, np.integer):
+        return
+    lo, hi = (0, 255) if datatype is None else (datatype.min(), datatype.max())
+    limits = np.iinfo(kind)
+    if (scale != 1).any() or offset.any() or lo < limits.min or hi > limits.max:
+        raise LoweringError(
+            f"input {name!r}: takes {kind} elements, which do not hold what it would be fed; expected pixels as they"
+            " are (no --input-scale or --input-offset), of a type that fits"
+        )
 
 
 def _annotated(wrapper: ModelWrapper, name: str) -> Any:

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from onnx import TensorProto
 
 import bitswath as bs
 from bitswath.bundle.bundle import Bundle, how_pixels_enter, load_bundle, save_bundle
@@ -282,3 +283,72 @@ def test_the_command_says_how_pixels_enter(tmp_path: Path) -> None:
         result = CliRunner().invoke(export.command, [str(path), "-o", bundle, "--input-scale", wrong])
         assert result.exit_code == 2, wrong
         assert "--input-scale" in result.output
+
+
+@pytest.mark.parametrize("datatype", ["UINT", "UINTx", "UINT8.5", "FIXED<", "", "UINT0", "UINT17", "UINT65"])
+def test_a_datatype_that_pixels_are_not_is_refused_in_a_line(tmp_path: Path, datatype: str) -> None:
+    graph = Graph((1, 3, 8, 8), None)
+    path = saved(graph, behind(graph, graph.quant("global_in", 1 / 15, 4)), tmp_path)
+    with pytest.raises((ExportError, LoweringError), match="input"):
+        bundled(path, tmp_path / "m.bsw", datatype=datatype, scale=(PIXELS,))
+
+
+@pytest.mark.parametrize("annotated", ["UINT8", "UINT12"])
+def test_a_scale_for_each_band_of_declared_integers_too(tmp_path: Path, annotated: str) -> None:
+    graph = Graph((1, 3, 8, 8), annotated)
+    path = saved(graph, behind(graph, graph.quant("global_in", 1 / 15, 4)), tmp_path)
+    with pytest.raises(LoweringError, match="3 bands; expected one scale and offset"):
+        bundled(path, tmp_path / "m.bsw", scale=(PIXELS,), offset=(0.1, 0.2))
+
+
+def test_a_sign_of_whole_pixels_uses_both_its_levels(tmp_path: Path) -> None:
+    graph = Graph((1, 3, 8, 8), "UINT8")
+    y = behind(graph, graph.quant(graph.node("Sub", "global_in", 128.0), 1.0, 1, signed=1))
+    patches = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3), np.uint8)
+    assert_answers(
+        bundled(saved(graph, y, tmp_path), tmp_path / "m.bsw"), patches, answers(graph, y, patches.astype(np.float32))
+    )
+
+
+def test_the_sign_of_scaled_pixels_is_told_in_pixels(tmp_path: Path) -> None:
+    graph = Graph((1, 3, 8, 8), None)
+    path = saved(graph, behind(graph, graph.node("BipolarQuant", "global_in", 1.0, domain=QONNX)), tmp_path)
+    bundle = bundled(path, tmp_path / "m.bsw", scale=(PIXELS,), offset=(-0.5,))
+    assert how_pixels_enter(bundle).endswith("which change at 128; the model is fed 0.00392157 * pixel + -0.5")
+
+
+@pytest.mark.parametrize("element", [TensorProto.INT8, TensorProto.BOOL, TensorProto.UINT4, TensorProto.BFLOAT16])
+def test_a_cast_that_does_not_hold_its_integers_is_refused(tmp_path: Path, element: int) -> None:
+    graph = Graph((1, 3, 8, 8), "UINT8")
+    y = behind(graph, graph.node("Cast", graph.node("Cast", "global_in", to=element), to=TensorProto.FLOAT))
+    path = tmp_path / "model.onnx"
+    graph.unchecked(y).save(str(path))
+    with pytest.raises(LoweringError, match=r"casts 0\.\.255 to"):
+        bundled(path, tmp_path / "m.bsw")
+
+
+@pytest.mark.parametrize(("element", "dtype"), [(TensorProto.UINT8, "uint8"), (TensorProto.UINT16, "uint16")])
+def test_inputs_of_an_integer_element_type_are_fed_such(tmp_path: Path, element: int, dtype: str) -> None:
+    graph = Graph((1, 3, 8, 8), None)
+    scaled = graph.node("Mul", graph.node("Cast", "global_in", to=TensorProto.FLOAT), PIXELS)
+    model = graph.unchecked(behind(graph, graph.quant(scaled, 1 / 15, 4)))
+    model.graph.input[0].type.tensor_type.elem_type = element
+    path = tmp_path / "model.onnx"
+    model.save(str(path))
+    assert verify_bundle(bundled(path, tmp_path / "m.bsw"), dark(dtype)).equal
+    with pytest.raises(LoweringError, match=f"takes {dtype} elements"):
+        bundled(path, tmp_path / "m.bsw", scale=(PIXELS,))
+
+
+def test_a_scale_of_zero_is_refused(tmp_path: Path) -> None:
+    graph = Graph((1, 3, 8, 8), "UINT8")
+    path = saved(graph, graph.node("Flatten", graph.node("GlobalMaxPool", "global_in")), tmp_path)
+    with pytest.raises(LoweringError, match="a scale other than 0"):
+        bundled(path, tmp_path / "m.bsw", scale=(PIXELS, 0.0, PIXELS))
+
+
+def test_an_output_that_nothing_quantizes_is_no_constant(tmp_path: Path) -> None:
+    graph = Graph((1, 3, 8, 8), None)
+    path = saved(graph, graph.node("Flatten", graph.node("Relu", "global_in")), tmp_path)
+    with pytest.raises(LoweringError, match="gives reals that no node quantized"):
+        bundled(path, tmp_path / "m.bsw", scale=(PIXELS,))
