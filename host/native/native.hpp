@@ -1,5 +1,5 @@
 // The native core, its lowest rooms first, and what the module `bitswath._native` is bound from. After the colon stand
-// the rooms that a room's files may include, all of them further up; tests/host/test_native.py holds them to it.
+// the rooms that a room's files may include, all of them further up; tests/host/native/test_native.py holds them to it.
 //
 //   common        :                                           instruction sets, threads of a call, aligned memory
 //   packing       : common                                    codes to dense bytes on the link, and back

@@ -95,7 +95,7 @@ def test_no_number_that_json_lacks_is_stored(tmp_path: Path) -> None:
 HOLDER = """
 import sys, time
 from pathlib import Path
-from bitswath.models.study.store import Store
+from bitswath.models.study.work.store import Store
 store = Store(Path(sys.argv[1]))
 with store.claimed(sys.argv[2]) as mine:
     print(mine, flush=True)
@@ -122,7 +122,7 @@ def test_a_cell_is_one_processs_until_that_is_killed(tmp_path: Path) -> None:
 WRITER = """
 import sys
 from pathlib import Path
-from bitswath.models.study.store import Store
+from bitswath.models.study.work.store import Store
 store = Store(Path(sys.argv[1]))
 for digest in sys.argv[2:]:
     store.begin(digest)
