@@ -22,9 +22,9 @@ measure: {patches: 40}
 """
 
 
-LONGER = SMALL.replace(
-    "bits: [1, 2, 3, 4]", "bits: [1, 2, 3, 4, 5, 6, 7, 8], dither: [none, ordered, ordered2, blue16]"
-).replace("[png, tiff:deflate]", "[png, tiff, tiff:deflate, bmp]")
+LONGER = SMALL.replace("bits: [1, 2, 3, 4]", "bits: [1, 2, 3, 4, 5, 6, 7, 8], dither: [none, ordered]").replace(
+    "[png, tiff:deflate]", "[png, tiff, tiff:deflate, bmp]"
+)
 """Of so many cells that a signal comes before the last."""
 
 
