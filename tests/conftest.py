@@ -30,6 +30,7 @@ SLOW = (
     "hw/worker/test_thresholding.py",
     "hw/generating/test_top.py",
     "models/export/test_export.py",
+    "models/export/test_onnx_bundle.py",
     "models/lowering/test_brevitas.py",
     "models/training/test_origins.py",
     "models/training/test_train.py",

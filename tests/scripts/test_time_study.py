@@ -20,7 +20,7 @@ from bitswath.models.study.plan.cells import Imagery, ImageryCell, TrainingCell
 from bitswath.models.study.work.store import Store
 from tests.host.power.fakes import CurveMeter, StepClock
 
-QUICK = Settings(rounds=2, round_s=0.05, idle_s=0.05, period_s=0.005)
+QUICK = Settings(rounds=2, round_s=0.5, idle_s=0.5, period_s=0.005)  # time for a hundred readings where five will do
 CELLS = [
     TrainingCell(imagery=Imagery(data=DataConfig(name="synthetic"), codec=codec))
     for codec in ("uniform:4", "uniform:2")
