@@ -83,11 +83,6 @@ class Codec(ABC):
         return ":".join([self.kind, str(self.bits), *([self.dither] if self.dither else [])])
 
     @property
-    def mask_period(self) -> int:
-        """Rows and columns after which the dither mask repeats; 1 without dither."""
-        return self._dither.period
-
-    @property
     def values(self) -> NDArray[np.int64] | None:
         """What codes stand for, (code bands, 2^bits, samples a code), as a `Lookup` table; None: themselves."""
         return None

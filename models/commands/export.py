@@ -83,8 +83,7 @@ def command(
 
 
 def _refuse(model: Path, **options: object) -> None:
-    given = [name for name, value in options.items() if value is not None]
-    if given:
+    if any(value is not None for value in options.values()):
         raise ExportError(f"{model}: a trained model knows its input and classes; leave out what is for QONNX files")
 
 
