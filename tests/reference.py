@@ -24,6 +24,7 @@ from bitswath.network.network import (
     Network,
     Stage,
     SumPool,
+    Take,
     Threshold,
 )
 
@@ -111,6 +112,12 @@ def _max_pool(stage: MaxPool, x: Integers) -> Integers:
 @compute.register
 def _sum_pool(stage: SumPool, x: Integers) -> Integers:
     return windows(padded(x, stage.pads, 0), stage.kernel, stage.strides, (1, 1)).sum(axis=3)
+
+
+@compute.register
+def _take(stage: Take, x: Integers) -> Integers:
+    with_fill = np.concatenate([x.reshape(len(x), -1), np.full((len(x), 1), stage.fill)], axis=1)
+    return with_fill[:, stage.index].reshape(len(x), *stage.shape)
 
 
 @compute.register

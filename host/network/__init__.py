@@ -21,6 +21,7 @@ __all__, __getattr__ = lazily(
             "Network",
             "Stage",
             "SumPool",
+            "Take",
             "TensorSpec",
             "Threshold",
         ),

@@ -35,6 +35,7 @@ from bitswath.network.network import (
     Network,
     Stage,
     SumPool,
+    Take,
     TensorSpec,
     Threshold,
 )
@@ -51,6 +52,7 @@ _Int = Annotated[int, Field(ge=-(1 << 31), lt=1 << 31)]
 _Name = Annotated[str, Field(min_length=1, max_length=512)]
 _Pair = tuple[_Int, _Int]
 _Pads = tuple[_Int, _Int, _Int, _Int]
+_Shape = Annotated[tuple[Annotated[int, Field(ge=1, lt=1 << 31)], ...], Field(min_length=1, max_length=3)]
 
 
 @dataclass(frozen=True)
@@ -158,22 +160,31 @@ class _Lookup(_OneInput):
     op: Literal["Lookup"] = "Lookup"
 
 
+class _Take(_OneInput):
+    stage: ClassVar[type[Stage]] = Take
+    arrays: ClassVar[dict[str, _Array]] = {"index": _Array(1)}
+    op: Literal["Take"] = "Take"
+    shape: _Shape
+    fill: _Int
+
+
 class _ArgMax(_OneInput):
     stage: ClassVar[type[Stage]] = ArgMax
     op: Literal["ArgMax"] = "ArgMax"
 
 
 _AnyForm = Annotated[
-    _Conv | _Dense | _Threshold | _MaxPool | _SumPool | _Add | _Concat | _Lookup | _ArgMax,
+    _Conv | _Dense | _Threshold | _MaxPool | _SumPool | _Add | _Concat | _Lookup | _Take | _ArgMax,
     Field(discriminator="op"),
 ]
 _FORMS: dict[type[Stage], type[_Form]] = {
-    form.stage: form for form in (_Conv, _Dense, _Threshold, _MaxPool, _SumPool, _Add, _Concat, _Lookup, _ArgMax)
+    form.stage: form
+    for form in (_Conv, _Dense, _Threshold, _MaxPool, _SumPool, _Add, _Concat, _Lookup, _Take, _ArgMax)
 }
 
 
 class _Input(Schema):
-    shape: Annotated[tuple[Annotated[int, Field(ge=1, lt=1 << 31)], ...], Field(min_length=1, max_length=3)]
+    shape: _Shape
     lo: _Int
     hi: _Int
 

@@ -32,6 +32,7 @@ __all__ = [
     "Network",
     "Stage",
     "SumPool",
+    "Take",
     "TensorSpec",
     "Threshold",
 ]
@@ -248,6 +249,41 @@ class Lookup(Stage):
         self.require(source.shape[-1] == channels, f"{channels} channels, not {source.shape[-1]}")
         self.require(source.lo >= 0 and source.hi < entries, f"codes in 0..{entries - 1}, not {source.lo}..{source.hi}")
         return TensorSpec((*source.shape[:-1], channels * depth), int(self.table.min()), int(self.table.max()))
+
+
+@dataclass(frozen=True, eq=False)
+class Take(Stage):
+    """``y.flat[i] = x.flat[index[i]]``, or `fill` where the index is -1: what slices, repeats, reorders and reshapes
+    a tensor, or puts a constant around it.
+
+    `shape`: of the output, (H, W, C) or (C,); `index`: integers, as many as the output has values.
+    """
+
+    shape: tuple[int, ...]
+    index: NDArray[np.integer]
+    fill: int = 0
+
+    def infer(self, *inputs: TensorSpec) -> TensorSpec:
+        (source,) = inputs
+        self.require(len(self.shape) in (1, 3) and min(self.shape) >= 1, f"a shape (H, W, C) or (C,), not {self.shape}")
+        count = int(np.prod(self.shape))
+        self.require(self.index.shape == (count,), f"{count} indices, not {self.index.shape}")
+        inside = self.index.min() >= -1 and self.index.max() < source.size
+        self.require(bool(inside), f"indices in -1..{source.size - 1}, not {self.index.min()}..{self.index.max()}")
+        lo, hi = source.lo, source.hi
+        if self.fills:
+            lo, hi = min(lo, self.fill), max(hi, self.fill)
+        return TensorSpec(tuple(self.shape), lo, hi)
+
+    @property
+    def fills(self) -> bool:
+        """Whether the fill stands anywhere."""
+        return bool((self.index < 0).any())
+
+    @property
+    def in_order(self) -> bool:
+        """Whether the values go through in their order, all but those left out once: a reshape, or less."""
+        return not self.fills and bool((np.diff(self.index) > 0).all())
 
 
 @dataclass(frozen=True, eq=False)
