@@ -19,6 +19,7 @@ from bitswath.network.network import (
     Network,
     Stage,
     SumPool,
+    Take,
     TensorSpec,
     Threshold,
 )
@@ -77,7 +78,7 @@ class NetworkBuilder:
         if max(-spec.lo, spec.hi) > 2**40:
             stage: Stage = self._threshold(source, spec)
         else:
-            makers = [self._threshold, self._add, self._concat, self._dense]
+            makers = [self._threshold, self._add, self._concat, self._dense, self._take]
             makers += [self._conv, self._conv, self._depthwise, self._pool] if len(spec.shape) == 3 else [self._arg_max]
             makers += [self._lookup] if spec.lo >= 0 and spec.hi < 256 else []
             stage = makers[self.rng.integers(len(makers))](source, spec)
@@ -139,6 +140,18 @@ class NetworkBuilder:
         reach = int(self.rng.choice([4, 100, 60000, 2**35]))
         table = self.rng.integers(-reach, reach, (spec.shape[-1], spec.hi + self._int(1, 3), self._int(1, 3)))
         return Lookup(self._name, (source,), table)
+
+    def _take(self, source: str, spec: TensorSpec) -> Take:
+        shape = tuple(int(n) for n in self.rng.integers(1, (7, 8, 7)))
+        shape, count = (shape, int(np.prod(shape))) if self.rng.random() < 0.6 else ((spec.size,), spec.size)
+        index = [
+            lambda: np.arange(self._int(-spec.size, 0), spec.size)[:count].clip(-1),
+            lambda: self.rng.integers(-1, spec.size, count),
+            lambda: np.sort(self.rng.permutation(spec.size)[:count]),
+        ][self.rng.integers(3)]()
+        if len(index) < count:
+            shape = (len(index),)
+        return Take(self._name, (source,), shape, index, self._int(-9, 300))
 
     def _arg_max(self, source: str, spec: TensorSpec) -> ArgMax:
         return ArgMax(self._name, (source,))

@@ -17,6 +17,7 @@ from bitswath.network.network import (
     Network,
     Stage,
     SumPool,
+    Take,
     TensorSpec,
     Threshold,
 )
@@ -40,7 +41,8 @@ def every_stage(seed: int = 0, *, argmax: bool = True) -> Network:
         SumPool("sum", ("act",), (2, 2), (1, 1), (1, 0, 0, 1)),
         Add("add", ("max", "sum"), (3, -1)),
         Concat("cat", ("add", "max")),
-        Dense("logits", ("cat",), rng.integers(-128, 128, (3, 6 * 3 * 8))),
+        Take("some", ("cat",), (2, 3, 8), np.where(rng.random(48) < 0.1, -1, rng.permutation(6 * 3 * 8)[:48]), fill=-7),
+        Dense("logits", ("some",), rng.integers(-128, 128, (3, 2 * 3 * 8))),
     ]
     if argmax:
         stages.append(ArgMax("label", ("logits",)))

@@ -15,7 +15,8 @@ from bitswath.network.network import Network
 from tests import reference
 from tests.networks import random_codes
 
-OPERATORS = ("Input", "Conv", "Dense", "Threshold", "MaxPool", "SumPool", "Add", "Concat", "Lookup", "ArgMax")
+OPERATORS = ("Input", "Conv", "Dense", "Threshold", "MaxPool", "SumPool", "Add", "Concat", "Lookup", "Take", "ArgMax")
+VALUES = ("weights", "thresholds", "table", "index")
 WINDOW = {"kernel": (1, 1), "strides": (1, 1), "dilations": (1, 1), "pads": (0, 0, 0, 0)}
 
 
@@ -50,12 +51,13 @@ def _network_words(network: Network) -> list[int]:
     words = [*_array(spec.shape), spec.lo, spec.hi, len(network.stages)]
     for stage in network.stages:
         fields: dict[str, Any] = _parameters(stage)
-        values = next((fields[key] for key in ("weights", "thresholds", "table") if key in fields), np.zeros(0))
+        values = next((fields[key] for key in VALUES if key in fields), np.zeros(0))
         words += [OPERATORS.index(fields["op"]), *_array([numbers[name] for name in fields["inputs"]])]
         for key, default in WINDOW.items():
             words += fields.get(key, default)
-        words += [fields.get("groups", 1), fields.get("base", 0), fields.get("step", 1)]
-        words += [*_array(fields.get("multipliers", ())), *_array(fields.get("directions", ()))]
+        words += [fields.get("groups", 1), fields.get("base", 0), fields.get("step", 1), fields.get("fill", 0)]
+        for key in ("shape", "multipliers", "directions"):
+            words += _array(fields.get(key, ()))
         words += [*_array(values.shape), *_array(values.astype(np.int64).ravel().tolist())]
     return words
 

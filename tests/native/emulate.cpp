@@ -30,6 +30,8 @@ Stage read_stage(Reader& reader, int64_t number, std::vector<std::unique_ptr<Wor
     stage.groups = reader.next();
     stage.base = reader.next();
     stage.step = reader.next();
+    stage.fill = reader.next();
+    stage.dims = reader.array();
     stage.multipliers = reader.array();
     stage.directions = reader.array();
     stage.values.shape = reader.array();

@@ -34,7 +34,7 @@ const std::map<std::string, Op>& operators() {
     static const std::map<std::string, Op> table = {
         {"Conv", Op::conv},       {"Dense", Op::dense}, {"Threshold", Op::threshold}, {"MaxPool", Op::max_pool},
         {"SumPool", Op::sum_pool}, {"Add", Op::add},     {"Concat", Op::concat},       {"Lookup", Op::lookup},
-        {"ArgMax", Op::arg_max}};
+        {"Take", Op::take},       {"ArgMax", Op::arg_max}};
     return table;
 }
 
@@ -56,9 +56,11 @@ Stage parse(const py::dict& fields, const Graph& graph) {
     set("groups", stage.groups);
     set("base", stage.base);
     set("step", stage.step);
+    set("fill", stage.fill);
+    set("shape", stage.dims);
     set("multipliers", stage.multipliers);
     set("directions", stage.directions);
-    for (const char* key : {"weights", "thresholds", "table"})
+    for (const char* key : {"weights", "thresholds", "table", "index"})
         if (fields.contains(key)) stage.values = view(fields, key);
     return stage;
 }

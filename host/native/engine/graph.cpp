@@ -204,6 +204,23 @@ void infer_lookup(Stage& stage, const Tensor& in, Tensor& out) {
     stage.bound = out.magnitude();
 }
 
+void infer_take(const Stage& stage, const Tensor& in, Tensor& out) {
+    require(stage.dims.size() == 1 || stage.dims.size() == 3, stage, "a shape (H, W, C) or (C,)");
+    const Shape shape = shape_of(stage.dims, stage.name);
+    require(stage.values.shape == std::vector<int64_t>{shape.size()}, stage, "an index for each value of the shape");
+    checked(stage.fill, stage.name);
+    out.dims = stage.dims;
+    out.lo.assign(shape.c, kLargest);
+    out.hi.assign(shape.c, -kLargest);
+    for (int64_t i = 0; i < shape.size(); ++i) {
+        const int64_t index = stage.values.data[i], c = i % shape.c;
+        require(index >= -1 && index < in.shape.size(), stage, "indices of the input's values, or -1");
+        const int64_t source = index % in.shape.c;  // not read for -1
+        out.lo[c] = std::min(out.lo[c], index < 0 ? stage.fill : in.lo[source]);
+        out.hi[c] = std::max(out.hi[c], index < 0 ? stage.fill : in.hi[source]);
+    }
+}
+
 void infer_arg_max(const Stage& stage, const Tensor& in, Tensor& out) {
     require(in.dims.size() == 1, stage, "a flat input");
     out.dims = {1};
@@ -223,6 +240,7 @@ void infer(Stage& stage, const std::vector<const Tensor*>& in, Tensor& out) {
         case Op::add: return infer_add(stage, in, out);
         case Op::concat: return infer_concat(stage, in, out);
         case Op::lookup: return infer_lookup(stage, *in[0], out);
+        case Op::take: return infer_take(stage, *in[0], out);
         case Op::arg_max: return infer_arg_max(stage, *in[0], out);
         case Op::input: break;
     }

@@ -18,7 +18,7 @@ struct InputFault : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
-enum class Op { input, conv, dense, threshold, max_pool, sum_pool, add, concat, lookup, arg_max };
+enum class Op { input, conv, dense, threshold, max_pool, sum_pool, add, concat, lookup, take, arg_max };
 
 // A view of integers that the caller keeps alive while the graph lives.
 struct IntArray {
@@ -54,9 +54,10 @@ struct Stage {
     std::vector<int> inputs;
     std::array<int64_t, 2> kernel{1, 1}, strides{1, 1}, dilations{1, 1};
     std::array<int64_t, 4> pads{0, 0, 0, 0};  // top, left, bottom, right
-    int64_t groups = 1, base = 0, step = 1;
+    int64_t groups = 1, base = 0, step = 1, fill = 0;
     std::vector<int64_t> multipliers;
-    IntArray values;  // weights (Conv: out, kh, kw, in; Dense becomes that too), thresholds or table
+    std::vector<int64_t> dims;  // of what a Take makes
+    IntArray values;  // weights (Conv: out, kh, kw, in; Dense becomes that too), thresholds, table or index
     std::vector<int64_t> directions;
 
     // Largest magnitude that any order of summation can reach; set by `Graph::add`.

@@ -250,6 +250,71 @@ private:
     std::vector<ConvertKernel> convert_;
 };
 
+// Copies runs of values that lie behind each other in both tensors.
+class TakeStep : public Step {
+public:
+    explicit TakeStep(const StepContext& context)
+        : in_(context.layouts[context.stage.inputs[0]]), out_(context.layouts[context.output]),
+          convert_(context.kernels.convert[in_.type][out_.type]) {
+        const int64_t* index = context.stage.values.data;
+        int64_t most = 0;
+        for (int64_t y = 0; y < out_.shape.h; ++y, index += out_.width()) {
+            starts_.push_back(runs_.size());
+            for (int64_t x = 0; x < out_.width(); x += runs_.back().count) {
+                add_run(index + x, out_.width() - x);
+                if (runs_.back().source < 0) most = std::max<int64_t>(most, runs_.back().count);
+            }
+        }
+        starts_.push_back(runs_.size());
+        const std::vector<int64_t> fills(most, context.stage.fill);
+        fills_ = Buffer(most * bytes_of(out_.type));
+        context.kernels.convert[s64][out_.type](fills.data(), fills_.data(), most);
+    }
+
+    int64_t rows() const override { return out_.shape.h; }
+
+    void run(const Frame& frame, int64_t first, int64_t last) const override {
+        const int64_t from = bytes_of(in_.type), to = bytes_of(out_.type);
+        const uint8_t* source = in_.at(frame.arena, 0);
+        for (int64_t y = first; y < last; ++y) {
+            uint8_t* out = out_.at(frame.arena, y);
+            for (size_t r = starts_[y]; r < starts_[y + 1]; ++r) {
+                const Run& run = runs_[r];
+                if (run.source < 0)
+                    std::memcpy(out, fills_.data(), run.count * to);
+                else if (in_.type == out_.type)
+                    std::memcpy(out, source + run.source * from, run.count * from);
+                else
+                    convert_(source + run.source * from, out, run.count);
+                out += run.count * to;
+            }
+        }
+    }
+
+    std::string kernel() const override { return "take"; }
+
+private:
+    struct Run {
+        int32_t source, count;  // elements from the input's first, or -1: the fill
+    };
+
+    // The run that starts at an index, of at most `most` values; it ends where a row of the input does.
+    void add_run(const int64_t* index, int64_t most) {
+        const int64_t first = *index, row = first < 0 ? 0 : first / in_.width();
+        const int64_t end = first < 0 ? most : std::min(most, (row + 1) * in_.width() - first);
+        int64_t count = 1;
+        while (count < end && index[count] == (first < 0 ? first : first + count)) ++count;
+        const int64_t source = first < 0 ? -1 : row * in_.row + first % in_.width();
+        runs_.push_back({static_cast<int32_t>(source), static_cast<int32_t>(count)});
+    }
+
+    Layout in_, out_;
+    ConvertKernel convert_;
+    std::vector<Run> runs_;
+    std::vector<size_t> starts_;  // of each row's runs
+    Buffer fills_{0};
+};
+
 class ArgMaxStep : public Step {
 public:
     explicit ArgMaxStep(const StepContext& context)
@@ -286,6 +351,7 @@ std::unique_ptr<Step> make_step(const StepContext& context) {
         case Op::add: return std::make_unique<AddStep>(context);
         case Op::concat: return std::make_unique<ConcatStep>(context);
         case Op::lookup: return std::make_unique<LookupStep>(context);
+        case Op::take: return std::make_unique<TakeStep>(context);
         case Op::arg_max: return std::make_unique<ArgMaxStep>(context);
         case Op::input: break;
     }

@@ -59,6 +59,7 @@ def ints(*shape: int) -> NDArray[np.int64]:
 CONV = {"op": "Conv", "weights": ints(3, 3, 3, 2)}
 POOL = {"op": "MaxPool", "kernel": (2, 2), "strides": (2, 2)}
 ACT = {"op": "Threshold", "thresholds": ints(2, 3), "directions": ints(2)}
+TAKE = {"op": "Take", "shape": (1, 2, 3), "index": np.arange(6)}
 MALFORMED: dict[str, dict[str, Any]] = {
     "unknown operator": {"op": "Softmax"},
     "unknown input": {**CONV, "inputs": ("nowhere",)},
@@ -112,6 +113,15 @@ MALFORMED: dict[str, dict[str, Any]] = {
     "lookup entries": {"op": "Lookup", "table": ints(2, 15, 1)},
     "lookup empty": {"op": "Lookup", "table": ints(2, 16, 0)},
     "lookup past 62 bits": {"op": "Lookup", "table": np.full((2, 16, 1), -(2**63))},
+    "take rank": {**TAKE, "shape": (2, 3)},
+    "take count": {**TAKE, "shape": (7,)},
+    "take of nothing": {**TAKE, "shape": (0,), "index": ints(0)},
+    "take index rank": {**TAKE, "index": ints(3, 2)},
+    "take past the end": {**TAKE, "index": np.array([0, 1, 2, 3, 4, 32])},
+    "take before the start": {**TAKE, "index": np.array([0, 1, 2, 3, 4, -2])},
+    "take far before the start": {**TAKE, "index": np.array([0, 1, 2, 3, 4, -(2**63)])},
+    "take shape past 64 bits": {**TAKE, "shape": (2**62, 2**62, 6)},
+    "take fill past 62 bits": {**TAKE, "fill": 2**62},
     "arg max of a map": {"op": "ArgMax"},
 }
 
