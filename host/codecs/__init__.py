@@ -13,6 +13,7 @@ __all__, __getattr__ = lazily(
         "archive": ("Archive", "open_archive", "write_archive"),
         "base": ("Codec",),
         "companded": ("CompandedCodec",),
+        "integer": ("IntegerCodec",),
         "kinds": ("CodecSpec", "codec_from_dict", "fit_codec", "parse_codec"),
         "packing": ("pack", "unpack"),
         "palette": ("PaletteCodec",),

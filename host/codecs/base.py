@@ -1,9 +1,11 @@
 """Patches to few-bit codes and back.
 
 A codec is plain data with a pointwise `encode`: a code depends on its pixel, and with a dither
-(``dither="ordered"``) also on the pixel's position in the patch. All arithmetic is on integers, so
-codes are the same on every machine, and a sensor or a small FPGA can compute them. `dither` has
-the masks, their names and the formulas.
+(``dither="ordered"``) also on the pixel's position in the patch. All arithmetic is on integers, or
+compares numbers, so codes are the same on every machine, and a sensor or a small FPGA can compute
+them. `dither` has the masks, their names and the formulas.
+
+A patch is (H, W, C) whatever it is: a vector of F features is (1, 1, F), a signal (1, L, C).
 """
 
 from __future__ import annotations
@@ -22,9 +24,10 @@ from bitswath.codecs.dither import Dither, dither_named
 from bitswath.codecs.packing import frame_bytes, native_threads, output_array
 from bitswath.errors import CodecError
 
-__all__ = ["COUNTED_BITS", "SAMPLE_TYPES", "Codec", "checked_patches", "checked_rows"]
+__all__ = ["COUNTED_BITS", "SAMPLE_TYPES", "Codec", "checked_patches", "checked_rows", "rows_of_one_length"]
 
-Patches = NDArray[np.uint8 | np.uint16]
+Patches = NDArray[Any]
+"""Samples of the codec's `dtype`."""
 
 
 Codes = NDArray[np.uint8]
@@ -44,7 +47,8 @@ COUNTED_BITS = 5
 class Codec(ABC):
     """`bits` (1..8) of a code, `dither` None or a name ("ordered", "blue16"), `depth`: bits of a sample.
 
-    Samples are uint8 at a depth of 8 and uint16 above. Codecs compare equal by their data.
+    Samples are uint8 at a depth of 8 and uint16 above, where a codec says nothing else. Codecs compare equal by
+    their data.
     """
 
     bits: int
@@ -54,14 +58,18 @@ class Codec(ABC):
     kind: ClassVar[str]
     numeric: ClassVar[bool] = True
     """Whether codes keep the order of samples, so that a network may use them as numbers."""
+    added: ClassVar[tuple[str, ...]] = ()
+    """Fields that a description leaves out where they have their default: older ones do not know them."""
 
     def __post_init__(self) -> None:
         if not _is_integer(self.bits) or not 1 <= self.bits <= 8:
             raise CodecError(f"expected 1 to 8 bits, got {self.bits!r}")
         if self.dither is not None:
             object.__setattr__(self, "dither", dither_named(self.dither).name)
-        if not _is_integer(self.depth) or not 8 <= self.depth <= 16:
-            raise CodecError(f"expected a sample depth of 8 to 16 bit, got {self.depth!r}")
+        if not _is_integer(self.depth) or self.depth not in self._depths:
+            raise CodecError(
+                f"expected a sample depth of {self._depths[0]} to {self._depths[-1]} bit, got {self.depth!r}"
+            )
 
     @property
     def bands(self) -> int | None:
@@ -72,6 +80,10 @@ class Codec(ABC):
     def dtype(self) -> np.dtype[Any]:
         """Type of the samples."""
         return SAMPLE_TYPES[self.depth > 8]
+
+    @property
+    def _depths(self) -> range:
+        return range(8, 17)
 
     @property
     def summary(self) -> str:
@@ -128,9 +140,15 @@ class Codec(ABC):
             raise CodecError(f"expected codes below {1 << self.bits} for {self.bits} bit, got {largest}")
         return self._decode(codes)
 
+    def samples(self, rng: np.random.Generator, count: int, shape: Sequence[int]) -> Patches:
+        """`count` patches of `shape` (H, W, C) to try things on: half of them of any codes, half of any samples."""
+        codes = rng.integers(0, 1 << self.bits, ((count + 1) // 2, *self.code_shape(shape)), np.uint8)
+        return np.concatenate([self.decode(codes), rng.integers(0, 1 << self.depth, (count // 2, *shape), self.dtype)])
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON, from which `codec_from_dict` makes an equal codec."""
-        return {"kind": self.kind} | {f.name: _as_lists(getattr(self, f.name)) for f in fields(self)}
+        told = (f for f in fields(self) if f.name not in self.added or getattr(self, f.name) != f.default)
+        return {"kind": self.kind} | {f.name: _as_lists(getattr(self, f.name)) for f in told}
 
     @property
     def _dither(self) -> Dither:
@@ -152,7 +170,7 @@ class Codec(ABC):
 
     def _checked_batch(self, patches: Patches) -> tuple[Patches, tuple[int, ...]]:
         """Contiguous patches (N, H, W, C), and the extents before H."""
-        patches = checked_patches(patches)
+        patches = checked_patches(patches, SAMPLE_TYPES if self.dtype in SAMPLE_TYPES else (self.dtype,))
         if patches.dtype != self.dtype:
             raise CodecError(f"expected {self.dtype} patches for a {self.depth}-bit codec, got {patches.dtype}")
         self._checked_shape(patches.shape[-3:])
@@ -183,24 +201,31 @@ def _is_integer(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def checked_patches(patches: Patches) -> Patches:
+def checked_patches(patches: Patches, types: Sequence[np.dtype[Any]] = SAMPLE_TYPES) -> Patches:
     patches = np.asarray(patches)
-    if patches.dtype not in SAMPLE_TYPES:
-        raise CodecError(f"expected uint8 or uint16 patches, got {patches.dtype}; scale and convert them first")
+    if patches.dtype not in types:
+        known = " or ".join(map(str, types))
+        raise CodecError(f"expected {known} patches, got {patches.dtype}; scale and convert them first")
     if patches.ndim not in (3, 4) or not patches.size:
         raise CodecError(f"expected patches (N, H, W, C) or (H, W, C), none empty, got shape {patches.shape}")
     return patches
 
 
-def checked_rows(rows: Any, what: str, end: int) -> Rows:
-    """Nested sequences of plain integers in 0..end - 1, of one length, as tuples."""
+def checked_rows(rows: Any, what: str, end: int, start: int = 0) -> Rows:
+    """Nested sequences of plain integers in start..end - 1, of one length, as tuples."""
+    checked: Rows = rows_of_one_length(rows, what)
+    for value in (value for row in checked for value in row):
+        if not _is_integer(value) or not start <= value < end:
+            raise CodecError(f"expected {what} as integers in {start}..{end - 1}, got {value!r}")
+    return checked
+
+
+def rows_of_one_length(rows: Any, what: str) -> tuple[tuple[Any, ...], ...]:
+    """Nested sequences as tuples."""
     if not isinstance(rows, (list, tuple)) or not rows or not all(isinstance(row, (list, tuple)) for row in rows):
-        raise CodecError(f"expected {what} as rows of integers, got {rows!r:.80}")
+        raise CodecError(f"expected {what} as rows of numbers, got {rows!r:.80}")
     if not rows[0] or len({len(row) for row in rows}) != 1:
         raise CodecError(f"expected {what} as rows of one length, got lengths {[len(row) for row in rows]!s:.80}")
-    for value in (value for row in rows for value in row):
-        if not _is_integer(value) or not 0 <= value < end:
-            raise CodecError(f"expected {what} as integers in 0..{end - 1}, got {value!r}")
     return tuple(tuple(row) for row in rows)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from bitswath.codecs.base import Codec, Patches
 from bitswath.codecs.companded import CompandedCodec
 from bitswath.codecs.dither import dither_named
+from bitswath.codecs.integer import IntegerCodec
 from bitswath.codecs.palette import PaletteCodec
 from bitswath.codecs.threshold import ThresholdCodec
 from bitswath.codecs.uniform import UniformCodec
@@ -17,7 +18,7 @@ from bitswath.errors import CodecError
 __all__ = ["KINDS", "CodecSpec", "codec_from_dict", "fit_codec", "parse_codec"]
 
 KINDS: dict[str, type[Codec]] = {
-    codec.kind: codec for codec in (UniformCodec, CompandedCodec, PaletteCodec, ThresholdCodec)
+    codec.kind: codec for codec in (UniformCodec, CompandedCodec, PaletteCodec, ThresholdCodec, IntegerCodec)
 }
 _FITTED = {codec.kind: codec.fit for codec in (UniformCodec, CompandedCodec, PaletteCodec)}
 """Kinds that the command line names, with how each is fitted to patches, bits and dither."""
@@ -29,7 +30,7 @@ def codec_from_dict(data: Mapping[str, Any]) -> Codec:
     if codec is None:
         raise CodecError(f"expected a codec's description with a kind of {', '.join(KINDS)}, got {data!r:.80}")
     expected = {f.name for f in fields(codec)} | {"kind"}
-    if set(data) != expected:
+    if set(data) | set(codec.added) != expected:
         raise CodecError(f"{codec.kind} codec: expected keys {sorted(expected)}, got {sorted(map(str, data))}")
     return codec(**{name: value for name, value in data.items() if name != "kind"})
 
