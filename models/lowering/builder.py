@@ -46,6 +46,7 @@ class Builder:
         self.entry: Entry | None = None
         self.input_quantizer: InputQuantizer | None = None
         self.input_links: Sequence[Link] = ()
+        self.input_grid: Grid | None = None
         self.batch = batch
 
     def emit(self, node: Node, kind: type[Stage], inputs: Sequence[str], suffix: str = "", **fields: Any) -> str:
@@ -66,6 +67,7 @@ class Builder:
         """Begins the network with the integers of the graph input's quantizer, the last of these links."""
         if INPUT not in self.specs:
             self.specs[INPUT], self.input_links = spec, links
+            self.input_grid = grid if len(links) == 1 else None
             if self.pixels is not None:
                 self.entry, self.input_quantizer = find_entry(node, self.pixels, links, grid, spec)
         elif len(links) != len(self.input_links) or not all(map(Link.same_as, links, self.input_links)):
@@ -120,7 +122,7 @@ class Builder:
         """The value as ``scale * q + offset`` of a network tensor, with nothing pending."""
         if value.softmax:
             raise node.error("takes a Softmax, which can only end the graph")
-        value = self._settle_pools(node, self.settle_pads(node, value))
+        value = self.settle_pools(node, self.settle_pads(node, value))
         links = _links(value.chain)
         folded = fold_affine(links, value.scale, value.offset)
         if folded is not None:
@@ -143,14 +145,14 @@ class Builder:
         value = self.settle_pads(node, value)
         first = next((i for i, link in enumerate(value.chain) if isinstance(link, Pooling)), None)
         if first is not None and not _rises(_links(value.chain[first:]), np.ones(1)):
-            value, first = self._settle_pools(node, value), None
+            value, first = self.settle_pools(node, value), None
         poolings = [link for link in value.chain if isinstance(link, Pooling)]
         name = self._threshold(node, value, grid, suffix + (".threshold" if poolings else ""))
         for i, pooling in enumerate(poolings, start=1):
             name = self.pool(node, name, pooling, suffix if i == len(poolings) else f"{suffix}.pool")
         return replace(value, tensor=name, scale=grid.scale, offset=grid.offset, chain=())
 
-    def _settle_pools(self, node: Node, value: Value) -> Value:
+    def settle_pools(self, node: Node, value: Value) -> Value:
         """Pending poolings on the integers themselves, which needs a rising chain before each."""
         while any(isinstance(link, Pooling) for link in value.chain):
             first = next(i for i, link in enumerate(value.chain) if isinstance(link, Pooling))

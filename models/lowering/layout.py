@@ -4,21 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bitswath.models.lowering.arrange import NOTHING, ORDERS, rearranged, whole
 from bitswath.models.lowering.builder import Builder
-from bitswath.models.lowering.chains.values import Constant, FloatInput, Node, Symbol, Value, canonical_index, compress
+from bitswath.models.lowering.chains.chain import execute, opset_of
+from bitswath.models.lowering.chains.values import (
+    Constant,
+    FloatInput,
+    Index,
+    Node,
+    Symbol,
+    Value,
+    canonical_index,
+    compress,
+)
 from bitswath.network.network import Lookup
 
-__all__ = ["MOVES", "gather", "move", "pad"]
+__all__ = ["MOVES", "SHAPES", "gather", "move", "pad", "reshape"]
 
-MOVES = ("Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze")
+OFF_INTEGER = 1e-3
+
+SHAPES = ("Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze")
+"""Which change the axes, and nothing else."""
+MOVES = ("Slice", "Tile", "Expand", "DepthToSpace", "SpaceToDepth", "Resize", "Upsample")
+"""Which leave out, repeat or reorder elements."""
+MOST_EXACT = 1 << 24
+"""Whole numbers below this are float32's, in which onnxruntime moves elements."""
 
 
-def move(build: Builder, node: Node, inputs: Sequence[Symbol | None]) -> Symbol:
+def reshape(build: Builder, node: Node, inputs: Sequence[Symbol | None]) -> Symbol:
     """Transpose, Reshape, Flatten, Squeeze or Unsqueeze of a tensor or of a quantized constant."""
     symbol, argument = inputs[0], inputs[1] if len(inputs) > 1 else None
     if argument is not None and not isinstance(argument, Constant):
@@ -28,20 +46,22 @@ def move(build: Builder, node: Node, inputs: Sequence[Symbol | None]) -> Symbol:
         given[0] = 1 if not isinstance(symbol, Constant) else given[0]
     try:
         if isinstance(symbol, Constant):
-            integers, scale = (None if a is None else _moved(node, a, given) for a in (symbol.integers, symbol.scale))
-            return Constant(_moved(node, symbol.real, given), integers, scale)
+            integers, scale = (
+                None if a is None else _reshaped(node, a, given) for a in (symbol.integers, symbol.scale)
+            )
+            return Constant(_reshaped(node, symbol.real, given), integers, scale)
         if isinstance(symbol, Value):
             symbol = build.settle_pads(node, symbol)
         if not isinstance(symbol, Value | FloatInput):
             raise node.error("expected a tensor")
-        return replace(symbol, index=_moved(node, symbol.index, given))
+        return replace(symbol, index=_reshaped(node, symbol.index, given))
     except (ValueError, IndexError) as error:
         if isinstance(error, type(node.error(""))):
             raise
         raise node.error(f"does not fit its input: {error}") from error
 
 
-def _moved(node: Node, array: NDArray[Any], given: list[int] | None) -> Any:
+def _reshaped(node: Node, array: NDArray[Any], given: list[int] | None) -> Any:
     axes = given if given is not None else node.get("axes", None)
     if node.op == "Transpose":
         return array.transpose(node.get("perm", None))
@@ -58,41 +78,99 @@ def _moved(node: Node, array: NDArray[Any], given: list[int] | None) -> Any:
     return np.expand_dims(array, tuple(axes or ()))
 
 
+def move(build: Builder, node: Node, inputs: Sequence[Symbol | None]) -> list[Symbol]:
+    """A node that moves elements, done to the index array by onnxruntime; a Split gives several tensors."""
+    if node.op in ("Resize", "Upsample") and node.get("mode", "nearest") != "nearest":
+        raise node.error(
+            f"interpolates ({node.get('mode', '')}), which gives reals between the integers; resize by 'nearest'"
+        )
+    data = inputs[0]
+    if isinstance(data, FloatInput):
+        return [replace(data, index=index) for index in _moved(build, node, inputs, data.index)]
+    if not isinstance(data, Value):
+        raise node.error("expected a tensor")
+    value = whole(build, node, data)
+    return [rearranged(build, node, value, index) for index in _moved(build, node, inputs, value.index)]
+
+
+def _moved(build: Builder, node: Node, inputs: Sequence[Symbol | None], index: Index) -> list[Index]:
+    """What a node gives for an index array in place of its input's elements."""
+    if index.size >= MOST_EXACT:
+        raise node.error(f"moves {index.size:,} elements, at most {MOST_EXACT:,} can be")
+    constants = [i.real if isinstance(i, Constant) else None for i in inputs[1:]]
+    if any(given is not None and constant is None for given, constant in zip(inputs[1:], constants)):
+        raise node.error("expected constants to say which elements go where")
+    moved = execute(node.proto, [index.astype(np.float32), *constants], opset_of(node.proto, build.opsets))
+    return [np.asarray(array, np.int32) for array in moved]
+
+
 def pad(build: Builder, node: Node, inputs: Sequence[Symbol | None]) -> Value:
-    """Pad with real zeros in height and width; a following convolution takes it in."""
+    """Pad; zeros around height and width wait for a convolution that takes them in, all else is moved at once."""
     value = inputs[0]
     if not isinstance(value, Value):
         raise node.error("expected a quantized tensor")
-    given = [i.real.reshape(-1) if isinstance(i, Constant) else None for i in inputs[1:]]
-    amounts = given[0] if given else node.get("pads", ())
-    fill = given[1] if len(given) > 1 and given[1] is not None else np.array([node.get("value", 0.0)])
-    if amounts is None or node.get("mode", "constant") != "constant" or np.any(fill) or len(given) > 2:
-        raise node.error("expected constant zero padding of height and width")
+    if node.get("mode", "constant") != "constant":
+        return cast(Value, move(build, node, inputs)[0])
     value = build.settle_pads(node, build.plain(node, value))
-    if np.any(value.offset):
-        raise node.error("pads an input whose real zero is not an integer zero")
-    layout = next((k for k in ("NCHW", "NHWC") if _is_image(value, k)), None)
-    pairs = np.asarray(amounts, np.int64).reshape(2, -1).T
-    if layout is None or len(pairs) != 4 or pairs.min() < 0:
-        raise node.error("expected an image padded by at least 0 on each side")
-    spatial = layout.index("H")
-    if np.delete(pairs, [spatial, spatial + 1], axis=0).any():
-        raise node.error("pads batch or channels; only height and width can be padded")
-    (top, bottom), (left, right) = pairs[spatial].tolist(), pairs[spatial + 1].tolist()
-    return replace(value, pads=(top, left, bottom, right))
+    given = [i.real.reshape(-1) if isinstance(i, Constant) else None for i in inputs[1:]]
+    pairs, filled = _amounts(node, value, given), _fill(node, value, given)
+    if filled == 0 and pairs.min() >= 0:
+        around = _around(value, pairs)
+        if around is not None:
+            return replace(value, pads=around)
+    cut = value.index[tuple(slice(max(-a, 0), n - max(-b, 0)) for (a, b), n in zip(pairs, value.index.shape))]
+    return rearranged(build, node, value, np.pad(cut, np.maximum(pairs, 0), constant_values=NOTHING), filled)
 
 
-def _is_image(value: Value, layout: str) -> bool:
-    return len(value.shape) == 3 and np.array_equal(value.index, canonical_index(value.shape, layout))
+def _amounts(node: Node, value: Value, given: Sequence[NDArray[Any] | None]) -> NDArray[np.int64]:
+    """Elements (rank, 2) put before and after each axis, below 0 where some are taken off."""
+    amounts = given[0] if given else node.get("pads", ())
+    if amounts is None:
+        raise node.error("expected constant pads")
+    pairs, rank = np.asarray(amounts, np.int64).reshape(2, -1).T, value.index.ndim
+    axes = [int(a) % rank for a in given[2]] if len(given) > 2 and given[2] is not None else list(range(rank))
+    if len(pairs) != len(axes):
+        raise node.error(f"expected pads for {len(axes)} axes, got {len(pairs)}")
+    every = np.zeros((rank, 2), np.int64)
+    every[axes] = pairs
+    return every
 
 
-def gather(build: Builder, node: Node, inputs: Sequence[Symbol | None]) -> Value:
-    """Gather from a constant table by codes: a palette (entries, bands) or levels (entries,).
+def _fill(node: Node, data: Value, given: Sequence[NDArray[Any] | None]) -> int:
+    """The integer that stands for what a Pad puts in."""
+    real = given[1] if len(given) > 1 and given[1] is not None else np.array([node.get("value", 0.0)])
+    integers = (np.asarray(real, np.float64).reshape(-1)[:1] - data.offset) / data.scale
+    whole_numbers = np.rint(integers)
+    if np.abs(integers - whole_numbers).max() > OFF_INTEGER or (whole_numbers != whole_numbers[0]).any():
+        raise node.error(
+            f"pads with {float(real.reshape(-1)[0]):g}, which is no integer of its input's scale and offset"
+        )
+    return int(whole_numbers[0])
+
+
+def _around(value: Value, pairs: NDArray[np.int64]) -> tuple[int, int, int, int] | None:
+    """Pads (top, left, bottom, right) of an image or a sequence; None where other axes or another layout are padded."""
+    sequence = value.index.ndim == 3
+    if len(value.shape) != 3 or value.index.ndim not in (3, 4):
+        return None
+    for layout, order in ORDERS.items():
+        index = np.expand_dims(value.index, order[1]) if sequence else value.index
+        if np.array_equal(index, canonical_index(value.shape, layout)):
+            full = np.insert(pairs, order[1], 0, axis=0) if sequence else pairs
+            (top, bottom), (left, right) = full[list(order[1:3])].tolist()
+            return None if full[[order[0], order[3]]].any() else (top, left, bottom, right)
+    return None
+
+
+def gather(build: Builder, node: Node, inputs: Sequence[Symbol | None]) -> Symbol:
+    """Gather of elements of a tensor, or from a constant table by codes: a palette (entries, bands), levels (entries,).
 
     Codes plus per-channel constants are the indices, so that one flat table can hold the levels of
     every band. The result's last axis is the table's second, if it has one.
     """
     table, codes = inputs[0], inputs[1]
+    if isinstance(codes, Constant):
+        return move(build, node, inputs)[0]
     if not isinstance(table, Constant) or not isinstance(codes, Value):
         raise node.error("expected a constant table and a tensor of codes")
     if node.get("axis", 0) != 0 or table.real.ndim not in (1, 2):

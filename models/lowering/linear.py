@@ -1,4 +1,4 @@
-"""Convolutions, matrix products, poolings and joins of QONNX as network stages."""
+"""Convolutions, matrix products and joins of QONNX as network stages."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bitswath.models.lowering.arrange import NOTHING, aligned, image, per_element, rearranged, whole
 from bitswath.models.lowering.builder import Builder
-from bitswath.models.lowering.chains.chain import Pooling
 from bitswath.models.lowering.chains.values import Constant, Index, Node, Symbol, Value, canonical_index, compress
-from bitswath.network.network import Add, Concat, Conv, Dense, MaxPool, SumPool
+from bitswath.models.lowering.windows import add_pads, node_pads, pair
+from bitswath.network.network import Add, Concat, Conv, Dense
 
-__all__ = ["concat", "convolution", "global_pool", "join", "matrix_product", "pool", "reduce"]
+__all__ = ["concat", "convolution", "join", "matrix_product", "transposed_convolution"]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
-Pads = tuple[int, int, int, int]
 MAX_MULTIPLIER = 1 << 16
 RATIO_TOLERANCE = 2.0**-22
 MAX_ROUNDED_MULTIPLIER = 256
@@ -28,24 +28,88 @@ MAX_ROUNDED_MULTIPLIER = 256
 def convolution(build: Builder, node: Node, inputs: Sequence[Symbol | None]) -> Value:
     """Conv with constant weights (out, in / groups, kernel_h, kernel_w), bias optional."""
     value, weights, bias = _operands(build, node, inputs)
-    _require_image(node, value)
+    value = image(build, node, value)
     integers, scale = weights.as_integers(node, "weights")
     if integers.ndim != 4:
         raise node.error(f"expected a 2-D convolution, got weights of shape {integers.shape}")
-    groups, strides, dilations = node.get("group", 1), _pair(node, "strides"), _pair(node, "dilations")
-    kernel = (integers.shape[2], integers.shape[3])
-    extent = (dilations[0] * (kernel[0] - 1) + 1, dilations[1] * (kernel[1] - 1) + 1)
-    pads = _add_pads(node_pads(node, value.padded_shape, extent, strides), value.pads)
-    if np.any(value.offset) and any(pads):
+    strides, dilations = pair(node, "strides"), pair(node, "dilations")
+    extent = (dilations[0] * (integers.shape[2] - 1) + 1, dilations[1] * (integers.shape[3] - 1) + 1)
+    pads = add_pads(node_pads(node, value.padded_shape, extent, strides), value.pads)
+    fields: dict[str, Any] = {"strides": strides, "pads": pads, "dilations": dilations, "groups": node.get("group", 1)}
+    return _convolved(build, node, value, integers, scale, bias, fields)
+
+
+def transposed_convolution(build: Builder, node: Node, inputs: Sequence[Symbol | None]) -> Value:
+    """ConvTranspose with constant weights (in, out / groups, kernel_h, kernel_w): a convolution of the mirrored
+    kernel over the input with zeros between and around its pixels."""
+    value, weights, bias = _operands(build, node, inputs)
+    value = image(build, node, build.settle_pads(node, value))
+    integers, scale = weights.as_integers(node, "weights")
+    groups, strides, dilations = node.get("group", 1), pair(node, "strides"), pair(node, "dilations")
+    if integers.ndim != 4 or integers.shape[0] != value.channels or integers.shape[0] % max(groups, 1):
+        raise node.error(f"weights of shape {integers.shape} do not fit {value.channels} channels in {groups} groups")
+    extent = [d * (k - 1) + 1 for d, k in zip(dilations, integers.shape[2:])]
+    before, after = _transposed_pads(node, value.shape[:2], extent, strides)
+    if np.any(value.offset):
+        raise node.error("spreads an input whose real zero is not an integer zero; use an integer zero point")
+    spread = np.full((1, value.channels, *(s * (n - 1) + 1 for s, n in zip(strides, value.shape))), NOTHING, np.int32)
+    spread[:, :, :: strides[0], :: strides[1]] = value.index
+    for axis, (first, last) in enumerate(zip(before, after), start=2):
+        amounts = [(0, 0)] * axis + [(max(first, 0), max(last, 0))] + [(0, 0)] * (3 - axis)
+        cut = [slice(None)] * axis + [slice(max(-first, 0), spread.shape[axis] - max(-last, 0))]
+        spread = np.pad(spread[tuple(cut)], amounts, constant_values=NOTHING)
+    value = image(build, node, rearranged(build, node, value, spread))
+    turned, turned_scale = (_mirrored(array, groups) for array in (integers, scale))
+    fields: dict[str, Any] = {"pads": (0, 0, 0, 0), "dilations": dilations, "groups": groups}
+    return _convolved(build, node, value, turned, turned_scale, bias, fields)
+
+
+def _transposed_pads(
+    node: Node, shape: Sequence[int], extent: Sequence[int], strides: tuple[int, int]
+) -> tuple[list[int], list[int]]:
+    """Zeros before and after each spatial axis of the spread input; below 0 where some of it is cut off."""
+    output_padding, wanted = node.get("output_padding", (0, 0)), node.get("output_shape", None)
+    full = [s * (n - 1) + e + o for s, n, e, o in zip(strides, shape, extent, output_padding)]
+    mode = node.get("auto_pad", "NOTSET")
+    if mode in ("SAME_UPPER", "SAME_LOWER") and wanted is None:
+        wanted = [n * s for n, s in zip(shape, strides)]
+    if wanted is None:
+        pads = list(node.get("pads", (0, 0, 0, 0))) if mode in ("NOTSET", "") else [0, 0, 0, 0]
+    else:
+        totals = [f - w for f, w in zip(full, list(wanted)[-2:])]
+        small, large = [t // 2 for t in totals], [t - t // 2 for t in totals]
+        pads = [*small, *large] if mode == "SAME_UPPER" else [*large, *small]
+    before = [e - 1 - p for e, p in zip(extent, pads[:2])]
+    after = [e - 1 - p + o for e, p, o in zip(extent, pads[2:], output_padding)]
+    return before, after
+
+
+def _mirrored(weights: NDArray[Any], groups: int) -> NDArray[Any]:
+    """(in, out / groups, h, w) of a transposed convolution as (out, in / groups, h, w) of its twin."""
+    inputs, per_group, height, width = weights.shape
+    turned = weights[:, :, ::-1, ::-1].reshape(groups, inputs // groups, per_group, height, width)
+    return turned.transpose(0, 2, 1, 3, 4).reshape(groups * per_group, inputs // groups, height, width)
+
+
+def _convolved(
+    build: Builder,
+    node: Node,
+    value: Value,
+    integers: Integers,
+    scale: Floats,
+    bias: Floats,
+    fields: dict[str, Any],
+) -> Value:
+    """`fields`: of the Conv stage, but for its weights (out, in / groups, kernel_h, kernel_w)."""
+    if np.any(value.offset) and any(fields["pads"]):
         raise node.error("pads an input whose real zero is not an integer zero; use an integer zero point")
+    groups = fields["groups"]
     per_group, per_output = integers.shape[1], integers.shape[0] // max(groups, 1)
     if groups < 1 or per_group * groups != value.channels or integers.shape[0] % groups:
         raise node.error(f"{per_group} x {groups} input channels do not fit the {value.channels} of its input")
     channel = np.arange(integers.shape[0])[:, None] // per_output * per_group + np.arange(per_group)
-    taps = (1, 2, 3)
     rows, gain = _common_rows(node, integers, scale, value.scale, channel[:, :, None, None])
-    offset = bias + (integers * scale * _at(value.offset, channel)[:, :, None, None]).sum(axis=taps)
-    fields: dict[str, Any] = {"strides": strides, "pads": pads, "dilations": dilations, "groups": groups}
+    offset = bias + (integers * scale * _at(value.offset, channel)[:, :, None, None]).sum(axis=(1, 2, 3))
     name = build.emit(node, Conv, [value.tensor], weights=_smallest(rows.transpose(0, 2, 3, 1)), **fields)
     shape = build.specs[name].shape
     return Value(name, shape, canonical_index(shape), gain, compress(offset))
@@ -64,6 +128,11 @@ def matrix_product(build: Builder, node: Node, inputs: Sequence[Symbol | None]) 
     index = value.index.reshape(-1, value.index.shape[-1])
     if index.shape[1] != integers.shape[1]:
         raise node.error(f"weights of {integers.shape[1]} rows do not fit the input's {index.shape[1]}")
+    if len(index) > 1 and not _along_channels(value, index):
+        shape = value.index.shape
+        value = whole(build, node, value)
+        value = image(build, node, rearranged(build, node, value, value.index.reshape(1, len(index), 1, -1)), "NHWC")
+        value, index = replace(value, index=value.index.reshape(shape)), value.index.reshape(len(index), -1)
     channel = index[0] % value.channels
     rows, gain = _common_rows(node, integers, scale, value.scale, channel[None])
     offset = compress(node.get("beta", 1.0) * bias + (integers * scale) @ _at(value.offset, channel))
@@ -79,11 +148,9 @@ def matrix_product(build: Builder, node: Node, inputs: Sequence[Symbol | None]) 
 def _pointwise(
     build: Builder, node: Node, value: Value, index: Index, rows: Integers, gain: Floats, offset: Floats
 ) -> Value:
+    """A product along the channels of each pixel; `index`: (pixels, inputs)."""
     channels, outputs = value.channels, len(rows)
     pixel = index // channels
-    fits = len(value.shape) == 3 and index.shape[1] == channels
-    if not fits or (index % channels != index[0] % channels).any() or (pixel != pixel[:, :1]).any():
-        raise node.error("multiplies along an axis that is neither the flattened image nor its channels")
     weights = np.zeros_like(rows)
     weights[:, index[0] % channels] = rows
     name = build.emit(node, Conv, [value.tensor], weights=_smallest(weights[:, None, None, :]))
@@ -91,103 +158,18 @@ def _pointwise(
     return Value(name, build.specs[name].shape, positions.reshape(*value.index.shape[:-1], outputs), gain, offset)
 
 
-def pool(build: Builder, node: Node, inputs: Sequence[Symbol | None]) -> Value:
-    """MaxPool or AveragePool."""
-    (value,) = _values(node, inputs[:1])
-    _require_image(node, value)
-    kernel, strides = _pair(node, "kernel_shape", ()), _pair(node, "strides")
-    if len(node.proto.output) > 1 and node.proto.output[1]:
-        raise node.error("the indices of a pooling have no integer form")
-    if any(d != 1 for d in node.get("dilations", (1, 1))):
-        raise node.error("expected a pooling without dilation")
-    own = node_pads(node, value.padded_shape, kernel, strides)
-    extra = _ceil_pads(node, value, kernel, strides, own)
-    if node.op == "AveragePool":
-        if any(extra):
-            raise node.error("ceil_mode makes its last windows smaller; pad the input instead")
-        return _average(build, node, value, kernel, strides, own)
-    return _maximum(build, node, value, Pooling(node.name, kernel, strides, _add_pads(own, extra)))
-
-
-def _maximum(build: Builder, node: Node, value: Value, pooling: Pooling) -> Value:
-    """Pools at once on quantized integers; else the pooling waits in the chain for the quantizer."""
-    merged = _add_pads(pooling.pads, value.pads)
-    if build.specs[value.tensor].lo >= 0 and (value.scale > 0).all() and _below(merged, pooling.kernel):
-        # an explicit zero never wins over values that are not negative
-        value, pooling = replace(value, pads=(0, 0, 0, 0)), replace(pooling, pads=merged)
-    value = build.settle_pads(node, value)
-    if build.pools_at_once(value):
-        name = build.pool(node, value.tensor, pooling)
-        shape = build.specs[name].shape
-        return replace(value, tensor=name, shape=shape, index=canonical_index(shape))
-    shape = build.infer(node, MaxPool(node.output, (), pooling.kernel, pooling.strides, pooling.pads), value.shape)
-    return replace(value, shape=shape, index=canonical_index(shape), chain=(*value.chain, pooling))
-
-
-def _average(
-    build: Builder, node: Node, value: Value, kernel: tuple[int, int], strides: tuple[int, int], pads: Pads
-) -> Value:
-    if any(pads) and not node.get("count_include_pad", 0):
-        raise node.error("averages over fewer values at the border; only count_include_pad=1 has an integer form")
-    waiting, value = value.pads, replace(value, pads=(0, 0, 0, 0))
-    value = replace(build.plain(node, value), pads=waiting)
-    pads = _add_pads(pads, value.pads)
-    if any(pads) and np.any(value.offset):
-        raise node.error("pads an input whose real zero is not an integer zero")
-    return _sum(build, node, value, kernel, strides, pads, 1.0 / (kernel[0] * kernel[1]))
-
-
-def _sum(
-    build: Builder,
-    node: Node,
-    value: Value,
-    kernel: tuple[int, int],
-    strides: tuple[int, int],
-    pads: Pads,
-    factor: float,
-) -> Value:
-    name = build.emit(node, SumPool, [value.tensor], kernel=kernel, strides=strides, pads=pads)
-    shape = build.specs[name].shape
-    count = kernel[0] * kernel[1]
-    return Value(name, shape, canonical_index(shape), value.scale * factor, value.offset * factor * count)
-
-
-def global_pool(build: Builder, node: Node, inputs: Sequence[Symbol | None]) -> Value:
-    """GlobalAveragePool or GlobalMaxPool."""
-    (value,) = _values(node, inputs)
-    _require_image(node, value)
-    height, width = value.shape[:2]
-    if node.op == "GlobalMaxPool":
-        return _maximum(build, node, value, Pooling(node.name, (height, width), (1, 1), (0, 0, 0, 0)))
-    value = build.plain(node, value)
-    return _sum(build, node, value, (height, width), (1, 1), (0, 0, 0, 0), 1.0 / (height * width))
-
-
-def reduce(build: Builder, node: Node, inputs: Sequence[Symbol | None]) -> Value:
-    """ReduceMean or ReduceSum over all pixels, whatever the layout."""
-    (value,) = _values(node, inputs[:1])
-    value = build.plain(node, value)
-    rank = value.index.ndim
-    given = inputs[1].real.tolist() if len(inputs) > 1 and isinstance(inputs[1], Constant) else node.get("axes", ())
-    axes = sorted(int(a) % rank for a in given)
-    kept = [i for i in range(rank) if i not in axes]
-    groups = value.index.transpose(kept + axes).reshape(int(np.prod([value.index.shape[i] for i in kept])), -1)
-    channel = groups[:, :1] % value.channels
-    pixels = int(np.prod(value.shape[:-1]))
-    whole = len(value.shape) == 3 and len(groups) == value.channels and groups.shape[1] == pixels
-    if not whole or (groups % value.channels != channel).any():
-        raise node.error(f"expected a reduction over height and width, not over axes {axes}")
-    factor = 1.0 / pixels if node.op == "ReduceMean" else 1.0
-    result = _sum(build, node, value, (value.shape[0], value.shape[1]), (1, 1), (0, 0, 0, 0), factor)
-    shape = [1 if i in axes else n for i, n in enumerate(value.index.shape) if i in kept or node.get("keepdims", 1)]
-    return replace(result, index=channel.reshape(shape))
+def _along_channels(value: Value, index: Index) -> bool:
+    """Whether each row of positions is one pixel's channels."""
+    pixel, channels = index // value.channels, value.channels
+    fits = len(value.shape) == 3 and index.shape[1] == channels
+    return fits and not (index % channels != index[0] % channels).any() and not (pixel != pixel[:, :1]).any()
 
 
 def join(build: Builder, node: Node, inputs: Sequence[Symbol | None]) -> Value:
     """Add or Sub of two tensors whose scales are in a small ratio."""
     values = [build.plain(node, value) for value in _values(node, inputs)]
-    if values[0].shape != values[1].shape or not np.array_equal(values[0].index, values[1].index):
-        raise node.error(f"adds tensors of different shape or layout: {[v.index.shape for v in values]}")
+    larger = max(values, key=lambda value: value.index.size)
+    values = [aligned(build, node, value, larger) for value in values]
     sign = -1.0 if node.op == "Sub" else 1.0
     first, second = values[0].scale, sign * values[1].scale
     ratio = compress(second / first)
@@ -214,8 +196,16 @@ def _small_fraction(ratio: float) -> Fraction | None:
 
 
 def concat(build: Builder, node: Node, inputs: Sequence[Symbol | None]) -> Value:
-    """Concat along the channels; each input keeps its scale."""
+    """Concat; each input keeps its scale. Along the channels of images it is the network's own, else flat."""
     values = [build.plain(node, value) for value in _values(node, inputs)]
+    ranks = {v.index.ndim for v in values}
+    axis = int(node.get("axis", 1)) % max(ranks)
+    if len(ranks) > 1 or len({(*v.index.shape[:axis], *v.index.shape[axis + 1 :]) for v in values}) > 1:
+        raise node.error(f"joins shapes {[v.index.shape for v in values]} along axis {axis}")
+    if axis == 0:
+        raise node.error("joins along the batch axis")
+    if not _alike(values, axis):
+        values = [per_element(build, node, value) for value in values]
     name = build.emit(node, Concat, [v.tensor for v in values])
     shape = build.specs[name].shape
     start, indices = 0, []
@@ -223,45 +213,17 @@ def concat(build: Builder, node: Node, inputs: Sequence[Symbol | None]) -> Value
         moved = v.index // v.channels * shape[-1] + v.index % v.channels + start
         indices.append(moved.astype(np.int32))
         start += v.channels
-    try:
-        index = np.concatenate(indices, axis=node.get("axis", 1))
-    except ValueError:
-        raise node.error(f"joins shapes {[v.index.shape for v in values]} along axis {node.get('axis', 1)}") from None
-    if index.shape[0] != 1:
-        raise node.error("joins along the batch axis")
     scale = np.concatenate([np.broadcast_to(v.scale, (v.channels,)) for v in values])
     offset = np.concatenate([np.broadcast_to(v.offset, (v.channels,)) for v in values])
-    return Value(name, shape, index, compress(scale), compress(offset))
+    return Value(name, shape, np.concatenate(indices, axis=axis), compress(scale), compress(offset))
 
 
-def node_pads(node: Node, shape: Sequence[int], extent: tuple[int, int], strides: tuple[int, int]) -> Pads:
-    """(top, left, bottom, right) from `pads` or `auto_pad`."""
-    mode = node.get("auto_pad", "NOTSET")
-    if mode in ("NOTSET", ""):
-        pads = tuple(int(p) for p in node.get("pads", (0, 0, 0, 0)))
-        if len(pads) != 4 or min(pads) < 0:
-            raise node.error(f"expected four pads of at least 0, got {pads}")
-        return pads[0], pads[1], pads[2], pads[3]
-    if mode == "VALID":
-        return 0, 0, 0, 0
-    totals = [max((-(-n // s) - 1) * s + k - n, 0) for n, s, k in zip(shape, strides, extent)]
-    first = [t // 2 if mode == "SAME_UPPER" else t - t // 2 for t in totals]
-    return first[0], first[1], totals[0] - first[0], totals[1] - first[1]
-
-
-def _ceil_pads(node: Node, value: Value, kernel: tuple[int, int], strides: tuple[int, int], pads: Pads) -> Pads:
-    """Padding after the end that gives a floor-mode pooling the windows of ceil_mode."""
-    if not node.get("ceil_mode", 0):
-        return 0, 0, 0, 0
-    extra = []
-    for axis in (0, 1):
-        length = value.padded_shape[axis]
-        room = length + pads[axis] + pads[axis + 2] - kernel[axis]
-        last = -(-room // strides[axis]) * strides[axis]
-        if last >= length + pads[axis]:  # a window must start within the input or its leading pad
-            last -= strides[axis]
-        extra.append(max(last - room, 0))
-    return 0, 0, extra[0], extra[1]
+def _alike(values: Sequence[Value], axis: int) -> bool:
+    """Whether the tensors lie pixel by pixel one beside the other, the axis along their channels."""
+    if len({v.shape[:-1] for v in values}) > 1:
+        return False
+    pixels = [np.moveaxis(v.index // v.channels, axis, 0) for v in values]
+    return all((p == pixels[0][:1]).all() for p in pixels)
 
 
 def _operands(build: Builder, node: Node, inputs: Sequence[Symbol | None]) -> tuple[Value, Constant, Floats]:
@@ -275,18 +237,6 @@ def _operands(build: Builder, node: Node, inputs: Sequence[Symbol | None]) -> tu
     bias = np.zeros(1) if extra is None else np.asarray(extra.real, np.float64).reshape(-1)
     plain = build.plain(node, replace(data, pads=(0, 0, 0, 0)))
     return replace(plain, pads=data.pads), weights, bias
-
-
-def _values(node: Node, inputs: Sequence[Symbol | None]) -> list[Value]:
-    values = [symbol for symbol in inputs if isinstance(symbol, Value)]
-    if len(values) != len(inputs):
-        raise node.error("expected quantized tensors as inputs")
-    return values
-
-
-def _require_image(node: Node, value: Value) -> None:
-    if len(value.shape) != 3 or not np.array_equal(value.index, canonical_index(value.shape)):
-        raise node.error(f"expected an NCHW image, got a tensor of shape {value.index.shape} in another layout")
 
 
 def _common_rows(
@@ -322,20 +272,12 @@ def _smallest(weights: Integers) -> NDArray[np.integer[Any]]:
     return np.ascontiguousarray(weights)
 
 
-def _add_pads(first: Pads, second: Pads) -> Pads:
-    return first[0] + second[0], first[1] + second[1], first[2] + second[2], first[3] + second[3]
-
-
-def _below(pads: Pads, kernel: tuple[int, int]) -> bool:
-    return max(pads[0], pads[2]) < kernel[0] and max(pads[1], pads[3]) < kernel[1]
-
-
-def _pair(node: Node, attribute: str, default: Sequence[int] = (1, 1)) -> tuple[int, int]:
-    values = node.get(attribute, default)
-    if len(values) != 2:
-        raise node.error(f"expected {attribute} of two spatial dimensions, got {list(values)}")
-    return int(values[0]), int(values[1])
-
-
 def _brief(scale: Floats) -> str:
     return f"{scale[0]:.6g}" if scale.size == 1 else f"({scale.min():.6g} .. {scale.max():.6g} per channel)"
+
+
+def _values(node: Node, inputs: Sequence[Symbol | None]) -> list[Value]:
+    values = [symbol for symbol in inputs if isinstance(symbol, Value)]
+    if len(values) != len(inputs):
+        raise node.error("expected quantized tensors as inputs")
+    return values

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 
 from bitswath.errors import LoweringError
+from bitswath.models.lowering.arrange import entered, per_element
 from bitswath.models.lowering.builder import Builder
 from bitswath.models.lowering.chains.chain import execute, opset_of
 from bitswath.models.lowering.chains.links import (
@@ -20,10 +21,19 @@ from bitswath.models.lowering.chains.links import (
     quantizer_link,
     quantizer_range,
 )
-from bitswath.models.lowering.chains.values import CHANNELS_LAST, Constant, FloatInput, Node, Symbol, Value
+from bitswath.models.lowering.chains.values import (
+    CHANNELS_LAST,
+    Constant,
+    FloatInput,
+    Node,
+    PositionError,
+    Symbol,
+    Value,
+)
 from bitswath.models.lowering.ends import arg_max, softmax
-from bitswath.models.lowering.layout import MOVES, gather, move, pad
-from bitswath.models.lowering.linear import concat, convolution, global_pool, join, matrix_product, pool, reduce
+from bitswath.models.lowering.layout import MOVES, SHAPES, gather, move, pad, reshape
+from bitswath.models.lowering.linear import concat, convolution, join, matrix_product, transposed_convolution
+from bitswath.models.lowering.pools import global_pool, pool, reduce
 from bitswath.models.lowering.qdq import dequantize_linear, dequantized_constant, quantize_linear
 from bitswath.models.lowering.reading.refusals import DOMAINS, malformed, why_not
 from bitswath.models.lowering.views import as_image
@@ -57,23 +67,23 @@ def _lower(build: Builder, node: Node, inputs: Inputs) -> Sequence[Symbol | None
     if constant and (node.proto.domain == "" or node.op in QUANTIZERS):
         return _fold(build, node, inputs)
     known = node.proto.domain in DOMAINS and (node.proto.domain != CHANNELS_LAST or node.op in CHANNELS_LAST_OPERATORS)
-    if not known or node.op not in (*HANDLERS, "TopK", "ArgMax"):
+    if not known or node.op not in (*HANDLERS, *SEVERAL):
         raise node.error(why_not(node))
     if inputs and isinstance(inputs[0], FloatInput) and node.op not in FLOAT_OPERATORS:
         raise node.error(
             "works on the graph input before it is quantized; declare the integers it takes (--input-datatype UINT8), "
             "and their scale if there is one (--input-scale 1/255)"
         )
-    if node.op in ("TopK", "ArgMax"):
-        return arg_max(build, node, inputs)
+    if node.op in SEVERAL:
+        return SEVERAL[node.op](build, node, inputs)
     return [HANDLERS[node.op](build, node, inputs)]
 
 
 def _fold(build: Builder, node: Node, inputs: Inputs) -> list[Symbol]:
     """A node on constants, executed by qonnx; integers and scale of quantized ones are kept."""
     constants = [i for i in inputs if isinstance(i, Constant)]
-    if constants and node.op in MOVES:
-        return [move(build, node, inputs)]
+    if constants and node.op in SHAPES:
+        return [reshape(build, node, inputs)]
     if len(constants) != len(inputs):
         raise node.error("optional inputs of constant nodes are not supported")
     if node.op in WINDOWED:
@@ -106,6 +116,20 @@ def _quantized(node: Node, real: NDArray[Any], arrays: Sequence[NDArray[Any]]) -
     return Constant(real, integers.astype(np.int64), scale)
 
 
+def by_position(handler: Handler) -> Handler:
+    """The handler, which is given each element as a channel of its own where constants differ by position."""
+
+    def handle(build: Builder, node: Node, inputs: Inputs) -> Symbol:
+        try:
+            return handler(build, node, inputs)
+        except PositionError:
+            if not any(isinstance(i, Value) for i in inputs):
+                raise
+            return handler(build, node, [per_element(build, node, i) if isinstance(i, Value) else i for i in inputs])
+
+    return handle
+
+
 def _quantizer(build: Builder, node: Node, inputs: Inputs) -> Symbol:
     data = inputs[0]
     if isinstance(data, FloatInput):
@@ -125,7 +149,7 @@ def _input_quantizer(build: Builder, node: Node, inputs: Inputs, data: FloatInpu
     link, grid = quantizer_link(node, inputs, data, build.opsets)
     spec = TensorSpec(data.shape, *quantizer_range(node, inputs))
     build.enter(node, (*data.chain, link), grid, spec)
-    return Value(INPUT, data.shape, data.index, grid.scale, grid.offset)
+    return entered(build, node, data, grid)
 
 
 def _elementwise(build: Builder, node: Node, inputs: Inputs) -> Symbol:
@@ -185,28 +209,37 @@ def _shape(build: Builder, node: Node, inputs: Inputs) -> Symbol:
 
 
 HANDLERS: dict[str, Handler] = {
-    **dict.fromkeys(ELEMENTWISE, _elementwise),
-    **dict.fromkeys(QUANTIZERS, _quantizer),
-    **dict.fromkeys(MOVES, move),
+    **dict.fromkeys(ELEMENTWISE, by_position(_elementwise)),
+    **dict.fromkeys(QUANTIZERS, by_position(_quantizer)),
+    **dict.fromkeys(SHAPES, reshape),
     **dict.fromkeys(("Identity", "Dropout"), _unchanged),
     **dict.fromkeys(("MatMul", "Gemm"), matrix_product),
     **dict.fromkeys(("MaxPool", "MaxPoolNHWC", "AveragePool"), as_image(pool)),
     **dict.fromkeys(("GlobalAveragePool", "GlobalMaxPool"), as_image(global_pool)),
-    **dict.fromkeys(("ReduceMean", "ReduceSum"), reduce),
-    "BatchNormalization": as_image(_elementwise),
+    **dict.fromkeys(("ReduceMean", "ReduceSum", "ReduceMax"), reduce),
+    "BatchNormalization": as_image(by_position(_elementwise)),
     "Conv": as_image(convolution),
+    "ConvTranspose": as_image(transposed_convolution),
     "Concat": concat,
-    "Pad": as_image(pad),
+    "Pad": pad,
     "Gather": gather,
     "Cast": _cast,
     "Shape": _shape,
     "Softmax": softmax,
     "LogSoftmax": softmax,
-    "QuantizeLinear": quantize_linear,
-    "DequantizeLinear": dequantize_linear,
+    "QuantizeLinear": by_position(quantize_linear),
+    "DequantizeLinear": by_position(dequantize_linear),
 }
+SEVERAL: dict[str, Callable[[Builder, Node, Inputs], Sequence[Symbol | None]]] = {
+    **dict.fromkeys((*MOVES, "Split"), move),
+    **dict.fromkeys(("TopK", "ArgMax"), arg_max),
+}
+"""Operators with as many results as they have outputs."""
 FLOAT_OPERATORS = (
+    *SHAPES,
     *MOVES,
+    "Split",
+    "Gather",
     *ELEMENTWISE,
     "Quant",
     "IntQuant",

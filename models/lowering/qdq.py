@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import helper
 
+from bitswath.models.lowering.arrange import entered
 from bitswath.models.lowering.builder import Builder
 from bitswath.models.lowering.chains.chain import Grid, Link, Pooling, opset_of, run_chain
 from bitswath.models.lowering.chains.links import make_link
@@ -48,7 +49,7 @@ def dequantize_linear(build: Builder, node: Node, inputs: Inputs) -> Symbol:
     grid, links = Grid(compress(scale), _ZERO), _scaling(node, scale, zero, build.opsets)
     if isinstance(data, FloatInput):
         build.enter(node, (*data.chain, *links), grid, TensorSpec(data.shape, *_reached(node, data.chain, links[0])))
-        return Value(INPUT, data.shape, data.index, grid.scale)
+        return entered(build, node, data, grid)
     value = replace(data, chain=(*data.chain, *links))
     if not any(map(_rounds, data.chain)):
         return value

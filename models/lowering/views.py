@@ -22,7 +22,7 @@ __all__ = ["as_image"]
 Inputs = Sequence[Symbol | None]
 Handler = Callable[[Builder, Node, Inputs], Symbol]
 Turn = Callable[[NDArray[Any]], NDArray[Any]]
-ONE_D = {"kernel_shape": 1, "strides": 1, "dilations": 1, "pads": 0}
+ONE_D = {"kernel_shape": 1, "strides": 1, "dilations": 1, "pads": 0, "output_padding": 0, "output_shape": 1}
 """Attributes of a sequence's node, with the number that stands for height."""
 
 
@@ -33,7 +33,6 @@ def as_image(handler: Handler) -> Handler:
         if node.proto.domain == CHANNELS_LAST or node.op == "MaxPoolNHWC":
             return _through(build, node, inputs, _channels_first, _channels_last, again=handle)
         if isinstance(inputs[0], Value) and inputs[0].index.ndim == 3:
-            inputs = [inputs[0], *(_padded_axes(i) if node.op == "Pad" else i for i in inputs[1:])]
             return _through(build, node, inputs, _with_height, _without_height, again=handler)
         return handler(build, node, inputs)
 
@@ -55,7 +54,7 @@ def _through(build: Builder, node: Node, inputs: Inputs, there: Turn, back: Turn
 
 def _images(node: Node) -> int:
     """How many of its inputs have the axes of an image: the data, and a convolution's weights."""
-    return 2 if node.op == "Conv" else 1
+    return 2 if node.op in ("Conv", "ConvTranspose") else 1
 
 
 def _turned(symbol: Symbol | None, there: Turn) -> Symbol | None:
@@ -74,13 +73,6 @@ def _give_height(proto: NodeProto) -> None:
             attributes[name] = [value, *given[:half], value, *given[half:]] if half else [value, *given]
     del proto.attribute[:]
     proto.attribute.extend(helper.make_attribute(name, value) for name, value in attributes.items())
-
-
-def _padded_axes(symbol: Symbol | None) -> Symbol | None:
-    """The amounts of a Pad on (N, C, L) as those on (N, C, 1, L)."""
-    if not isinstance(symbol, Constant) or symbol.real.size != 6:
-        return symbol
-    return Constant(np.insert(symbol.real.reshape(2, 3), 2, 0, axis=1).reshape(-1))
 
 
 def _channels_first(array: NDArray[Any]) -> NDArray[Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +19,9 @@ from bitswath.models.lowering.chains.values import Constant, FloatInput, Node, S
 from bitswath.models.lowering.ends import flat, open_end
 from bitswath.models.lowering.lowered import Correspondence, Lowered
 from bitswath.models.lowering.nodes import lower_node
+from bitswath.models.lowering.passes import canonical
 from bitswath.models.lowering.reading.inputs import GraphInput, find_input
-from bitswath.models.lowering.reading.source import complete, read_model
+from bitswath.models.lowering.reading.source import read_model
 from bitswath.network.network import INPUT, Head, Network, Stage
 
 __all__ = ["lower"]
@@ -61,13 +61,13 @@ def lower(
         node = Node(proto)
         inputs = [_lookup(node, symbols, i) for i in proto.input]
         outputs = lower_node(build, node, inputs)
-        real = inputs[0] if inputs else None
-        if isinstance(real, FloatInput) and not real.chain and isinstance(outputs[0], Value):
-            _record(tensors, source.name, replace(outputs[0], index=source.symbol.index))
         for output, result in zip(proto.output, outputs):
             if result is not None:
                 symbols[output] = result
                 _record(tensors, output, result)
+    if build.input_grid is not None:
+        grid, real = build.input_grid, source.symbol
+        _record(tensors, source.name, Value(INPUT, real.shape, real.index, grid.scale, grid.offset))
     return _finish(build, wrapper, symbols, tensors, source)
 
 
@@ -80,7 +80,7 @@ def _load(model: str | Path | ModelProto | ModelWrapper) -> ModelProto:
         return read_model(model)
     proto = ModelProto()
     proto.CopyFrom(model.model if isinstance(model, ModelWrapper) else model)
-    return complete(proto)
+    return canonical(proto)
 
 
 def _constants(graph: GraphProto) -> dict[str, Symbol]:

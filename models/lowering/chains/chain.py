@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -57,6 +57,24 @@ class Link:
             == sorted(a.SerializeToString() for a in other.node.attribute)
             and list(self.node.input) == list(other.node.input)
             and all(np.array_equal(c, other.constants[name]) for name, c in self.constants.items())
+        )
+
+    def taken(self, channels: NDArray[np.intp]) -> Link:
+        """The link for a tensor whose channels are these of its own."""
+
+        def chosen(array: NDArray[Any]) -> NDArray[Any]:
+            if array.ndim == 3:
+                return array if array.shape[1] == 1 else array[:, channels]
+            return array if array.ndim == 0 or (array.ndim == 2 and len(array) == 1) else array[channels]
+
+        def rows(values: Floats) -> Floats:
+            return values if values.size == 1 else values[channels]
+
+        return replace(
+            self,
+            constants={name: chosen(array) for name, array in self.constants.items()},
+            direction=None if self.direction is None else rows(self.direction),
+            affine=None if self.affine is None else (rows(self.affine[0]), rows(self.affine[1])),
         )
 
     @property

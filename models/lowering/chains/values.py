@@ -25,6 +25,7 @@ __all__ = [
     "Constant",
     "FloatInput",
     "Node",
+    "PositionError",
     "Symbol",
     "Value",
     "canonical_index",
@@ -37,6 +38,10 @@ Floats = NDArray[np.float64]
 Index = NDArray[np.int32]
 CHANNELS_LAST = "qonnx.custom_op.channels_last"
 """The domain of qonnx's Conv, MaxPool and BatchNormalization on (N, ..., C)."""
+
+
+class PositionError(LoweringError):
+    """Constants differ between positions of one channel."""
 
 
 @dataclass(frozen=True)
@@ -173,8 +178,9 @@ def channels_of(node: Node, symbol: Value | FloatInput, constant: NDArray[Any], 
     except ValueError:
         raise node.error(f"{what} of shape {constant.shape} change the shape {symbol.index.shape}") from None
     channel = symbol.index.reshape(-1) % symbol.shape[-1]
-    rows = np.empty(symbol.shape[-1], constant.dtype)
+    rows = np.full(symbol.shape[-1], spread[0], constant.dtype)
     rows[channel] = spread
     if not np.array_equal(rows[channel], spread):
-        raise node.error(f"{what} differ between positions of one channel; only per-channel constants have a form")
+        reason = f"{what} differ between positions of one channel; only per-channel constants have a form"
+        raise PositionError(str(node.error(reason)))
     return rows

@@ -32,7 +32,7 @@ INTEGER_ELEMENTS = {
     TensorProto.UINT16: "UINT16",
     TensorProto.INT16: "INT16",
 }
-SEQUENCE_OPERATORS = ("Conv", "MaxPool", "AveragePool", "GlobalMaxPool", "GlobalAveragePool", "Pad")
+SEQUENCE_OPERATORS = ("Conv", "ConvTranspose", "MaxPool", "AveragePool", "GlobalMaxPool", "GlobalAveragePool", "Pad")
 BLIND_OPERATORS = {
     *ELEMENTWISE,
     *QUANTIZERS,

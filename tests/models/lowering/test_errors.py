@@ -29,9 +29,29 @@ def conv(graph: Graph, x: str = "global_in", channels: int = 4, **attributes) ->
     return graph.node("Conv", x, weights, kernel_shape=(3, 3), pads=(1, 1, 1, 1), **attributes)
 
 
-@refused(r"'ConvTranspose_0' \(ConvTranspose\): this operator has no integer form")
+@refused(r"'LRN_0' \(LRN\): this operator has no integer form")
 def _unknown_operator(graph: Graph) -> str:
-    return graph.node("ConvTranspose", "global_in", np.ones((4, 2, 3, 3)), kernel_shape=(3, 3))
+    return graph.node("LRN", "global_in", size=3)
+
+
+@refused("pads with 0.5, which is no integer of its input's scale")
+def _padding_with_a_half(graph: Graph) -> str:
+    return graph.node("Pad", "global_in", graph.constant([0, 0, 1, 1, 0, 0, 1, 1], np.int64), np.float32(0.5))
+
+
+@refused(r"interpolates \(linear\)")
+def _interpolation(graph: Graph) -> str:
+    return graph.node("Resize", "global_in", graph.constant([]), graph.constant([1, 1, 2, 2]), mode="linear")
+
+
+@refused("along the batch axis, which must stay 1 frame")
+def _batch_repeated(graph: Graph) -> str:
+    return graph.node("Tile", "global_in", graph.constant([2, 1, 1, 1], np.int64))
+
+
+@refused("joins tensors of shapes")
+def _sum_of_shapes_that_do_not_fit(graph: Graph) -> str:
+    return graph.node("Add", "global_in", graph.node("MaxPool", "global_in", kernel_shape=(2, 2)))
 
 
 @refused("expected integer or quantized weights, got floats")
@@ -54,11 +74,6 @@ def _nonlinear_sum(graph: Graph) -> str:
     return graph.node("Add", graph.node("Sigmoid", conv(graph)), "global_in")
 
 
-@refused("different shape or layout")
-def _broadcast_sum(graph: Graph) -> str:
-    return graph.node("Add", "global_in", graph.node("GlobalAveragePool", "global_in"))
-
-
 @refused("no integer multiples of each other")
 def _input_scales_within_an_output(graph: Graph) -> str:
     x = graph.quant("global_in", np.array([0.3, 1, 0.7, 2]).reshape(1, 4, 1, 1), 3)
@@ -68,12 +83,6 @@ def _input_scales_within_an_output(graph: Graph) -> str:
 @refused("both rises and falls")
 def _not_monotone(graph: Graph) -> str:
     return graph.quant(graph.node("Abs", graph.node("Sub", conv(graph), np.float32(50))), 8.0, 4)
-
-
-@refused("differ between positions of one channel")
-def _constant_by_position(graph: Graph) -> str:
-    y = graph.node("Mul", conv(graph), np.arange(25.0).reshape(1, 1, 5, 5) + 1)
-    return graph.quant(y, 1.0, 4)
 
 
 @refused("real zero is not an integer zero")
@@ -92,16 +101,6 @@ def _argmax_with_bias(graph: Graph) -> str:
 def _top_five(graph: Graph) -> str:
     y = graph.node("Flatten", graph.node("GlobalAveragePool", "global_in"))
     return graph.node("TopK", y, graph.constant([2], np.int64), outputs=2, axis=1)
-
-
-@refused("only count_include_pad=1 has an integer form")
-def _average_without_padding(graph: Graph) -> str:
-    return graph.node("AveragePool", "global_in", kernel_shape=(2, 2), pads=(1, 1, 1, 1))
-
-
-@refused("ceil_mode")
-def _average_with_ceil_mode(graph: Graph) -> str:
-    return graph.node("AveragePool", "global_in", kernel_shape=(2, 2), strides=(2, 2), ceil_mode=1)
 
 
 @refused("pools values that fall as their integers rise")
@@ -154,16 +153,6 @@ def _float_end(graph: Graph) -> str:
     return graph.node("Relu", graph.node("Conv", "global_in", weights, bias, kernel_shape=(1, 1)))
 
 
-@refused("pads batch or channels")
-def _channel_padding(graph: Graph) -> str:
-    return graph.node("Pad", "global_in", graph.constant([0, 1, 0, 0, 0, 0, 0, 0], np.int64))
-
-
-@refused("expected constant zero padding")
-def _padding_with_ones(graph: Graph) -> str:
-    return graph.node("Pad", "global_in", graph.constant([0, 0, 1, 1, 0, 0, 1, 1], np.int64), np.float32(1))
-
-
 @refused("joins along the batch axis")
 def _batch_concat(graph: Graph) -> str:
     return graph.node("Concat", "global_in", "global_in", axis=0)
@@ -173,11 +162,6 @@ def _batch_concat(graph: Graph) -> str:
 def _too_many_thresholds(graph: Graph) -> str:
     y = graph.node("MatMul", graph.node("Flatten", "global_in"), graph.weights(np.full((100, 1), 127)))
     return graph.quant(graph.node("Mul", y, np.float32(64)), 1.0, 30)
-
-
-@refused("an NCHW image, got a tensor of shape")
-def _wrong_layout(graph: Graph) -> str:
-    return graph.node("MaxPool", graph.node("Transpose", conv(graph), perm=(0, 2, 3, 1)), kernel_shape=(2, 2))
 
 
 @refused("an input of at least the kernel's")
