@@ -84,9 +84,10 @@ class Accelerator:
         return self._backend
 
     def classify(self, patches: ArrayLike) -> Result:
-        """Classes of raw patches, uint8 or uint16 (N, H, W, C), or of one patch (H, W, C).
+        """Classes of raw patches (N, H, W, C) of the bundle's dtype, or of one patch (H, W, C).
 
-        Raises `InputError` if they do not fit the bundle's input, `CodecError`, `BackendError`.
+        A bundle of signals takes (N, L, C) or (L, C) too, one of vectors (N, F) or (F,). Raises `InputError` if they do
+        not fit the bundle's input, `CodecError`, `BackendError`.
         """
         return self._result(self._run(self._patches(patches), self.encode))
 
@@ -125,7 +126,7 @@ class Accelerator:
         return self._result(self._run(self._frames(frames), self._repack))
 
     def infer(self, codes: ArrayLike) -> NDArray[np.float32]:
-        """The network's dequantized output, float32 (N, ...), for codes, uint8 (N, H, W, C').
+        """The network's dequantized output, float32 (N, ...), for codes, uint8 (N, H, W, C'), of vectors (N, F) too.
 
         Equal to what the bundle's QONNX model gives for the same codes. Raises `InputError` for
         another shape or dtype, `PackingError` for codes wider than the input.
@@ -222,28 +223,28 @@ class Accelerator:
     def _patches(self, patches: ArrayLike) -> _Array:
         entry = self.bundle.manifest.input
         array = _array(patches, "patches")
-        wanted = f"{entry.patch_dtype} patches {_batched(entry.patch_shape)} or one of {entry.patch_shape}"
+        wanted = f"{entry.patch_dtype} patches {_batched(entry.sample_shape)} or one of {entry.sample_shape}"
+        if entry.patch_dtype == "float32" and np.issubdtype(array.dtype, np.floating):
+            array = array.astype(np.float32, copy=False)
         if array.dtype != np.dtype(entry.patch_dtype):
-            raise InputError(f"expected {wanted}, got {array.dtype} {array.shape}; pass the sensor's values unscaled")
-        if array.shape == entry.patch_shape:
-            return array[np.newaxis]
-        if array.ndim == 4 and array.shape[1:3] == entry.patch_shape[:2] and array.shape[3] != entry.patch_shape[2]:
-            raise InputError(
-                f"expected {wanted}, got {array.shape[3]} bands; select the bands this bundle was made for"
-            )
-        if array.shape[1:] != entry.patch_shape:
-            raise InputError(f"expected {wanted}, got shape {array.shape}; crop or resample the patches to fit")
-        return array
+            convert = "give them as float32" if entry.patch_dtype == "float32" else "pass the sensor's values unscaled"
+            raise InputError(f"expected {wanted}, got {array.dtype} {array.shape}; {convert}")
+        for shape in (entry.patch_shape, entry.sample_shape):
+            if array.shape == shape or (array.ndim == len(shape) + 1 and array.shape[1:] == shape):
+                return array.reshape(-1, *entry.patch_shape)
+        raise InputError(f"expected {wanted}, got {_misfit(array.shape, entry.sample_shape)}")
 
     def _codes(self, codes: ArrayLike) -> _Array:
         entry = self.bundle.manifest.input
         array = _array(codes, "codes")
-        if array.dtype != np.uint8 or array.shape[1:] != entry.code_shape:
-            wanted = f"uint8 codes {_batched(entry.code_shape)}"
+        flat = entry.layout == "flat" and array.ndim == 2
+        shape = entry.code_shape[-1:] if flat else entry.code_shape
+        if array.dtype != np.uint8 or array.shape[1:] != shape:
             raise InputError(
-                f"expected {wanted}, got {array.dtype} {array.shape}; encode patches with the bundle's codec"
+                f"expected uint8 codes {_batched(entry.code_shape)}, got {array.dtype} {array.shape};"
+                " encode patches with the bundle's codec"
             )
-        return array
+        return array.reshape(-1, *entry.code_shape)
 
     def _frames(self, frames: ArrayLike) -> _Array:
         entry = self.bundle.manifest.input
@@ -318,6 +319,18 @@ def _array(values: ArrayLike, what: str) -> _Array:
         return np.asarray(values)
     except ValueError as error:
         raise InputError(f"expected {what} of one shape in one array, got {type(values).__name__} ({error})") from error
+
+
+def _misfit(shape: tuple[int, ...], wanted: tuple[int, ...]) -> str:
+    """What came, and what to do about it."""
+    if len(wanted) == 1:
+        return f"shape {shape}; give {wanted[0]} features a vector, in the order of the model's input"
+    if len(wanted) == 2:
+        turned = shape[-2:] == wanted[::-1]
+        return f"shape {shape}; {'swap the last two axes: ' * turned}time comes first, channels last"
+    if len(shape) == 4 and shape[1:3] == wanted[:2]:
+        return f"{shape[3]} bands; select the bands this bundle was made for"
+    return f"shape {shape}; crop or resample the patches to fit"
 
 
 def _batched(shape: tuple[int, ...]) -> str:

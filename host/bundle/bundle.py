@@ -25,6 +25,7 @@ from bitswath.bundle.manifest import (
     SCHEMA_VERSION,
     FileEntry,
     InputInfo,
+    Layout,
     Manifest,
     ModelInput,
     NetworkInfo,
@@ -33,7 +34,7 @@ from bitswath.bundle.manifest import (
     SplitAccuracy,
 )
 from bitswath.bundle.zoo import located, refuse_writing
-from bitswath.codecs.base import Codec
+from bitswath.codecs.base import SAMPLE_TYPES, Codec
 from bitswath.codecs.kinds import codec_from_dict
 from bitswath.codecs.packing import frame_bytes
 from bitswath.codecs.uniform import UniformCodec
@@ -82,6 +83,7 @@ def save_bundle(
     codec: Codec,
     patch_shape: Sequence[int],
     classes: Sequence[str],
+    layout: Layout = "image",
     onnx_model: bytes | str | Path | None = None,
     model_input: ModelInput | None = None,
     provenance: Source | Mapping[str, Any] | None = None,
@@ -90,9 +92,9 @@ def save_bundle(
 ) -> Bundle:
     """Write a bundle to the folder `path` and return it as loaded; a bundle there is replaced.
 
-    `patch_shape`: (H, W, C) of the raw patches; `onnx_model`: a QONNX file or its bytes, read as `model_input` says;
-    `provenance`: what `Source` holds; `accuracy`: by split, (correct, patches); `name`: by default
-    the folder's. The result is checked as by `load_bundle` before it takes its place, so a failure
+    `patch_shape`: (H, W, C) of the raw patches, `layout` what they are to users; `onnx_model`: a QONNX file or its
+    bytes, read as `model_input` says; `provenance`: what `Source` holds; `accuracy`: by split, (correct, patches);
+    `name`: by default the folder's. The result is checked as by `load_bundle` before it takes its place, so a failure
     leaves what was there. Raises `BundleError`, `NetworkError`, `PackingError`, `CodecError`.
     """
     refuse_writing(path)
@@ -108,6 +110,7 @@ def save_bundle(
         BundleError,
         patch_shape=_triple(patch_shape),
         patch_dtype=str(codec.dtype),
+        layout=layout,
         codec=codec.to_dict(),
         code_shape=code_shape,
         bits=codec.bits,
@@ -168,15 +171,17 @@ def update_accuracy(bundle: Bundle, split: str, correct: int, total: int) -> Bun
 
 
 def how_pixels_enter(bundle: Bundle) -> str:
-    """One line: what a raw pixel becomes, and what the model behind is fed."""
-    codec, model = bundle.codec, bundle.manifest.input.model
-    line = f"{codec.dtype} pixels enter as {codec.summary}"
+    """One line: what a raw pixel, or another sample, becomes, and what the model behind is fed."""
+    codec, entry = bundle.codec, bundle.manifest.input
+    model, pixels = entry.model, entry.layout == "image" and codec.dtype in SAMPLE_TYPES
+    line = f"{codec.dtype} pixels enter as {codec.summary}" if pixels else f"{entry.described} enter as {codec.summary}"
     if model.scale is None and model.offset is None:
         return line
     scale, offset = (
         ", ".join(f"{v:.6g}" for v in values) for values in (model.scale or (1.0,), model.offset or (0.0,))
     )
-    what = "code" if isinstance(codec, UniformCodec) and codec.bits < codec.depth else "pixel"
+    coded = isinstance(codec, UniformCodec) and codec.bits < codec.depth
+    what = "code" if coded else "pixel" if pixels else "value"
     return f"{line}; the model is fed {scale} * {what} + {offset}"
 
 

@@ -17,6 +17,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "FileEntry",
     "InputInfo",
+    "Layout",
     "Manifest",
     "ModelInput",
     "NetworkInfo",
@@ -35,6 +36,10 @@ _Shape = tuple[
     Annotated[int, Field(ge=1, le=1 << 20)],
 ]
 _Bits = Annotated[int, Field(ge=1, le=64)]
+_Dtype = Literal["uint8", "uint16", "int8", "int16", "float32"]
+
+Layout = Literal["image", "sequence", "flat"]
+"""What a patch (H, W, C) is to its user: that, a signal (L, C) with H or W 1, or a vector (C,) with both 1."""
 _Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -59,24 +64,48 @@ class ModelInput(Schema):
     """How ``model.onnx`` is read, where its own annotations do not say.
 
     `datatype`: of its input's integers, None for the annotated ones; it is fed ``scale * integer + offset``, of raw
-    pixels where the integers are those of the graph's first quantizer. One number, or one for each band.
+    samples where the integers are those of the graph's first quantizer. One number, or one for each band. `layout`:
+    the axes of its input.
     """
 
     datatype: _Text | None = None
     scale: tuple[float, ...] | None = None
     offset: tuple[float, ...] | None = None
+    layout: Literal["nchw", "nhwc", "flat"] | None = None
 
 
 class InputInfo(Schema):
-    """The patches a bundle takes and the frames it sends. Shapes are (H, W, C)."""
+    """The patches a bundle takes and the frames it sends. Shapes are (H, W, C); `layout` says what that is to users."""
 
     patch_shape: _Shape
-    patch_dtype: Literal["uint8", "uint16"]
+    patch_dtype: _Dtype
+    layout: Layout = "image"
     codec: dict[str, JsonValue]
     code_shape: _Shape
     bits: Annotated[int, Field(ge=1, le=8)]
     frame_bytes: _Count
     model: ModelInput = ModelInput()
+
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """A patch's shape as its user has it: (H, W, C), of a signal (L, C), of a vector (C,)."""
+        height, width, bands = self.patch_shape
+        return {"flat": (bands,), "sequence": (height * width, bands)}.get(self.layout, self.patch_shape)
+
+    @property
+    def described(self) -> str:
+        """ "uint8 images 64 x 64 x 3", "float32 vectors of 16", "int8 signals 1024 x 2"."""
+        size = " x ".join(map(str, self.sample_shape))
+        what = {"flat": "vectors of", "sequence": "signals"}.get(self.layout, "images")
+        return f"{self.patch_dtype} {what} {size}"
+
+    @model_validator(mode="after")
+    def _of_its_layout(self) -> InputInfo:
+        extents = self.patch_shape[:2]
+        fits = {"image": True, "sequence": 1 in extents, "flat": extents == (1, 1)}
+        if not fits[self.layout]:
+            raise ValueError(f"layout: patches of shape {self.patch_shape} are no {self.layout} ones")
+        return self
 
 
 class NetworkInfo(Schema):

@@ -200,7 +200,8 @@ def _usual_step(thresholds: NDArray[np.float64]) -> float:
 
 def _as_float32(thresholds: NDArray[np.float64]) -> NDArray[np.float32]:
     """The same, and what lies beyond float32 as infinite."""
-    return np.where(np.abs(thresholds) < BEYOND_FLOATS, thresholds, thresholds * np.inf).astype(np.float32)
+    beyond = np.copysign(np.inf, thresholds)
+    return np.where(np.abs(thresholds) < BEYOND_FLOATS, thresholds, beyond).astype(np.float32)
 
 
 def _is_float32(value: float) -> bool:

@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 from bitswath.accelerator import Accelerator, open
 from bitswath.backends.kinds import BACKENDS
 from bitswath.bundle.bundle import Bundle, save_bundle
+from bitswath.codecs.integer import IntegerCodec
 from bitswath.codecs.packing import pack
 from bitswath.codecs.palette import PaletteCodec
+from bitswath.codecs.threshold import ThresholdCodec
 from bitswath.codecs.uniform import UniformCodec
-from bitswath.errors import BackendError, BackendTimeoutError, BundleError, InputError, PackingError
+from bitswath.errors import BackendError, BackendTimeoutError, BundleError, CodecError, InputError, PackingError
 from bitswath.network.network import INPUT, ArgMax, Dense, Head, Lookup, Network, SumPool, TensorSpec
 from bitswath.streaming.counters import Counters
 from tests.host.fake_backend import FakeBackend
@@ -73,6 +75,80 @@ def test_labels_and_logits_are_those_of_the_network(accel: Accelerator, count: i
     np.testing.assert_array_equal(result.labels, logits_of(batch).argmax(axis=1))
     assert result.names == [CLASSES[label] for label in result.labels]
     assert len(result) == count
+
+
+BANDED = tuple((0.5 * band - 3.25, 0.5 * band, 1e-3 + 3 * band) for band in range(40))
+"""Thresholds of forty features."""
+FEATURES = ThresholdCodec(
+    2, depth=32, numbers="float", thresholds=tuple(tuple(float(np.float32(t)) for t in sorted(row)) for row in BANDED)
+)
+
+
+def flat_bundle(path: Path) -> Bundle:
+    return bundle(path, linear(WEIGHTS, (40,), 2, HEAD), codec=FEATURES, patch_shape=(1, 1, 40), layout="flat")
+
+
+def features(count: int) -> NDArray[np.float32]:
+    return np.random.default_rng(3).normal(5, 8, (count, 40)).astype(np.float32)
+
+
+def flat_logits_of(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    rows = np.sort(np.array(BANDED, np.float32), axis=1)
+    return ((vectors[..., None] >= rows).sum(axis=-1) @ WEIGHTS.T * 0.5 - 3).astype(np.float32)
+
+
+def test_vectors_are_taken_as_they_are(tmp_path: Path) -> None:
+    given = features(11)
+    with open(flat_bundle(tmp_path), chunk=4) as accel:
+        for same in (given, given.reshape(-1, 1, 1, 40), given.astype(np.float64), given.tolist()):
+            np.testing.assert_array_equal(accel.classify(same).logits, flat_logits_of(given))
+        for one in (given[0], given[0].reshape(1, 1, 40), given[:1]):
+            np.testing.assert_array_equal(accel.classify(one).logits, flat_logits_of(given[:1]))
+        codes = accel.bundle.codec.encode(given.reshape(-1, 1, 1, 40))
+        np.testing.assert_array_equal(accel.infer(codes), accel.infer(codes.reshape(-1, 40)))
+        with accel.stream([given[:3], given[3:]]) as results:
+            np.testing.assert_array_equal(np.concatenate([r.logits for r in results]), flat_logits_of(given))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        (
+            np.zeros((3, 39), np.float32),
+            r"float32 patches \(N, 40\) or one of \(40,\), got shape \(3, 39\); give 40 fea",
+        ),
+        (np.zeros((2, 3, 40), np.float32), r"got shape \(2, 3, 40\); give 40 features"),
+        (np.zeros((3, 40), np.int64), r"got int64 \(3, 40\); give them as float32"),
+    ],
+)
+def test_other_things_than_vectors_are_refused(tmp_path: Path, wrong: NDArray[Any], reason: str) -> None:
+    with open(flat_bundle(tmp_path)) as accel, pytest.raises(InputError, match=reason):
+        accel.classify(wrong)
+
+
+def test_what_is_no_number_is_refused(tmp_path: Path) -> None:
+    given = features(3)
+    given[1, 7] = np.nan
+    with open(flat_bundle(tmp_path)) as accel:
+        with pytest.raises(CodecError, match=r"finite samples, got nan at index \(1, 0, 0, 7\)"):
+            accel.classify(given)
+        np.testing.assert_array_equal(accel.classify(given[:1]).logits, flat_logits_of(given[:1]))
+
+
+def test_signals_are_time_by_channels(tmp_path: Path) -> None:
+    codec = IntegerCodec(4, lowest=-8, highest=7)
+    made = bundle(
+        tmp_path, linear(WEIGHTS, (1, 20, 2), 4, HEAD), codec=codec, patch_shape=(1, 20, 2), layout="sequence"
+    )
+    signals = np.random.default_rng(0).integers(-8, 8, (5, 20, 2), np.int8)
+    expected = ((signals.reshape(5, 40) + 8) @ WEIGHTS.T * 0.5 - 3).astype(np.float32)
+    with open(made) as accel:
+        for same in (signals, signals[:, None]):
+            np.testing.assert_array_equal(accel.classify(same).logits, expected)
+        for one in (signals[0], signals[:1], signals[:1, None]):
+            np.testing.assert_array_equal(accel.classify(one).logits, expected[:1])
+        with pytest.raises(InputError, match=r"swap the last two axes: time comes first, channels last"):
+            accel.classify(signals.transpose(0, 2, 1))
 
 
 def test_a_single_patch_is_a_batch_of_one(accel: Accelerator) -> None:

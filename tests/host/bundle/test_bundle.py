@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 
 from bitswath.bundle import bundle as bundle_module
-from bitswath.bundle.bundle import Bundle, load_bundle, save_bundle, update_accuracy
+from bitswath.bundle.bundle import Bundle, how_pixels_enter, load_bundle, save_bundle, update_accuracy
+from bitswath.codecs.integer import IntegerCodec
 from bitswath.codecs.uniform import UniformCodec
 from bitswath.errors import BundleError
 from bitswath.network.network import INPUT, ArgMax, Conv, Dense, Network, TensorSpec, Threshold
@@ -69,6 +70,32 @@ def test_a_bundle_comes_back_as_it_was_saved(tmp_path: Path) -> None:
     np.testing.assert_array_equal(dense.weights, weights())
 
 
+@pytest.mark.parametrize(
+    ("shape", "layout", "described"),
+    [
+        ((1, 1, 40), "flat", "int8 vectors of 40 enter as 4-bit integers -8..7"),
+        ((1, 20, 2), "sequence", "int8 signals 20 x 2 enter as 4-bit integers -8..7"),
+        ((4, 5, 2), "image", "int8 images 4 x 5 x 2 enter as 4-bit integers -8..7"),
+    ],
+)
+def test_a_bundle_may_take_other_things_than_pixels(
+    tmp_path: Path, shape: tuple[int, int, int], layout: Any, described: str
+) -> None:
+    flat = linear(weights(), (40,) if layout == "flat" else shape, 4)
+    codec = IntegerCodec(4, lowest=-8, highest=7)
+    save(tmp_path / "x.bsw", network=flat, codec=codec, patch_shape=shape, layout=layout)
+    loaded = load_bundle(tmp_path / "x.bsw")
+    assert (loaded.codec, loaded.manifest.input.layout) == (codec, layout)
+    assert how_pixels_enter(loaded) == described
+
+
+def test_bundles_of_before_there_were_layouts_are_of_images(tmp_path: Path) -> None:
+    save(tmp_path / "x.bsw")
+    edit(tmp_path / "x.bsw", lambda m: m["input"].pop("layout"))
+    edit(tmp_path / "x.bsw", lambda m: m["input"]["model"].pop("layout"))
+    assert load_bundle(tmp_path / "x.bsw").manifest.input.layout == "image"
+
+
 def test_the_manifest_says_what_is_in_the_folder(tmp_path: Path) -> None:
     before = datetime.now(timezone.utc).replace(microsecond=0)
     save(tmp_path / "x.bsw")
@@ -79,10 +106,11 @@ def test_the_manifest_says_what_is_in_the_folder(tmp_path: Path) -> None:
     assert {k: v for k, v in manifest["input"].items() if k != "codec"} == {
         "patch_shape": [4, 5, 2],
         "patch_dtype": "uint8",
+        "layout": "image",
         "code_shape": [4, 5, 2],
         "bits": 4,
         "frame_bytes": 20,
-        "model": {"datatype": None, "scale": None, "offset": None},
+        "model": {"datatype": None, "scale": None, "offset": None, "layout": None},
     }
     assert manifest["network"] == {"macs": 120, "weight_bits": 4, "activation_bits": None}
     for name in ("network.safetensors", "model.onnx"):
@@ -325,6 +353,9 @@ class TestLoading:
             (lambda m: m["input"].update(frame_bytes=21), "frame_bytes: says 21, the codec says 20"),
             (lambda m: m["input"].update(patch_dtype="uint16"), "patch_dtype: says uint16, the codec says uint8"),
             (lambda m: m["input"].update(patch_dtype="object"), r"input\.patch_dtype"),
+            (lambda m: m["input"].update(layout="flat"), r"patches of shape \(4, 5, 2\) are no flat ones"),
+            (lambda m: m["input"].update(layout="sequence"), r"patches of shape \(4, 5, 2\) are no sequence ones"),
+            (lambda m: m["input"].update(layout="cube"), r"input\.layout"),
             (lambda m: m["input"].update(code_shape=[4, 5, 1]), "code_shape"),
             (lambda m: m["input"].update(patch_shape=[4, 5, 1]), "code_shape"),
             (lambda m: m["input"].update(patch_shape=[10**9, 10**9, 3]), r"input\.patch_shape\.0"),
