@@ -18,7 +18,7 @@ from bitswath.models.lowering.chains.chain import Grid
 from bitswath.models.lowering.chains.values import FloatInput, Index, Node, Value, canonical_index, compress
 from bitswath.network.network import INPUT, Take
 
-__all__ = ["NOTHING", "ORDERS", "aligned", "entered", "image", "per_element", "rearranged", "whole"]
+__all__ = ["NOTHING", "ORDERS", "aligned", "entered", "flattened", "image", "per_element", "rearranged", "whole"]
 
 ORDERS = {"NCHW": (0, 2, 3, 1), "NHWC": (0, 1, 2, 3)}
 NOTHING = -1
@@ -85,6 +85,16 @@ def per_element(build: Builder, node: Node, value: Value) -> Value:
         return value
     order = np.arange(size, dtype=np.int32)
     return replace(_take(build, node, value, order, (size,), order % value.channels), index=value.index)
+
+
+def flattened(build: Builder, node: Node, value: Value) -> Value:
+    """The value as a flat network tensor in the order of its own elements."""
+    order = value.index.reshape(-1)
+    if len(value.shape) == 1 and (np.diff(order) == 1).all():
+        return value
+    value = whole(build, node, value)
+    index = np.arange(order.size, dtype=np.int32).reshape(value.index.shape)
+    return replace(_take(build, node, value, order, (order.size,), order % value.channels), index=index)
 
 
 def aligned(build: Builder, node: Node, value: Value, like: Value) -> Value:

@@ -13,7 +13,15 @@ from bitswath.errors import LoweringError, NetworkError
 from bitswath.models.lowering.chains.chain import Grid, Link, Pooling, direction_of, fold_affine
 from bitswath.models.lowering.chains.input_quantizer import Entry, InputQuantizer, Pixels, find_entry, levels_reached
 from bitswath.models.lowering.chains.links import levels_of
-from bitswath.models.lowering.chains.thresholds import EXHAUSTIVE_LIMIT, Steps, StepsError, find_steps
+from bitswath.models.lowering.chains.thresholds import (
+    EXHAUSTIVE_LIMIT,
+    BentError,
+    Levels,
+    Steps,
+    StepsError,
+    find_bends,
+    find_steps,
+)
 from bitswath.models.lowering.chains.values import Node, Value, compress, resized
 from bitswath.network.network import INPUT, Add, Conv, Dense, MaxPool, Stage, SumPool, TensorSpec, Threshold
 
@@ -121,7 +129,7 @@ class Builder:
     def plain(self, node: Node, value: Value) -> Value:
         """The value as ``scale * q + offset`` of a network tensor, with nothing pending."""
         if value.softmax:
-            raise node.error("takes a Softmax, which can only end the graph")
+            raise node.error(f"takes what {value.softmax} gives, which can only end the graph")
         value = self.settle_pools(node, self.settle_pads(node, value))
         links = _links(value.chain)
         folded = fold_affine(links, value.scale, value.offset)
@@ -141,7 +149,7 @@ class Builder:
     def quantize(self, node: Node, value: Value, grid: Grid, suffix: str = "") -> Value:
         """The integers on `grid` of the value's chain, whose last link is the quantizer."""
         if value.softmax:
-            raise node.error("takes a Softmax, which can only end the graph")
+            raise node.error(f"takes what {value.softmax} gives, which can only end the graph")
         value = self.settle_pads(node, value)
         first = next((i for i, link in enumerate(value.chain) if isinstance(link, Pooling)), None)
         if first is not None and not _rises(_links(value.chain[first:]), np.ones(1)):
@@ -176,14 +184,14 @@ class Builder:
         )
         if width == 1:
             lo, hi = lo.min(keepdims=True), hi.max(keepdims=True)
+
+        def levels(q: Integers) -> Integers:
+            return levels_of(node, links, value.scale, value.offset, grid, q)
+
         try:
-            steps = find_steps(
-                lambda q: levels_of(node, links, value.scale, value.offset, grid, q),
-                lo,
-                hi,
-                exact=all(link.exact for link in links),
-                limit=self.limit,
-            )
+            steps = find_steps(levels, lo, hi, exact=all(link.exact for link in links), limit=self.limit)
+        except BentError:
+            return self._bent(node, value.tensor, levels, lo, hi, grid, suffix)
         except StepsError as error:
             names = " -> ".join(link.node.op_type for link in links)
             raise node.error(f"no thresholds for {names}: {error}") from error
@@ -195,6 +203,21 @@ class Builder:
         base = grid.origin + grid.step * steps.base
         fields = {"thresholds": thresholds, "directions": steps.directions, "base": base, "step": grid.step}
         return self.emit(node, Threshold, [value.tensor], suffix, **fields)
+
+    def _bent(
+        self, node: Node, source: str, levels: Levels, lo: Integers, hi: Integers, grid: Grid, suffix: str
+    ) -> str:
+        """What rises and falls, as the difference of two functions that rise."""
+        try:
+            up, down, reach = find_bends(levels, lo, hi)
+        except StepsError as error:
+            raise node.error(f"no thresholds: {error}") from error
+        rising = self.emit(node, Threshold, [source], f"{suffix}.up", thresholds=up.thresholds)
+        falling = self.emit(node, Threshold, [source], f"{suffix}.down", thresholds=down.thresholds)
+        count = self.emit(node, Add, [rising, falling], f"{suffix}.count", multipliers=(1, -1))
+        reached = np.arange(1, reach + 1, dtype=np.int64)[None]
+        base = grid.origin + grid.step * up.base
+        return self.emit(node, Threshold, [count], suffix, thresholds=reached, base=base, step=grid.step)
 
 
 def _links(chain: Sequence[Link | Pooling]) -> list[Link]:

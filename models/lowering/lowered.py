@@ -15,7 +15,7 @@ from bitswath.models.lowering.chains.input_quantizer import Entry, InputQuantize
 from bitswath.models.lowering.chains.values import Index
 from bitswath.network.network import INPUT, Conv, Dense, Network, TensorSpec, Threshold
 
-__all__ = ["Correspondence", "Lowered", "over_codes"]
+__all__ = ["Correspondence", "Lowered", "Output", "over_codes"]
 
 Floats = NDArray[np.float64]
 OFF_INTEGER = 1e-3
@@ -42,6 +42,14 @@ class Correspondence:
     index: Index
 
 
+@dataclass(frozen=True)
+class Output:
+    """An output of the graph, by its QONNX name, and its shape in the network: (C,) or (H, W, C)."""
+
+    name: str
+    shape: tuple[int, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Lowered:
     """The integer network of a QONNX model, and how their tensors correspond.
@@ -53,6 +61,7 @@ class Lowered:
     `batch`: frames that the graph was exported for. `declared`: whether the graph input's integers are the network's,
     else the integers of its first quantizer are, and `entry` says how pixels become them if it is known what is fed.
     `quantizer`: how much of its range a quantizer of the input uses. `left_out`: operators behind the logits.
+    `outputs`: the graph's outputs; of several the network's last tensor holds one behind the other.
     """
 
     network: Network
@@ -65,6 +74,7 @@ class Lowered:
     entry: Entry | None = None
     quantizer: InputQuantizer | None = None
     left_out: tuple[str, ...] = ()
+    outputs: tuple[Output, ...] = ()
 
     @property
     def end_note(self) -> str | None:

@@ -159,8 +159,9 @@ def _elementwise(build: Builder, node: Node, inputs: Inputs) -> Symbol:
     values = [i for i in inputs if isinstance(i, Value)]
     if len(values) == 2 and node.op in ("Add", "Sub"):
         return join(build, node, inputs)
-    if any(v.softmax for v in values):
-        raise node.error("takes a Softmax, which can only end the graph")
+    ended = next((v.softmax for v in values if v.softmax), None)
+    if ended:
+        raise node.error(f"takes what {ended} gives, which can only end the graph")
     settled = [build.settle_pads(node, i) if isinstance(i, Value) else i for i in inputs]
     value = next(i for i in settled if isinstance(i, Value))
     return replace(value, chain=(*value.chain, elementwise_link(node, settled, value, build.opsets)))
@@ -178,6 +179,8 @@ def _cast(build: Builder, node: Node, inputs: Inputs) -> Symbol:
         return _unchanged(build, node, inputs)
     if not isinstance(data, Value):
         raise node.error("casts the graph input before its integers are known; annotate it with its integer datatype")
+    if data.softmax:
+        return data
     value = build.plain(node, data)
     if any((v != np.rint(v)).any() for v in (value.scale, value.offset)):
         raise node.error("casts values that are no integers")

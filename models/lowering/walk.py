@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +15,13 @@ from bitswath.errors import LoweringError, NetworkError
 from bitswath.models.lowering.builder import Builder
 from bitswath.models.lowering.chains.chain import Link, fold_affine
 from bitswath.models.lowering.chains.thresholds import EXHAUSTIVE_LIMIT
-from bitswath.models.lowering.chains.values import Constant, FloatInput, Node, Symbol, Value
-from bitswath.models.lowering.ends import flat, open_end
-from bitswath.models.lowering.lowered import Correspondence, Lowered
+from bitswath.models.lowering.chains.values import Constant, FloatInput, Node, Symbol, Value, canonical_index, compress
+from bitswath.models.lowering.ends import End, end_of, in_a_row
+from bitswath.models.lowering.lowered import Correspondence, Lowered, Output
 from bitswath.models.lowering.nodes import lower_node
-from bitswath.models.lowering.passes import canonical
 from bitswath.models.lowering.reading.inputs import GraphInput, find_input
-from bitswath.models.lowering.reading.source import read_model
-from bitswath.network.network import INPUT, Head, Network, Stage
+from bitswath.models.lowering.reading.source import complete, read_model
+from bitswath.network.network import INPUT, Concat, Head, Network, Stage
 
 __all__ = ["lower"]
 
@@ -80,7 +79,7 @@ def _load(model: str | Path | ModelProto | ModelWrapper) -> ModelProto:
         return read_model(model)
     proto = ModelProto()
     proto.CopyFrom(model.model if isinstance(model, ModelWrapper) else model)
-    return canonical(proto)
+    return complete(proto)
 
 
 def _constants(graph: GraphProto) -> dict[str, Symbol]:
@@ -120,49 +119,77 @@ def _finish(
     tensors: dict[str, Correspondence],
     source: GraphInput,
 ) -> Lowered:
-    name, node = _output(wrapper, symbols)
-    value = symbols[name]
-    if isinstance(value, FloatInput):
-        raise node.error("gives reals that no node quantized; declare the input's integers (--input-datatype UINT8)")
-    if not isinstance(value, Value):
-        raise LoweringError(f"output {name!r}: expected a tensor computed from the input, got a constant")
-    value, softmax, left_out = open_end(value)
-    value = flat(build, node, build.plain(node, build.settle_pads(node, value)))
-    if not softmax and not left_out:
-        _record(tensors, name, value)
+    ends = _ends(build, wrapper, symbols)
+    for end in ends:
+        if not end.softmax and not end.left_out:
+            _record(tensors, end.name, end.value)
+    first = ends[0]
+    value = first.value if len(ends) == 1 else _joined(build, ends)
+    if value.tensor == INPUT:
+        raise LoweringError(f"output {first.name!r}: is the graph's input, moved about; expected something computed")
     stages = _needed(build, value.tensor)
     kept = {INPUT, *(stage.name for stage in stages)}
     try:
-        network = Network(build.specs[INPUT], stages, Head(value.scale, value.offset, softmax))
+        head = Head(value.scale, value.offset, len(ends) == 1 and first.softmax)
+        network = Network(build.specs[INPUT], stages, head)
     except NetworkError as error:
-        raise LoweringError(f"output {name!r}: {error}") from error
+        raise LoweringError(f"output {first.name!r}: {error}") from error
     return Lowered(
         network,
         {k: v for k, v in tensors.items() if v.tensor in kept},
         source.name,
-        name,
+        first.name,
         source.symbol.index,
         source.batch,
         source.spec is not None,
         build.entry,
         build.input_quantizer,
-        left_out,
+        _left_out(ends),
+        tuple(Output(end.name, end.value.shape) for end in ends),
     )
 
 
-def _output(wrapper: ModelWrapper, symbols: Mapping[str, Symbol]) -> tuple[str, Node]:
-    """The one graph output that counts: of a TopK's two, the indices."""
+def _ends(build: Builder, wrapper: ModelWrapper, symbols: Mapping[str, Symbol]) -> list[End]:
+    """The graph's outputs, without constants, which old exporters leave there, and what was said before (a TopK's
+    values and indices are both left to the host)."""
     graph = wrapper.graph
     producers = {o: Node(n) for n in graph.node for o in n.output}
     names = [str(o.name) for o in graph.output]
-    if len(names) > 1:
-        names = [n for n in names if n not in producers or producers[n].op != "TopK" or n != producers[n].output]
-    if len(names) != 1:
-        found = ", ".join(repr(o.name) for o in graph.output) or "none"
-        raise LoweringError(f"expected one graph output, the logits, got {found}; export the logits alone")
-    if names[0] not in producers:
-        raise LoweringError(f"output {names[0]!r}: no node computes it")
-    return names[0], producers[names[0]]
+    ends: list[End] = []
+    seen: list[Value] = []
+    for name in names:
+        if name not in producers:
+            raise LoweringError(f"output {name!r}: no node computes it")
+        value = symbols.get(name)
+        if isinstance(value, FloatInput):
+            raise producers[name].error(
+                "gives reals that no node quantized; declare the input's integers (--input-datatype UINT8)"
+            )
+        if isinstance(value, Value) and not any(value is other for other in seen):
+            seen.append(value)
+            ends.append(end_of(build, name, producers[name], value))
+    if not ends:
+        raise LoweringError(f"expected an output computed from the input, got {', '.join(map(repr, names)) or 'none'}")
+    return ends
+
+
+def _joined(build: Builder, ends: Sequence[End]) -> Value:
+    """Several outputs as one flat tensor, one behind the other."""
+    node = ends[-1].node
+    rows = [in_a_row(build, end) for end in ends]
+    name = build.emit(node, Concat, [row.tensor for row in rows], ".outputs")
+    scale, offset = (
+        np.concatenate([np.broadcast_to(getattr(row, what), row.shape) for row in rows]) for what in ("scale", "offset")
+    )
+    shape = build.specs[name].shape
+    return Value(name, shape, canonical_index(shape), compress(scale), compress(offset))
+
+
+def _left_out(ends: Sequence[End]) -> tuple[str, ...]:
+    """What is the host's behind the logits; of several outputs also a Softmax."""
+    alone = len(ends) == 1
+    each = [op for end in ends for op in (*(["Softmax"] if end.softmax and not alone else []), *end.left_out)]
+    return tuple(dict.fromkeys(each))
 
 
 def _needed(build: Builder, output: str) -> tuple[Stage, ...]:

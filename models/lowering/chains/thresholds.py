@@ -19,12 +19,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["EXHAUSTIVE_LIMIT", "Steps", "StepsError", "find_steps"]
+__all__ = ["EXHAUSTIVE_LIMIT", "BentError", "Steps", "StepsError", "find_bends", "find_steps"]
 
 EXHAUSTIVE_LIMIT = 1 << 26
 """Evaluations (channels x reachable integers) up to which every one is made."""
 
 MAX_STEPS = 1 << 16
+MOST_BENT = 1 << 24
+"""Evaluations of a function that is not monotone."""
 CHUNK = 1 << 20
 
 Integers = NDArray[np.int64]
@@ -33,6 +35,10 @@ Levels = Callable[[Integers], Integers]
 
 class StepsError(ValueError):
     """The function has no list of thresholds: it rises and falls, or has too many steps."""
+
+
+class BentError(StepsError):
+    """The function rises and falls."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +67,38 @@ def find_steps(levels: Levels, lo: Integers, hi: Integers, *, exact: bool, limit
     return Steps(first[:, None] + counts, directions.astype(np.int8), base)
 
 
+def find_bends(levels: Levels, lo: Integers, hi: Integers) -> tuple[Steps, Steps, int]:
+    """Steps of two rising functions whose difference is `levels`, which rises and falls on ``lo[c]..hi[c]``, and how
+    far that goes above the base of the first, its lowest level.
+
+    Raises `StepsError` for more than 2^24 evaluations, all of which are made, or more than 65536 steps of a row.
+    """
+    length = int((hi - lo).max()) + 1
+    if length * len(lo) > MOST_BENT:
+        raise StepsError(f"it rises and falls over {length:,} integers, more than can be tried")
+    level = levels(np.minimum(lo[:, None] + np.arange(length), hi[:, None]))
+    base = int(level.min())
+    moves = np.diff(level, axis=1, prepend=base)
+    up, down = (_counted(np.maximum(sign * moves, 0), lo, hi) for sign in (1, -1))
+    return (
+        Steps(up, np.ones(len(lo), np.int8), base),
+        Steps(down, np.ones(len(lo), np.int8), 0),
+        int(level.max()) - base,
+    )
+
+
+def _counted(jumps: Integers, lo: Integers, hi: Integers) -> Integers:
+    """Thresholds of functions that rise by `jumps` (C, L) at the integers from lo on; rows end in some beyond hi."""
+    count = int(jumps.sum(axis=1).max(initial=0))
+    if count > MAX_STEPS:
+        raise StepsError(f"{count} thresholds would be needed, at most {MAX_STEPS} are allowed")
+    rows = np.repeat((hi + 1)[:, None], max(count, 1), axis=1)
+    for channel, row in enumerate(jumps):
+        thresholds = np.repeat(lo[channel] + np.arange(len(row)), row)
+        rows[channel, : len(thresholds)] = thresholds
+    return rows
+
+
 def _count_all(levels: Levels, lo: Integers, hi: Integers, directions: Integers, base: int, top: int) -> Integers:
     """How many integers lie below each step (C, top - base), from all of them in chunks."""
     rows, size = len(lo), top - base + 1
@@ -73,7 +111,7 @@ def _count_all(levels: Levels, lo: Integers, hi: Integers, directions: Integers,
         level = levels(np.minimum(x, hi[:, None]))
         rises = np.diff(level, axis=1, prepend=last) * directions[:, None]
         if (rises < 0).any():
-            raise StepsError(f"channel {int(np.argmax((rises < 0).any(axis=1)))} both rises and falls")
+            raise BentError(f"channel {int(np.argmax((rises < 0).any(axis=1)))} both rises and falls")
         cells = np.arange(rows)[:, None] * size + (level - base)
         histogram += np.bincount(cells[reachable], minlength=len(histogram))
         last = level[:, -1:]

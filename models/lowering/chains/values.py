@@ -114,7 +114,7 @@ class Value:
 
     `shape` is the network shape (H, W, C) or (C,) after the poolings that wait in the chain; `scale`
     and `offset` are (1,) or (C,); `pads` are integer zeros yet to be put around it; `softmax` names the
-    Softmax or LogSoftmax that ends the graph, and what quantizes it.
+    Softmax, TopK and the like that end the graph, and what quantizes them.
     """
 
     tensor: str

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from onnx import TensorProto
+from numpy.typing import NDArray
+from onnx import TensorProto, helper
 
 from bitswath.errors import LoweringError
-from bitswath.models.lowering import lower
+from bitswath.models.lowering import Lowered, lower
 from tests import reference
 from tests.models.graphs import Graph, assert_same_integers, random_codes, run_qonnx, stages_of
 
@@ -103,3 +104,78 @@ def test_a_softmax_is_left_out_before_argmax() -> None:
     logits = graph.node("MatMul", graph.node("Flatten", "global_in"), graph.weights(np.eye(16, 5)))
     y = graph.node("ArgMax", graph.node("LogSoftmax", logits), axis=1)
     assert stages_of(assert_same_integers(graph.model(y, element=TensorProto.INT64)))[-1] == "ArgMax"
+
+
+def split(lowered: Lowered, codes: NDArray[np.int64]) -> list[NDArray[np.float32]]:
+    """The outputs' logits, each (N, *shape)."""
+    real = lowered.network.head.dequantize(reference.output(lowered.network, codes)).reshape(len(codes), -1)
+    ends = np.cumsum([int(np.prod(output.shape)) for output in lowered.outputs])
+    return [part.reshape(len(codes), *o.shape) for part, o in zip(np.split(real, ends[:-1], axis=1), lowered.outputs)]
+
+
+def test_several_outputs_lie_one_behind_the_other() -> None:
+    rng = np.random.default_rng(5)
+    graph = Graph((1, 3, 6, 6), "UINT4")
+    weights = graph.weights(rng.integers(-7, 8, (4, 3, 3, 3)), rng.choice([0.5, 1.0], (4, 1, 1, 1)))
+    scores = graph.node("Conv", "global_in", weights, rng.normal(size=4))
+    pooled = graph.node("Flatten", graph.node("GlobalAveragePool", scores))
+    feature = graph.node("Flatten", graph.quant(graph.node("Relu", scores), 1.0, 4))
+    classes = graph.node("MatMul", feature, graph.weights(rng.integers(-3, 4, (64, 5)), 0.25))
+    outputs = [scores, graph.node("Softmax", classes, axis=1), graph.node("Mul", pooled, np.float32(1)), scores]
+    model = graph.model(*outputs[:3], graph.constant([1.0]))
+    lowered = lower(model)
+    assert [o.shape for o in lowered.outputs] == [(4, 4, 4), (5,), (4,)]
+    assert lowered.left_out == ("Softmax",)
+    codes = random_codes(lowered, rng)
+    for i, frame in enumerate(lowered.reals(lowered.input, codes)):
+        context = run_qonnx(model, frame[None])
+        image, logits, means = (part[i] for part in split(lowered, codes))
+        np.testing.assert_allclose(image.transpose(2, 0, 1), context[scores][0], rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(logits, context[classes][0], rtol=1e-5)
+        np.testing.assert_allclose(means, context[pooled][0], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("end", ["", "ArgMax", "Softmax"])
+@pytest.mark.parametrize("last", [False, True])
+def test_an_image_of_scores(end: str, last: bool) -> None:
+    rng = np.random.default_rng(6)
+    graph = Graph((1, 3, 6, 5), "UINT4")
+    y = graph.node("Conv", "global_in", graph.weights(rng.integers(-7, 8, (4, 3, 1, 1)), 0.25), rng.normal(size=4))
+    y = scores = graph.node("Transpose", y, perm=(0, 2, 3, 1)) if last else y
+    if end:
+        y = graph.node(end, y, axis=3 if last else 1)
+    model = graph.model(y, element=TensorProto.INT64 if end == "ArgMax" else TensorProto.FLOAT)
+    lowered = lower(model)
+    assert lowered.network.output.shape == (6, 5, 4)
+    assert lowered.network.head.softmax == (end == "Softmax")
+    codes = random_codes(lowered, rng)
+    (image,) = split(lowered, codes)
+    for i, frame in enumerate(lowered.reals(lowered.input, codes)):
+        context = run_qonnx(model, frame[None])
+        expected = context[y if end == "Softmax" else scores][0]
+        np.testing.assert_allclose(image[i], expected if last else expected.transpose(1, 2, 0), rtol=1e-5, atol=1e-6)
+        if end == "ArgMax":
+            np.testing.assert_array_equal(image[i].argmax(axis=-1), context[y][0].reshape(6, 5))
+
+
+@pytest.mark.parametrize("end", ["TopK", "ArgMax"])
+def test_what_integers_cannot_decide_is_the_hosts(end: str) -> None:
+    """The five largest, and the largest of logits with a bias."""
+    graph = Graph((1, 4, 2, 2), "UINT2")
+    logits = flat_logits(graph)
+    if end == "TopK":
+        y = graph.node("TopK", logits, graph.constant([3], np.int64), outputs=2, axis=1)
+        model = graph.model(y, element=TensorProto.INT64)
+        model.graph.output.insert(
+            0, helper.make_tensor_value_info(graph.nodes[-1].output[0], TensorProto.FLOAT, [1, 3])
+        )
+    else:
+        model = graph.model(graph.node("ArgMax", logits, axis=1), element=TensorProto.INT64)
+    lowered = lower(model)
+    assert lowered.left_out == (end,)
+    assert len(lowered.outputs) == 1
+    codes = random_codes(lowered, np.random.default_rng(0), 5)
+    for real, frame in zip(split(lowered, codes)[0], lowered.reals(lowered.input, codes)):
+        order = np.argsort(-real, kind="stable")
+        found = run_qonnx(model, frame[None])[model.graph.output[-1].name].reshape(-1)
+        np.testing.assert_array_equal(order[: len(found)], found)

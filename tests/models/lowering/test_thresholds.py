@@ -164,3 +164,16 @@ def test_a_relu_on_integers_without_a_quantizer_is_settled() -> None:
     y = graph.node("Relu", graph.quant(every_value(graph, 0.25), 1.0, 4, signed=1))
     y = graph.node("Conv", y, graph.weights(np.ones((1, 3, 1, 1))), kernel_shape=(1, 1))
     assert stages_of(assert_same_integers(graph.model(y), ALL_SIGNED)) == ["Conv", "Threshold", "Threshold", "Conv"]
+
+
+@pytest.mark.parametrize("op", ["HardSwish", "Abs", "Gelu", "Mish", "Elu"])
+def test_what_rises_and_falls_is_the_difference_of_two_that_rise(op: str) -> None:
+    rng = np.random.default_rng(1)
+    graph = Graph((1, 3, 16, 16), "INT8")
+    y = graph.node("Conv", "global_in", graph.weights(rng.integers(-9, 10, (3, 3, 1, 1)), 0.0625))
+    y = graph.node("Sub", y, rng.normal(size=(1, 3, 1, 1)))
+    y = graph.quant(graph.node(op, y), 0.05, 8, signed=1)
+    lowered = assert_same_integers(graph.model(y, opset=20 if op == "Gelu" else 18))
+    if op in ("Abs", "HardSwish"):
+        assert stages_of(lowered) == ["Conv", "Threshold", "Threshold", "Add", "Threshold"]
+        assert lowered.network.output.bits == (7 if op == "Abs" else 8)
