@@ -14,9 +14,16 @@ __all__ = ["DOMAINS", "malformed", "why_not"]
 DOMAINS = ("", "qonnx.custom_op.general", "onnx.brevitas", CHANNELS_LAST)
 """Whose operators are read. `bitswath.models.lowering.reading.source` has brought some others' into these."""
 
-INTEGER_OPERATORS = ("ConvInteger", "MatMulInteger", "DynamicQuantizeLinear", "DynamicQuantizeMatMul", "MatMulNBits")
+DYNAMIC = (
+    *("DynamicQuantizeLinear", "DynamicQuantizeMatMul", "DynamicQuantizeLSTM", "MatMulIntegerToFloat"),
+    *("MatMulNBits", "LSTM", "GRU", "RNN", "Attention", "QAttention", "MultiHeadAttention"),
+)
+TO_STATIC = (
+    "computes its scales anew for each input, or keeps a state, which no integer dataflow does; quantize the model"
+    " statically (onnxruntime.quantization.quantize_static, or Brevitas: export_qonnx)"
+)
 TO_QDQ = (
-    "computes on integers itself (a QOperator graph), which is not read; export the model in QDQ form"
+    "is an operator of a QOperator graph that is not read; export the model in QDQ form"
     " (onnxruntime.quantization: quant_format=QuantFormat.QDQ) or as QONNX (Brevitas: export_qonnx)"
 )
 LOWERED = "Im2Col", "XnorPopcountMatMul", "DebugMarker"
@@ -25,7 +32,9 @@ LOWERED = "Im2Col", "XnorPopcountMatMul", "DebugMarker"
 def why_not(node: Node) -> str:
     """The reason and what to do, for an operator that nothing lowers."""
     domain, op = node.proto.domain, node.op
-    if op.startswith(("QLinear", "QGemm")) or op in INTEGER_OPERATORS:
+    if op in DYNAMIC:
+        return TO_STATIC
+    if op.startswith("QLinear"):
         return TO_QDQ
     if domain.startswith("finn.") or op in LOWERED:
         return f"is made by a step of FINN's build ({domain}); give the QONNX graph that the build began with"

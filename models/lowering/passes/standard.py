@@ -1,0 +1,94 @@
+"""One name and one place for everything: domains, functions, sparse tensors, opset imports."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+from onnx import GraphProto, ModelProto, SparseTensorProto, TensorProto, helper, numpy_helper
+from onnx.inliner import inline_local_functions
+
+from bitswath.errors import LoweringError
+from bitswath.models.lowering.chains.chain import in_a_line
+from bitswath.models.lowering.chains.links import QUANTIZERS
+from bitswath.models.lowering.passes.rewriting import QONNX
+
+__all__ = ["inlined", "standard"]
+
+OLDEST_OPSET = 7
+"""Whose operators onnxruntime, and with it qonnx, executes."""
+QUANTIZER_DOMAINS = ("", "finn", "finn.custom_op.general")
+"""Where exporters other than Brevitas leave the quantizers that qonnx executes in its own domain."""
+TRUNC_INPUTS = 6
+"""Of the second version of QONNX's Trunc."""
+MICROSOFT_TWINS = ("QuantizeLinear", "DequantizeLinear")
+"""Of ONNX Runtime's own domain, as ONNX has them."""
+
+
+def inlined(model: ModelProto) -> ModelProto:
+    """The model without local functions."""
+    if not model.functions:
+        return model
+    try:
+        return inline_local_functions(model)
+    except Exception as error:  # the C++ inliner's errors have no common type
+        raise LoweringError(f"the model's local functions cannot be inlined: {in_a_line(error)}") from error
+
+
+def standard(model: ModelProto) -> None:
+    """Names "ai.onnx" the standard domain, puts quantizers into QONNX's, and makes sparse tensors dense."""
+    graph = model.graph
+    for item in (*model.opset_import, *graph.node):
+        if item.domain == "ai.onnx":
+            item.domain = ""
+    for node in graph.node:
+        if node.op_type in QUANTIZERS and node.domain in QUANTIZER_DOMAINS:
+            node.domain = QONNX
+        if node.op_type in MICROSOFT_TWINS and node.domain == "com.microsoft":
+            node.domain = ""
+        for attribute in node.attribute:
+            if node.op_type == "Constant" and attribute.name == "sparse_value":
+                attribute.CopyFrom(helper.make_attribute("value", _dense(attribute.sparse_tensor)))
+    graph.initializer.extend(map(_dense, graph.sparse_initializer))
+    del graph.sparse_initializer[:]
+    _import_quantizers(model)
+    _check_opset(model)
+    _check_annotations(graph)
+
+
+def _import_quantizers(model: ModelProto) -> None:
+    """Imports the domains of quantizers that the file does not, in the version that their nodes are of."""
+    imported = {entry.domain for entry in model.opset_import}
+    quantizers = [node for node in model.graph.node if node.op_type in QUANTIZERS]
+    for domain in sorted({node.domain for node in quantizers} - imported - {""}):
+        second = any(node.op_type == "Trunc" and len(node.input) == TRUNC_INPUTS for node in quantizers)
+        model.opset_import.append(helper.make_opsetid(domain, 2 if second else 1))
+
+
+def _dense(sparse: SparseTensorProto) -> TensorProto:
+    """Its indices are flat, or one row of coordinates a value."""
+    name = sparse.values.name
+    try:
+        values, indices = numpy_helper.to_array(sparse.values), numpy_helper.to_array(sparse.indices)
+        dense = np.zeros(tuple(sparse.dims), values.dtype)
+        flat = indices if indices.ndim == 1 else np.ravel_multi_index(tuple(indices.T), dense.shape)
+        dense.reshape(-1)[flat] = values
+    except (ValueError, IndexError, TypeError) as error:
+        raise LoweringError(f"sparse tensor {name!r} is damaged: {in_a_line(error)}") from error
+    return numpy_helper.from_array(dense, name)
+
+
+def _check_opset(model: ModelProto) -> None:
+    newest = onnx.defs.onnx_opset_version()
+    for entry in model.opset_import:
+        if not entry.domain and not OLDEST_OPSET <= entry.version <= newest:
+            raise LoweringError(
+                f"the model is of operator set {entry.version}, read are {OLDEST_OPSET} to {newest};"
+                " export it again, or convert it with onnx.version_converter"
+            )
+
+
+def _check_annotations(graph: GraphProto) -> None:
+    names = [annotation.tensor_name for annotation in graph.quantization_annotation]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise LoweringError(f"tensor {twice!r} is annotated {names.count(twice)} times, expected once; export it again")
