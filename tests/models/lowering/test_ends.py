@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from onnx import TensorProto, helper
+from onnx import TensorProto
+from qonnx.transformation.infer_shapes import InferShapes
 
 from bitswath.errors import LoweringError
 from bitswath.models.lowering import Lowered, lower
@@ -165,10 +166,9 @@ def test_what_integers_cannot_decide_is_the_hosts(end: str) -> None:
     logits = flat_logits(graph)
     if end == "TopK":
         y = graph.node("TopK", logits, graph.constant([3], np.int64), outputs=2, axis=1)
-        model = graph.model(y, element=TensorProto.INT64)
-        model.graph.output.insert(
-            0, helper.make_tensor_value_info(graph.nodes[-1].output[0], TensorProto.FLOAT, [1, 3])
-        )
+        model = graph.unchecked(graph.node("Identity", graph.nodes[-1].output[0]), y)
+        model.graph.output[1].type.tensor_type.elem_type = TensorProto.INT64
+        model = model.transform(InferShapes())
     else:
         model = graph.model(graph.node("ArgMax", logits, axis=1), element=TensorProto.INT64)
     lowered = lower(model)
