@@ -10,8 +10,9 @@ Layouts, for folders and zips alike (a single folder around everything is looked
     Forest/a.jpg River/b.jpg           labels by folder, classes sorted
     train/Forest/a.jpg test/...        the same below splits, one of which is chosen with `split`
 
-Files with other suffixes, and hidden ones, are left out; `ImageSource.notes` says so, and what else is
-not as one may think, such as classes without images.
+Images of another size are resized or cropped as they are read (`bitswath.imagery.fit`) where that is asked for.
+Files with other suffixes, and hidden ones, are left out; `ImageSource.notes` says so, and what else is not as one
+may think, such as classes without images.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from bitswath.errors import ImageError
 from bitswath.imagery.decode import SUFFIXES, decode_image
+from bitswath.imagery.fit import AS_THEY_ARE, Fit
 from bitswath.imagery.labels import SPLITS, Item, label_images
 from bitswath.imagery.listing import Listing, list_images, read_file
 
@@ -55,8 +57,9 @@ class ImageSource:
     """Images in a fixed order; iterate over it, or over `batches`, to decode them.
 
     `root`: the folder or zip that names are relative to; `items`: (name, label or None); `classes`:
-    what labels index, or None; `skipped`: (name, reason) of the bad images of the last pass, with
-    `skip_bad`; `ignored`: number of files that are no images by their suffix; `notes`: what a user should
+    what labels index, or None; `fit`: what brings every image to its size; `skipped`: (name, reason) of the
+    bad images of the last pass, with `skip_bad`; `ignored`: number of files that are no images by their
+    suffix; `notes`: what a user should
     be told about what is missing, a line each. All patches have one shape and dtype: `shape` and
     `dtype`, or those of the first good image where they are None.
     """
@@ -66,6 +69,7 @@ class ImageSource:
     classes: tuple[str, ...] | None
     shape: tuple[int, int, int] | None
     dtype: np.dtype[Any] | None
+    fit: Fit
     skip_bad: bool
     threads: int
     ignored: int
@@ -117,7 +121,7 @@ class ImageSource:
     def _decode(self, item: Item) -> NDArray[Any] | str:
         """The patch, or why there is none."""
         try:
-            return decode_image(self.read(item[0]))
+            return self.fit(decode_image(self.read(item[0])))
         except ImageError as error:
             return str(error)
 
@@ -129,6 +133,7 @@ def open_images(
     classes: Sequence[str] | None = None,
     shape: tuple[int, int, int] | None = None,
     dtype: DTypeLike | None = None,
+    fit: Fit = AS_THEY_ARE,
     skip_bad: bool = False,
     threads: int | None = None,
 ) -> ImageSource:
@@ -136,12 +141,14 @@ def open_images(
 
     `split` chooses one where there are splits. `classes` fixes what labels mean (a bundle's classes):
     folders are then looked up in it (`bitswath.imagery.labels`), and images are unlabelled if no folder is in it.
-    `shape` (H, W, C) and `dtype` are what every image must have. `skip_bad` leaves bad images out and
-    lists them in `ImageSource.skipped`. `threads` decode, by default up to 4.
+    `shape` (H, W, C) and `dtype` are what every image must have, once `fit` has brought it to its size.
+    `skip_bad` leaves bad images out and lists them in `ImageSource.skipped`. `threads` decode, by default up to 4.
 
     Raises `ImageError`, in one line with file and reason, if there is nothing to read.
     """
     path = Path(path)
+    if shape is not None and fit.size not in (None, shape[:2]):
+        raise ImageError(f"{path}: resized and cropped to {_by(fit.size)}; expected {_by(shape[:2])}")
     listing = list_images(path)
     others = sum(listing.left_out.values())
     if not listing.names:
@@ -152,7 +159,7 @@ def open_images(
     ignored = others - listing.left_out["hidden"]
     notes = (*_left_out(listing), *found.notes)
     return ImageSource(
-        listing.root, found.items, found.classes, shape, wanted, skip_bad, workers, ignored, notes, listing.read
+        listing.root, found.items, found.classes, shape, wanted, fit, skip_bad, workers, ignored, notes, listing.read
     )
 
 
@@ -177,7 +184,19 @@ def _misfit(patch: NDArray[Any], shape: tuple[int, ...] | None, dtype: np.dtype[
     if shape in (None, patch.shape) and dtype in (None, patch.dtype):
         return None
     expected = _describe(shape or patch.shape, dtype or patch.dtype)
-    return f"is {_describe(patch.shape, patch.dtype)}; expected {expected}"
+    advice = "" if shape is None or patch.shape[:2] == shape[:2] else f"; {_way_to(shape, patch.shape)}"
+    return f"is {_describe(patch.shape, patch.dtype)}; expected {expected}{advice}"
+
+
+def _way_to(shape: tuple[int, ...], given: tuple[int, ...]) -> str:
+    """Which options bring a patch of another size to what is expected."""
+    size = f"{shape[0]}x{shape[1]}"
+    cut = f" or --crop {size}" if given[0] >= shape[0] and given[1] >= shape[1] else ""
+    return f"classify and compress take --resize {size}{cut}, a configuration the same in data"
+
+
+def _by(size: Sequence[int]) -> str:
+    return f"{size[0]} x {size[1]}"
 
 
 def _describe(shape: tuple[int, ...], dtype: np.dtype[Any]) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 from bitswath.errors import ImageError
 from bitswath.imagery.listing import Listing, parts_of
 
-__all__ = ["SPLITS", "Labelled", "class_index", "class_name", "label_images"]
+__all__ = ["SPLITS", "Item", "Labelled", "class_index", "class_name", "label_images"]
 
 SPLITS = ("train", "val", "test", "valid", "validation")
 """Folder names that are splits, in any case, where a folder or zip holds nothing else at its top."""

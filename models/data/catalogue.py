@@ -76,7 +76,7 @@ CATALOGUE = {
         bands=3,
         depth=8,
         classes=30,
-        names=("aid", "aid_dataset"),
+        names=("aid", "aid_dataset", "aid_150px"),
         home="https://captain-whu.github.io/AID/",
     ),
 }

@@ -2,7 +2,8 @@
 
 Named sets are looked for in one folder: `data`, else the environment variable BITSWATH_DATA, else
 ``~/.cache/bitswath/data``; downloads go there too. Splits inside a set (train/, val/, test/) are used
-as they are. Other sets are split by a hash of each file's folder and name, 70 : 10 : 20 in every class
+as they are; without a val/, a part of train/ is taken for it, the same share of every class, drawn by `seed` from
+hashes of the files' names. Other sets are split by a hash of each file's folder and name, 70 : 10 : 20 in every class
 up to chance, so that a file's split depends neither on the other files nor on their order (nor on its
 suffix: the JPEG and the TIFF of one place in EuroSAT fall into the same split).
 """
@@ -15,6 +16,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -23,13 +25,13 @@ from numpy.typing import NDArray
 
 from bitswath.basics.console import say
 from bitswath.errors import DatasetError, ImageError
+from bitswath.imagery.fit import Fit, Size
 from bitswath.imagery.images import SPLITS as FOLDERS
 from bitswath.imagery.images import ImageSource, open_images
-from bitswath.imagery.labels import class_index, class_name
+from bitswath.imagery.labels import Item, class_index, class_name
 from bitswath.models.data import synthetic
 from bitswath.models.data.catalogue import CATALOGUE, Published
 from bitswath.models.data.download import download as fetch
-from bitswath.models.data.resize import resize
 from bitswath.models.nets.config import DataConfig
 
 __all__ = ["FRACTIONS", "NAMES", "SPLITS", "Dataset", "data_folder", "load_configured", "load_dataset", "split_of"]
@@ -48,13 +50,15 @@ _BATCH = 64
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Patches uint8 or uint16 (N, H, W, C) with labels int64 (N,), indices into `classes`."""
+    """Patches uint8 or uint16 (N, H, W, C) with labels int64 (N,), indices into `classes`; `notes`: what a user should
+    be told about how they came about, a line each."""
 
     name: str
     split: str
     patches: NDArray[Any]
     labels: NDArray[np.int64]
     classes: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -76,6 +80,9 @@ def load_dataset(
     download: bool = False,
     limit: int | None = None,
     size: int | None = None,
+    resize: Size | None = None,
+    crop: Size | None = None,
+    val_share: float = 0.1,
     bands: int | None = None,
     depth: int | None = None,
     seed: int = 0,
@@ -86,9 +93,11 @@ def load_dataset(
     `name`: one of `NAMES`, or the path of a folder or zip of class folders. `data`: where named sets are
     (module docstring), or the set itself. `download` fetches what is missing, if its publisher lets
     programs do so. `limit` keeps at most so many patches, as evenly over the classes as they last; a
-    smaller limit keeps a subset of a larger one. `size` resizes to (size, size). `bands` and `depth`
-    (bits) are what files are required to have. Patches of `synthetic` are drawn: `limit` of them (by
-    default `synthetic.SPLIT_SIZES`), of 64 pixels, 3 bands and 8 bits unless said otherwise, from `seed`.
+    smaller limit keeps a subset of a larger one. `resize` and `crop`, (height, width) each, bring every image
+    to one size, in this order; `size` is `resize` to (size, size). `val_share` of train/ is val where there is
+    none (module docstring). `bands` and `depth` (bits) are what files are required to have. Patches of
+    `synthetic` are drawn: `limit` of them (by default `synthetic.SPLIT_SIZES`), of 64 pixels, 3 bands and 8 bits
+    unless said otherwise, from `seed`.
 
     Raises `DatasetError`, in one line with what is missing or wrong and what to do.
     """
@@ -97,24 +106,32 @@ def load_dataset(
     for option, value in (("limit", limit), ("size", size), ("bands", bands), ("depth", depth)):
         if value is not None and value < 1:
             raise DatasetError(f"{option}: expected a number >= 1, not {value}")
+    if not 0 < val_share < 1:
+        raise DatasetError(f"val_share: expected a share between 0 and 1, not {val_share:g}")
+    if size is not None and resize is not None:
+        raise DatasetError(f"size {size} and resize {resize}: expected one of them")
     if str(name) == "synthetic":
+        if resize is not None or crop is not None:
+            raise DatasetError("data set 'synthetic': is drawn at any size; give size instead of resize and crop")
         indices = range(limit or synthetic.SPLIT_SIZES[split])
         options = {"size": size or 64, "bands": bands or 3, "depth": depth or 8, "seed": seed}
         return Dataset("synthetic", split, *synthetic.synthetic_patches(indices, split, **options), synthetic.CLASSES)
     published = CATALOGUE.get(str(name))
     path = _known_path(str(name)) if published is None else _find(str(name), published, data, download, progress)
     try:
-        source = _open(path, split, published)
+        fit = Fit((size, size) if size is not None else resize, crop)
+        source = replace(_open(path, split, published, _Part(val_share, seed)), fit=fit)
         if limit is not None:
             source = source.only(_thinned(source, limit))
         if published is not None:
             bands, depth = bands or published.bands, depth or published.depth
-        patches, labels = _read(source, size, bands, depth)
+        patches, labels = _read(source, bands, depth)
     except ImageError as error:
         raise DatasetError(str(error)) from error
     for note in source.notes if progress else ():
         say(f"{path}: {note}", "yellow")
-    return Dataset(path.stem if published is None else str(name), split, patches, labels, source.classes or ())
+    known_as = path.stem if published is None else str(name)
+    return Dataset(known_as, split, patches, labels, source.classes or (), source.notes)
 
 
 def load_configured(
@@ -138,10 +155,11 @@ def split_of(file: str) -> str:
     return "val" if place < FRACTIONS["train"] + FRACTIONS["val"] else "test"
 
 
-def _hash(file: str) -> bytes:
+def _hash(file: str, seed: int | None = None) -> bytes:
     path = PurePosixPath(file)
     place = f"{class_name(path.parent.name)}/{class_name(path.stem)}"  # the same in every normal form
-    return hashlib.sha256(place.encode(errors="surrogateescape")).digest()
+    seeded = place if seed is None else f"{seed}/{place}"
+    return hashlib.sha256(seeded.encode(errors="surrogateescape")).digest()
 
 
 def _known_path(name: str) -> Path:
@@ -185,14 +203,33 @@ def _search(folder: Path, names: Sequence[str]) -> Path | None:
     return folder if folder.name.lower() in names else None
 
 
-def _open(path: Path, split: str, published: Published | None) -> ImageSource:
+@dataclass(frozen=True)
+class _Part:
+    """Which part of train/ is val where a set has none: a share of each class, of two images or more at least one."""
+
+    share: float = 0.1
+    seed: int = 0
+
+    def of(self, items: Sequence[Item]) -> set[str]:
+        ranked = sorted((label, _hash(file, self.seed), file) for file, label in items)
+        taken: set[str] = set()
+        for _, group in groupby(ranked, key=lambda item: item[0]):
+            files = [file for *_, file in group]
+            taken.update(files[: min(max(1, round(self.share * len(files))), len(files) - 1)])
+        return taken
+
+
+_TENTH = _Part()
+
+
+def _open(path: Path, split: str, published: Published | None, part: _Part = _TENTH) -> ImageSource:
     """The images of one split, labelled."""
     try:
         train = open_images(path, split="train")
     except ImageError:
         source = _share(path, split, open_images(path), nested=published is not None and published.nested)
     else:
-        source = train if split == "train" else _sibling(path, split, train)
+        source = _sibling(path, "test", train) if split == "test" else _train_or_val(path, split, train, part)
     classes = source.classes
     if classes is None:
         raise DatasetError(f"{path}: expected a folder for each of at least two classes, found none")
@@ -206,15 +243,30 @@ def _open(path: Path, split: str, published: Published | None) -> ImageSource:
     return source
 
 
+def _train_or_val(path: Path, split: str, train: ImageSource, part: _Part) -> ImageSource:
+    """train/ and val/ as they are; without val/, the part of train/ that stands for it, or the rest."""
+    if _split_folder(path, "val") is not None:
+        return train if split == "train" else _sibling(path, "val", train)
+    taken = part.of(train.items)
+    drawn = f"{part.share:g} of each class, drawn by seed {part.seed}"
+    note = f"has no val: {len(taken)} of the {len(train)} images of train stand for it, {drawn}"
+    kept = [item for item in train.items if (item[0] in taken) == (split == "val")]
+    return replace(train.only(kept), notes=(*train.notes, note))
+
+
 def _sibling(path: Path, split: str, train: ImageSource) -> ImageSource:
     """The images in a split's folder, labelled as those in train/."""
-    refusals = []
+    return open_images(path, split=_split_folder(path, split) or split, classes=train.classes)
+
+
+def _split_folder(path: Path, split: str) -> str | None:
     for folder in _SPLIT_FOLDERS[split]:
         try:
-            return open_images(path, split=folder, classes=train.classes)
-        except ImageError as error:
-            refusals.append(str(error))
-    raise DatasetError(refusals[0])
+            open_images(path, split=folder)
+        except ImageError:
+            continue
+        return folder
+    return None
 
 
 def _share(path: Path, split: str, source: ImageSource, nested: bool) -> ImageSource:
@@ -250,15 +302,13 @@ def _thinned(source: ImageSource, limit: int) -> list[tuple[str, int | None]]:
     return [item for item in source.items if item[0] in kept]
 
 
-def _read(
-    source: ImageSource, size: int | None, bands: int | None, depth: int | None
-) -> tuple[NDArray[Any], NDArray[np.int64]]:
+def _read(source: ImageSource, bands: int | None, depth: int | None) -> tuple[NDArray[Any], NDArray[np.int64]]:
     patches: NDArray[Any] | None = None
     done = 0
     for batch in source.batches(_BATCH):
-        block = batch.patches if size is None else resize(batch.patches, size)
+        block = batch.patches
         if patches is None:
-            _require_format(source.root / batch.names[0], batch.patches, bands, depth)
+            _require_format(source.root / batch.names[0], block, bands, depth)
             patches = _room(source, block)
         patches[done : done + len(block)] = block
         done += len(block)

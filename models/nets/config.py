@@ -31,6 +31,7 @@ __all__ = [
 ]
 
 Channels = Annotated[int, Field(ge=1, le=4096)]
+Pixels = Annotated[int, Field(ge=1, le=65536)]
 Bits = Annotated[int, Field(ge=1, le=8)]
 
 
@@ -38,12 +39,28 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def _square(value: Any) -> Any:
+    """128 as [128, 128]."""
+    return value if isinstance(value, bool) or not isinstance(value, int) else (value, value)
+
+
+Size = Annotated[tuple[Pixels, Pixels] | None, BeforeValidator(_square)]
+"""Of a configuration: [height, width] or the side of a square."""
+
+
 class DataConfig(_Section):
-    """Which patches: the arguments of `bitswath.models.data.datasets.load_dataset`. `name` may be a path."""
+    """Which patches: the arguments of `bitswath.models.data.datasets.load_dataset`. `name` may be a path.
+
+    `resize` and `crop`, in this order, bring images to one size; `size`: of patches that are drawn, and the same as
+    `resize` of a square for images. `val_share`: of the training images, where a set comes with train/ and test/ alone.
+    """
 
     name: str
     limit: int | None = Field(default=None, ge=1)
     size: int | None = Field(default=None, ge=1)
+    resize: Size = None
+    crop: Size = None
+    val_share: float = Field(default=0.1, gt=0, lt=1)
     bands: int | None = Field(default=None, ge=1)
     depth: int | None = Field(default=None, ge=1)
     seed: int = 0
@@ -96,11 +113,13 @@ Widths = Annotated[WidthsConfig | None, BeforeValidator(_widths)]
 
 
 class AugmentConfig(_Section):
-    """Random changes of training patches, before the codec. `shift`: pixels at most."""
+    """Random changes of training patches, before the codec. `shift`: pixels at most; `zoom`: how much larger a part of
+    the patch is drawn at most, 0.25 for up to 1.25 times."""
 
     flips: bool = True
     rotations: bool = True
     shift: int = Field(default=4, ge=0, le=32)
+    zoom: float = Field(default=0.0, ge=0, le=3)
 
 
 class ScheduleConfig(_Section):
@@ -135,8 +154,9 @@ class TrainConfig(_Section):
     """Everything that decides a trained model.
 
     `widths`: None or "float" for a network that is not quantized. `start`: a folder that `bitswath train` wrote or a
-    bundle (its path or ``zoo:NAME``), of the same architecture, whose weights training starts from; learned scales too,
-    of layers of the same widths.
+    bundle (its path or ``zoo:NAME``) whose weights training starts from; learned scales too, of layers of the same
+    widths. Of one for the same patches and classes all layers are taken, which have to be the same; of another its
+    first layers, up to the one that differs.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]

@@ -28,6 +28,7 @@ def describe(settings: TrainConfig, codec: Codec, train: Dataset) -> ModelInfo:
         classes=train.classes,
         dataset=train.name,
         dataset_digest=train.digest,
+        notes=train.notes,
     )
 
 

@@ -26,21 +26,23 @@ __all__ = ["load_start", "load_teacher"]
 def load_start(source: str | Path, student: ModelInfo) -> keras.Model:
     """The network whose weights training starts from: a run's float warm-up if it has one, else its last.
 
-    Raises `ConfigError` if it was trained for other patches or classes than the student's, `BundleError` for a bundle
-    that cannot be read.
+    Raises `ConfigError` for what no training wrote, `BundleError` for a bundle that cannot be read.
     """
     if (bundle := _bundle(source)) is None:
         return _run_network(Path(source), student)[0]
-    _require_fit(source, bundle.manifest.input.patch_shape, bundle.classes, student)
     if (config := training_config(bundle)) is None:
         raise ConfigError(f"{source}: not trained by bitswath, so there are no weights to start from")
     return restore_keras(bundle, config)
 
 
 def load_teacher(source: str | Path, student: ModelInfo) -> Teacher:
-    """The network to learn from: a bundle on the emulator, a run's network in Keras. Raises as `load_start`."""
+    """The network to learn from: a bundle on the emulator, a run's network in Keras.
+
+    Raises as `load_start`, and `ConfigError` if it was trained for other patches or classes than the student's.
+    """
     if (bundle := _bundle(source)) is None:
         model, info = _run_network(Path(source), student)
+        _require_fit(source, info.patch_shape, info.classes, student)
         return keras_teacher(model, codec_from_dict(info.codec).encode)
     _require_fit(source, bundle.manifest.input.patch_shape, bundle.classes, student)
     network = bundle.network
@@ -57,7 +59,6 @@ def _bundle(source: str | Path) -> Bundle | None:
 
 def _run_network(folder: Path, student: ModelInfo) -> tuple[keras.Model, ModelInfo]:
     info = load_info(folder)
-    _require_fit(folder, info.patch_shape, info.classes, student)
     path = phase_weights(folder, "float")
     warm = path.exists()
     network = info.build(quantized=not warm, precision=student.config.schedule.precision)

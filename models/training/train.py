@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -310,22 +310,28 @@ def float_variables(model: keras.Model) -> dict[str, list[tf.Variable]]:
 
 
 def _copy_weights(source: keras.Model, target: keras.Model) -> None:
-    """Raises `ConfigError` unless the layers have the same names and shapes."""
+    """All of them where both networks have the same input and output, else those of the first layers, as many as have
+    the same names and shapes. Raises `ConfigError` for the first layer that should have and has not."""
     ready, wanted = float_variables(source), float_variables(target)
+    whole = (source.input_shape, source.output_shape) == (target.input_shape, target.output_shape)
+    taken = set()
     for name, variables in wanted.items():
         shapes, expected = ([tuple(v.shape) for v in found] for found in (ready.get(name, []), variables))
         if shapes != expected:
+            if taken and not whole:
+                break
             raise ConfigError(f"weights to start from: layer {name} has {shapes or 'nothing'}, expected {expected}")
         for variable, value in zip(variables, ready[name]):
             variable.assign(value)
-    _copy_scales(source, target)
+        taken.add(name)
+    _copy_scales(source, target, wanted.keys() - taken)
 
 
-def _copy_scales(source: keras.Model, target: keras.Model) -> None:
-    """Learned scales too, of what both quantize alike; the others' are found anew."""
+def _copy_scales(source: keras.Model, target: keras.Model, new: Set[str]) -> None:
+    """Learned scales too, of what both quantize alike; the others', and those of `new` layers, are found anew."""
     ready = {name: (quantizer, variables) for name, quantizer, variables in _quantized(source)}
     for name, quantizer, variables in _quantized(target):
-        if name in ready and ready[name][0] == quantizer:
+        if name in ready and ready[name][0] == quantizer and name.split()[0] not in new:
             for what, variable in variables.items():
                 variable.assign(ready[name][1][what])
 

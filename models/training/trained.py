@@ -37,7 +37,8 @@ WEIGHTS = "model.weights.h5"
 
 
 class ModelInfo(BaseModel):
-    """What a trained model is: all that is needed to build it again and to feed it."""
+    """What a trained model is: all that is needed to build it again and to feed it. `notes`: on how its training data
+    came about."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -48,6 +49,7 @@ class ModelInfo(BaseModel):
     classes: tuple[str, ...]
     dataset: str
     dataset_digest: str
+    notes: tuple[str, ...] = ()
 
     def build(self, *, quantized: bool = True, precision: Precision = "float32") -> keras.Model:
         """The network, untrained; quantization-aware, or its float form."""

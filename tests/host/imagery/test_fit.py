@@ -1,4 +1,5 @@
-"""`resize` against Pillow's own bilinear resampling, which also widens its triangle when it shrinks."""
+"""Patches of another size: `resize` against Pillow's bilinear resampling, which also widens its triangle when it
+shrinks; `crop` against numpy's indices."""
 
 from __future__ import annotations
 
@@ -6,27 +7,56 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bitswath.models.data.resize import resize
+from bitswath.errors import ImageError
+from bitswath.imagery.fit import AS_THEY_ARE, Fit, crop, parse_size, resize
 
 
-@pytest.mark.parametrize(("height", "width", "size"), [(64, 64, 16), (60, 41, 23), (30, 30, 64), (16, 16, 17)])
-def test_each_band_is_what_pillow_gives(height: int, width: int, size: int) -> None:
-    patches = np.random.default_rng(height).integers(0, 10_000, (2, height, width, 5), dtype=np.uint16)
-    resized = resize(patches, size)
-    assert resized.shape == (2, size, size, 5)
+@pytest.mark.parametrize(
+    ("shape", "size"), [((64, 64), (16, 16)), ((60, 41), (23, 23)), ((30, 30), (64, 50)), ((247, 250), (256, 256))]
+)
+def test_each_band_is_what_pillow_gives(shape: tuple[int, int], size: tuple[int, int]) -> None:
+    patch = np.random.default_rng(shape[0]).integers(0, 10_000, (*shape, 5), dtype=np.uint16)
+    resized = resize(patch, size)
+    assert resized.shape == (*size, 5)
     assert resized.dtype == np.uint16
-    for patch, ours in zip(patches, resized):
-        for band in range(5):
-            image = Image.fromarray(patch[..., band].astype(np.float32))
-            theirs = np.asarray(image.resize((size, size), Image.Resampling.BILINEAR))
-            assert np.abs(ours[..., band] - theirs).max() <= 0.51
+    for band in range(5):
+        image = Image.fromarray(patch[..., band].astype(np.float32))
+        theirs = np.asarray(image.resize(size[::-1], Image.Resampling.BILINEAR))
+        assert np.abs(resized[..., band] - theirs).max() <= 0.51
+
+
+def test_reals_are_not_rounded() -> None:
+    patch = np.random.default_rng(1).random((20, 30, 1), np.float32)
+    theirs = np.asarray(Image.fromarray(patch[..., 0]).resize((12, 15), Image.Resampling.BILINEAR))
+    np.testing.assert_allclose(resize(patch, (15, 12))[..., 0], theirs, atol=1e-5)
 
 
 def test_the_same_size_changes_nothing() -> None:
-    patches = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 2), dtype=np.uint8)
-    np.testing.assert_array_equal(resize(patches, 8), patches)
+    patch = np.random.default_rng(0).integers(0, 256, (8, 9, 2), dtype=np.uint8)
+    np.testing.assert_array_equal(resize(patch, (8, 9)), patch)
+    np.testing.assert_array_equal(crop(patch, (8, 9)), patch)
+    assert AS_THEY_ARE(patch) is patch
 
 
 @pytest.mark.parametrize("value", [0, 255])
 def test_the_ends_of_the_range_stay(value: int) -> None:
-    assert (resize(np.full((1, 37, 19, 3), value, np.uint8), 11) == value).all()
+    assert (resize(np.full((37, 19, 3), value, np.uint8), (11, 11)) == value).all()
+
+
+def test_the_middle_is_cut_out() -> None:
+    patch = np.arange(7 * 6).reshape(7, 6, 1)
+    np.testing.assert_array_equal(crop(patch, (4, 4)), patch[1:5, 1:5])
+    np.testing.assert_array_equal(Fit(resize=None, crop=(3, 6))(patch), patch[2:5])
+
+
+def test_a_patch_smaller_than_the_crop_is_refused() -> None:
+    with pytest.raises(ImageError, match="is 7 x 6, too small to crop to 4 x 8; resize it"):
+        crop(np.zeros((7, 6, 1), np.uint8), (4, 8))
+
+
+def test_sizes_as_text() -> None:
+    assert parse_size("256") == (256, 256)
+    assert parse_size("200x300") == (200, 300)
+    for wrong in ("", "0", "-1", "2x", "x2", "1x2x3", "1.5", "0x3", "9999999"):
+        with pytest.raises(ImageError, match="expected a size in pixels"):
+            parse_size(wrong)

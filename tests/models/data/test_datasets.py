@@ -157,6 +157,78 @@ def test_aid_is_found_and_may_be_resized(tmp_path: Path) -> None:
     assert dataset.patches.shape == (len(names_of_splits(made)["train"]), 5, 5, 3)
 
 
+def of_nearly_one_size(root: Path) -> dict[str, np.ndarray[Any, Any]]:
+    """As UC Merced comes: most patches of 32 x 32 and some of a few pixels less, in train/ and test/ alone."""
+    rng = np.random.default_rng(3)
+    sides = [(32, 32), (31, 31), (32, 29), (32, 32), (29, 32)]
+    made = {
+        f"{split}/{folder}/{folder}_{number}.tif": rng.integers(0, 256, (*sides[number % 5], 3), dtype=np.uint8)
+        for split in ("train", "test")
+        for folder in ("airport", "beach")
+        for number in range(10)
+    }
+    for name, patch in made.items():
+        save(root / name, patch)
+    return made
+
+
+def test_patches_of_nearly_one_size_are_resized_or_cropped(tmp_path: Path) -> None:
+    made = of_nearly_one_size(tmp_path)
+    files = [name for name in sorted(made) if name.startswith("test/")]
+    resized = load_dataset(tmp_path, "test", resize=(32, 32)).patches
+    for name, patch in zip(files, resized):
+        for band in range(3):
+            image = Image.fromarray(made[name][..., band].astype(np.float32))
+            theirs = np.asarray(image.resize((32, 32), Image.Resampling.BILINEAR))
+            assert np.abs(patch[..., band] - theirs).max() <= 0.51
+    cropped = load_dataset(tmp_path, "test", crop=(28, 27)).patches
+    for name, patch in zip(files, cropped):
+        top, left = (made[name].shape[0] - 28) // 2, (made[name].shape[1] - 27) // 2
+        np.testing.assert_array_equal(patch, made[name][top : top + 28, left : left + 27])
+    both = load_dataset(tmp_path, "test", resize=(32, 32), crop=(20, 20)).patches
+    np.testing.assert_array_equal(both, resized[:, 6:26, 6:26])
+
+
+def test_patches_of_other_sizes_say_how_they_can_be_used(tmp_path: Path) -> None:
+    of_nearly_one_size(tmp_path)
+    assert re.search(r"airport_\d\.tif: is 31 x 31 .* expected 32 x 32 .*--resize 32x32, a", message(tmp_path, "test"))
+    assert "too small to crop to 30 x 30; resize it" in message(tmp_path, "test", crop=(30, 30))
+    assert "expected one of them" in message(tmp_path, "test", size=32, resize=(32, 32))
+    assert "drawn at any size" in message("synthetic", crop=(8, 8))
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_without_val_a_part_of_train_stands_for_it(tmp_path: Path, packed: bool) -> None:
+    made = {split: tree(tmp_path / "own" / split, ["a", "b", "c"], count=20) for split in ("train", "test")}
+    path = zipped(tmp_path / "own", tmp_path / "own.zip") if packed else tmp_path / "own"
+    train, val, test = (load_dataset(path, split, val_share=0.2) for split in SPLITS)
+    assert [np.bincount(part.labels).tolist() for part in (train, val, test)] == [[16] * 3, [4] * 3, [20] * 3]
+    parts = [{patch.tobytes() for patch in part.patches} for part in (train, val)]
+    assert not parts[0] & parts[1]
+    assert parts[0] | parts[1] == {patch.tobytes() for patch in made["train"].values()}
+    stated = "has no val: 12 of the 60 images of train stand for it, 0.2 of each class, drawn by seed 0"
+    assert stated in train.notes
+    assert stated in val.notes
+    assert not test.notes
+    again, other = (load_dataset(path, "val", val_share=0.2, seed=seed) for seed in (0, 1))
+    assert again.digest == val.digest != other.digest
+
+
+def test_every_class_of_two_images_has_one_in_val(tmp_path: Path) -> None:
+    tree(tmp_path / "train", ["a", "b"], count=2)
+    save(tmp_path / "train" / "c" / "c.png", synthetic_patches([0], size=16)[0][0])
+    assert load_dataset(tmp_path, "val").labels.tolist() == [0, 1]
+    assert load_dataset(tmp_path, "train").labels.tolist() == [0, 1, 2]
+    assert "has no split 'test'" in message(tmp_path, "test")
+    assert "val_share: expected a share between 0 and 1, not 1" in message(tmp_path, "val", val_share=1.0)
+
+
+def test_a_val_of_other_classes_is_not_replaced(tmp_path: Path) -> None:
+    tree(tmp_path / "train", ["a", "b"], count=2)
+    tree(tmp_path / "val", ["a", "c"], count=2)
+    assert "c is in none of the classes a, b" in message(tmp_path, "val")
+
+
 @pytest.mark.parametrize("valid", ["val", "valid", "validation"])
 @pytest.mark.parametrize("packed", [False, True])
 def test_splits_inside_a_set_are_used_as_they_are(tmp_path: Path, valid: str, packed: bool) -> None:
@@ -240,6 +312,7 @@ def test_a_limit_is_shared_by_the_classes_and_nested(tmp_path: Path) -> None:
     tree(tmp_path / "train", ["a", "b", "c"], count=10)
     shutil.rmtree(tmp_path / "train" / "c")
     tree(tmp_path / "train", ["c"], count=2)
+    tree(tmp_path / "val", ["a", "b", "c"], count=1)
     loaded = {limit: load_dataset(tmp_path, "train", limit=limit) for limit in (1, 3, 8, 12, 500)}
     counts = {limit: np.bincount(dataset.labels, minlength=3).tolist() for limit, dataset in loaded.items()}
     assert counts == {1: [1, 0, 0], 3: [1, 1, 1], 8: [3, 3, 2], 12: [5, 5, 2], 500: [10, 10, 2]}
@@ -328,7 +401,7 @@ def test_a_missing_set_says_where_it_was_looked_for_and_how_to_get_it(tmp_path: 
 
 def test_a_missing_split_is_named(tmp_path: Path) -> None:
     tree(tmp_path / "train", ["a", "b"], count=2)
-    assert "has no split 'val'" in message(tmp_path, "val")
+    assert "has no split 'test'" in message(tmp_path, "test")
     (tmp_path / "train").rename(tmp_path / "test")
     assert "has no split 'train', only 'test'" in message(tmp_path, "val")
 
@@ -359,6 +432,7 @@ def test_too_few_images_for_a_split_are_an_error(tmp_path: Path) -> None:
 
 def test_images_of_different_shapes_are_an_error_that_names_one(tmp_path: Path) -> None:
     tree(tmp_path / "train", ["a", "b"], count=2)
+    tree(tmp_path / "val", ["a", "b"], count=2)
     save(tmp_path / "train" / "b" / "b_1.png", synthetic_patches([1], size=17)[0][0])
     text = message(tmp_path)
     assert "b_1.png" in text
@@ -378,6 +452,7 @@ def test_an_incomplete_published_set_is_an_error(tmp_path: Path) -> None:
 
 def test_a_damaged_image_is_named(tmp_path: Path) -> None:
     tree(tmp_path / "train", ["a", "b"], count=2)
+    tree(tmp_path / "val", ["a", "b"], count=2)
     (tmp_path / "train" / "a" / "a_1.png").write_bytes(b"\x89PNG\r\n\x1a\n damaged")
     assert "a_1.png" in message(tmp_path)
 
@@ -389,5 +464,6 @@ def test_a_damaged_zip_is_named(tmp_path: Path) -> None:
 
 def test_patches_that_exceed_the_memory_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tree(tmp_path / "train", ["a", "b"], count=2)
+    tree(tmp_path / "val", ["a", "b"], count=2)
     monkeypatch.setattr(datasets.os, "sysconf", lambda name: 1)
     assert "ask for a smaller size or a limit" in message(tmp_path)

@@ -65,6 +65,15 @@ def test_the_parser_of_toml_comes_with_train_where_python_has_none() -> None:
     ]
 
 
+def test_a_size_is_a_pair_or_the_side_of_a_square(tmp_path: Path) -> None:
+    sizes = YAML.replace("limit: 100", "resize: 128, crop: [96, 120]")
+    data = load_config(written(tmp_path, "a.yaml", sizes)).data
+    assert (data.resize, data.crop, data.val_share) == ((128, 128), (96, 120), 0.1)
+    for wrong in ("resize: 0", "crop: [1, 2, 3]", "resize: true", "val_share: 1"):
+        with pytest.raises(ConfigError, match=f"data.{wrong.split(':')[0]}"):
+            load_config(written(tmp_path, "a.yaml", YAML.replace("limit: 100", wrong)))
+
+
 def test_every_wrong_key_is_named(tmp_path: Path) -> None:
     text = YAML.replace("epochs: 3", "epochs: 0, epoks: 3").replace("weights: 3", "weights: 9")
     with pytest.raises(ConfigError) as caught:

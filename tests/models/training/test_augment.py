@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from bitswath.models.nets.config import AugmentConfig
 from bitswath.models.training.augment import augment
@@ -41,6 +42,31 @@ def test_a_shift_repeats_the_border_by_reflection() -> None:
     ]
     assert all(offsets)
     assert len(set.union(*offsets)) > 20
+
+
+def test_a_zoom_is_a_window_resized_to_the_whole() -> None:
+    source = patches(48)
+    zooming = AugmentConfig(flips=False, rotations=False, shift=0, zoom=1.0)
+    changed = augment(source, zooming, np.random.default_rng(0))
+    sizes = []
+    for before, after in zip(source, changed):
+        windows = [
+            (size, before[y : y + size, x : x + size])
+            for size in range(6, 13)
+            for y in range(13 - size)
+            for x in range(13 - size)
+        ]
+        fitting = [size for size, window in windows if np.abs(resized(window) - after).max() <= 0.51]
+        assert fitting
+        sizes.append(fitting[0])
+    assert set(sizes) == set(range(6, 13))
+    assert np.array_equal(augment(source, zooming, np.random.default_rng(0)), changed)
+
+
+def resized(window: np.ndarray) -> np.ndarray:
+    bands = [Image.fromarray(band.astype(np.float32)) for band in window.transpose(2, 0, 1)]
+    larger = [np.asarray(band.resize((12, 12), Image.Resampling.BILINEAR)) for band in bands]
+    return np.stack(larger, -1)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])

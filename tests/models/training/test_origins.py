@@ -115,14 +115,27 @@ def test_a_warm_up_is_what_a_run_hands_over(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("load", [load_start, load_teacher])
-def test_what_has_other_classes_is_refused(exported: Bundle, tmp_path: Path, load: Any) -> None:
+def test_the_first_layers_of_another_task_are_where_training_starts(exported: Bundle, tmp_path: Path) -> None:
+    settings = config(start=str(exported.path), schedule=LITTLE, codec="uniform:8")
+    data = Dataset("stripes", "train", samples(320, 0).patches, samples(320, 0).labels, ("x", "y", "z", "w"))
+    codec = UniformCodec(8)
+    described = info(settings, codec).model_copy(update={"classes": data.classes})
+    started = integers(train_model(described, codec, data, data, tmp_path / "b")[0].model)
+    there = integers(restored(exported))
+    assert started.keys() == there.keys()
+    *first, last = there
+    for name in first:
+        np.testing.assert_array_equal(started[name], there[name])
+    assert (started[last].shape[-1], there[last].shape[-1]) == (4, 3)
+
+
+def test_a_teacher_of_other_classes_is_refused(exported: Bundle, tmp_path: Path) -> None:
     described = info(config(), UniformCodec(4))
     save_trained(tmp_path, described, described.build())
     other = described.model_copy(update={"classes": ("c", "b", "a")})
     for source in (tmp_path, exported.path):
         with pytest.raises(ConfigError, match="does not fit"):
-            load(source, other)
+            load_teacher(source, other)
 
 
 def test_another_architecture_is_refused(exported: Bundle, tmp_path: Path) -> None:
