@@ -13,6 +13,7 @@ from bitswath.errors import InputError
 
 __all__ = [
     "check_outputs",
+    "keep_folder",
     "scratch_path",
     "sha256_of",
     "swap_folders",
@@ -72,6 +73,16 @@ def swap_folders(scratch: Path, target: Path) -> None:
         old.rename(target)
         raise
     shutil.rmtree(old, ignore_errors=True)
+
+
+def keep_folder(scratch: Path, target: Path) -> None:
+    """Move a finished folder to where it is kept under its content's name, unless another process was first."""
+    try:
+        scratch.rename(target)
+    except OSError:
+        shutil.rmtree(scratch, ignore_errors=True)
+        if not target.is_dir():
+            raise
 
 
 def check_outputs(*paths: Path | None) -> None:

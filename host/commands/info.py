@@ -17,6 +17,7 @@ from bitswath.builds.report import REPORT, Report, read_report
 from bitswath.bundle.bundle import Bundle, how_pixels_enter, load_bundle
 from bitswath.bundle.zoo_entry import codec_name
 from bitswath.codecs.archive import is_archive, open_archive
+from bitswath.commands.bitstream import bitstream_at, show_build
 from bitswath.network.network import Conv, Dense, Network, Stage, Threshold
 
 __all__ = ["command"]
@@ -26,11 +27,15 @@ __all__ = ["command"]
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(path: Path, as_json: bool) -> None:
-    """Say what the bundle or archive at PATH holds; reading it checks every digest."""
+    """Say what the bundle or archive at PATH holds; reading it checks every digest. Or what the bitstream is that FINN
+    left in the folder, zip or tar file PATH."""
     console = Console()
     if is_archive(path):
         facts = _archive_facts(path)
         tables = []
+    elif (build := bitstream_at(path)) is not None:
+        show_build(console, build, as_json)
+        return
     else:
         bundle = load_bundle(path)
         reports = _reports(bundle)

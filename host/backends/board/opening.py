@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from bitswath.backends.board.engines.dma import DmaBackend
 from bitswath.backends.board.overlay import Overlay
@@ -25,11 +29,13 @@ def open_board(
 ) -> DmaBackend:
     """A bundle's network on a board or card.
 
-    `bitstream`: a folder that `load_overlay` takes, by default that of the bundle's build for `board`; `device`: a
-    pynq Device, or a card's number or PCIe address; `options`: as `PynqBackend` and `XrtBackend` take them.
-    Raises `BundleError`, `BackendError`, `DependencyError`, `InputError`.
+    `bitstream`: what `load_overlay` takes, by default the folder of the bundle's build for `board`; `device`: a pynq
+    Device, or a card's number or PCIe address; `options`: as `PynqBackend` and `XrtBackend` take them. Warns of what
+    may make results wrong. Raises `BundleError`, `BackendError`, `DependencyError`, `InputError`.
     """
-    overlay = _overlay(bundle, board, bitstream)
+    overlay = _overlay(bundle, board, bitstream, device)
+    for doubt in (*overlay.doubts, *_late(overlay, options.get("clock_hz"))):
+        warnings.warn(f"{overlay.bitfile}: {doubt}", stacklevel=3)
     overlay.check_fits(bundle.manifest.files[NETWORK].sha256, bundle.network, bundle.codec.bits)
     shape = bundle.network.output.shape
     if not overlay.is_alveo or _pynq_drives(device):
@@ -44,15 +50,38 @@ def open_board(
     return XrtBackend(overlay, device=0 if device is None else device, output_shape=shape, **options)
 
 
-def _overlay(bundle: Bundle, board: str | None, bitstream: str | Path | None) -> Overlay:
+def _overlay(bundle: Bundle, board: str | None, bitstream: str | Path | None, device: Any) -> Overlay:
     if bitstream is not None:
-        return load_overlay(bitstream, build_folder(bundle.path, board) if board is not None else None)
+        build = build_folder(bundle.path, board) if board is not None else None
+        return load_overlay(bitstream, build, suffix=_suffix(device))
     build = build_folder(bundle.path, board)
     if not (build / BITSTREAM).is_dir():
         raise BackendError(
             f"{build}: has no bitstream; build with Vivado or Vitis on the path, or give one's folder with bitstream="
         )
     return load_overlay(build / BITSTREAM, build)
+
+
+def _late(overlay: Overlay, clock_hz: float | None) -> Iterator[str]:
+    wanted_hz = overlay.clock_hz if clock_hz is None else clock_hz
+    if overlay.timely_hz is not None and wanted_hz is not None and wanted_hz > overlay.timely_hz:
+        yield (
+            f"timing was not met in its build, results may be wrong at {wanted_hz / 1e6:g} MHz; "
+            f"open it with clock_hz={overlay.timely_hz / 1e6:g}e6 or less"
+        )
+
+
+def _suffix(device: Any) -> Literal["", ".bit", ".xclbin"]:
+    """Of the bit file that the device takes, pynq's active one by default; "" if that is not known."""
+    if isinstance(device, (int, str)):
+        return ".xclbin"
+    with contextlib.suppress(ImportError, RuntimeError, OSError):
+        from pynq.pl_server.device import Device
+        from pynq.pl_server.xrt_device import XrtDevice
+
+        found = Device.active_device if device is None else device
+        return ".xclbin" if type(found) is XrtDevice else ".bit"  # pynq's devices of boards inherit from it
+    return ".xclbin" if importlib.util.find_spec("pyxrt") is not None else ""
 
 
 def _pynq_drives(device: Any) -> bool:

@@ -1,7 +1,7 @@
 """What lies beside a bitstream: which accelerator it is, its two DMA engines, and how frames lie in memory.
 
 Three kinds of folders are understood. Ours has ``overlay.json`` and the build's ``design.json``: frames are dense.
-FINN+ leaves ``settings.json``, FINN a ``driver.py``, which is read, never run (finn_settings.py): frames are folded,
+FINN+ leaves ``settings.json``, FINN a ``driver.py``, which is read, never run (finn/): frames are folded,
 or dense if a build of ours was put through FINN's shell.
 """
 
@@ -100,7 +100,8 @@ class Overlay:
     """A bitstream and what must be known to drive it.
 
     `network`: SHA-256 of the network's file, `sha256`: of the bit file, both None where the folder does not say.
-    `clock_hz`: what it was routed for, None if unknown.
+    `clock_hz`: what it was routed for, None if unknown. `timely_hz`: the fastest clock at which it is in time, where
+    its report says that this is slower. `doubts`: what else may make its results wrong, a sentence each.
     """
 
     bitfile: Path
@@ -110,6 +111,8 @@ class Overlay:
     clock_hz: float | None = None
     network: str | None = None
     sha256: str | None = None
+    timely_hz: float | None = None
+    doubts: tuple[str, ...] = ()
 
     @property
     def is_alveo(self) -> bool:

@@ -1,39 +1,81 @@
-"""The overlay in a bitstream's folder, whoever made it."""
+"""The overlay in a bitstream's folder, or in an archive of one, whoever made it."""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
+from bitswath.backends.board.archives import is_packed, unpacked
+from bitswath.backends.board.bitfiles import SUFFIXES
+from bitswath.backends.board.finn.build import FinnBuild, find_build
 from bitswath.backends.board.overlay import OVERLAY, EngineEntry, Frames, Overlay, OverlayFile
 from bitswath.basics.schema import parse_json
 from bitswath.builds.design import DESIGN, Design, Link
 from bitswath.codecs.packing import MAX_FOLDED_BITS
 from bitswath.errors import BundleError
 
-__all__ = ["load_overlay"]
+__all__ = ["load_build", "load_overlay"]
 
 
-def load_overlay(folder: str | Path, build: str | Path | None = None) -> Overlay:
-    """The overlay in a bitstream's folder; `build`: our build folder it was made from, if it lies elsewhere.
+def load_overlay(
+    path: str | Path, build: str | Path | None = None, *, suffix: Literal["", ".bit", ".xclbin"] = ""
+) -> Overlay:
+    """The overlay in a bitstream's folder, in a zip or tar file of one, or of a bit file in one.
 
-    Raises `BundleError` that says what is missing, damaged, or beyond this driver.
+    `build`: our build folder it was made from, if it lies elsewhere; `suffix`: of the bit file that the device takes,
+    where there are both. Raises `BundleError` that says what is missing, damaged, or beyond this driver.
     """
-    from bitswath.backends.board.finn_settings import find_settings
+    path = Path(path)
+    folder, bitfile = _located(path)
+    with _told_as(folder, path):
+        design = _design(folder, Path(build) if build is not None else None)
+        if (folder / OVERLAY).is_file():
+            return _ours(folder, design)
+        found = find_build(folder, suffix=suffix, bitfile=bitfile)
+        if found is None:
+            raise BundleError(
+                f"{path}: expected {OVERLAY} (bitswath), driver/settings.json (FINN+) or driver/driver.py (FINN), "
+                "found none; give the folder that holds the bit file and its driver"
+            )
+        return _folded(found.overlay()) if design is None else _dense(found.overlay(), design)
 
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise BundleError(f"{folder}: expected the folder of a bitstream, found none")
-    design = _design(folder, Path(build) if build is not None else None)
-    if (folder / OVERLAY).is_file():
-        return _ours(folder, design)
-    overlay = find_settings(folder)
-    if overlay is None:
-        raise BundleError(
-            f"{folder}: expected {OVERLAY} (bitswath), driver/settings.json (FINN+) or driver/driver.py (FINN), "
-            "found none; give the folder that holds the bit file and its driver"
-        )
-    return _folded(overlay) if design is None else _dense(overlay, design)
+
+def load_build(path: str | Path) -> FinnBuild | None:
+    """What FINN left in a folder or archive, or beside a bit file, with what its build reported; None if it left none
+    there, as in a folder of ours. Raises `BundleError` for what is damaged."""
+    path = Path(path)
+    folder, bitfile = _located(path)
+    with _told_as(folder, path):
+        found = find_build(folder, bitfile=bitfile)
+    return found if found is None else replace(found, problem=found.problem.replace(str(folder), str(path)))
+
+
+def _located(path: Path) -> tuple[Path, str]:
+    """The folder that is meant by a path, and the name of the bit file if the path is one's, else ""."""
+    if path.is_dir():
+        return path, ""
+    if path.suffix in SUFFIXES and path.is_file():
+        return path.parent, path.name
+    if is_packed(path):
+        return unpacked(path), ""
+    found = "another file" if path.exists() else "nothing"
+    raise BundleError(
+        f"{path}: expected the folder of a bitstream, a zip or tar file of one, or a bit file; found {found}"
+    )
+
+
+@contextlib.contextmanager
+def _told_as(folder: Path, path: Path) -> Iterator[None]:
+    """Errors name the archive that was given, not where it was unpacked."""
+    try:
+        yield
+    except BundleError as error:
+        if folder == path or path.suffix in SUFFIXES:
+            raise
+        raise BundleError(str(error).replace(str(folder), str(path))) from error.__cause__
 
 
 def _ours(folder: Path, design: Design | None) -> Overlay:

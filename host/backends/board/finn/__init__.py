@@ -1,0 +1,1 @@
+"""Folders that FINN and FINN+ left: what their drivers are told, which bit file is meant, what was reported."""
