@@ -18,10 +18,12 @@ from bitswath.basics.files import check_outputs, write_atomic
 from bitswath.basics.pictures import picture_format
 from bitswath.bundle.bundle import Bundle, load_bundle, update_accuracy
 from bitswath.bundle.zoo import refuse_writing
+from bitswath.commands.sizes import crop_option, resize_option
 from bitswath.errors import InputError
 from bitswath.evaluation.classify import Classified, classify_path
 from bitswath.evaluation.confusion import save_confusion_picture
 from bitswath.evaluation.report import Report, class_table
+from bitswath.imagery.fit import Fit, Size
 from bitswath.streaming.progress import stream_progress
 
 __all__ = ["command"]
@@ -31,6 +33,8 @@ __all__ = ["command"]
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.argument("images", type=click.Path(path_type=Path))
 @click.option("--split", help="Which split, where the folder or zip holds train, val and test.")
+@resize_option
+@crop_option
 @click.option("--skip-bad", is_flag=True, help="Go on after images that cannot be used, and list them.")
 @click.option("--backend", default="auto", show_default=True, help="emulator, rtl, pynq or auto.")
 @click.option("--board", help="Which board's build, for a backend of hardware; needless if there is one.")
@@ -43,6 +47,8 @@ def command(
     bundle: Path,
     images: Path,
     split: str | None,
+    resize: Size | None,
+    crop: Size | None,
     skip_bad: bool,
     backend: str,
     board: str | None,
@@ -64,7 +70,8 @@ def command(
     given: dict[str, Any] = {"board": board, "bitstream": bitstream}
     options = {name: value for name, value in given.items() if value is not None}
     with open_accelerator(loaded, backend, **options) as accelerator, stream_progress() as progress:
-        done = classify_path(accelerator, images, split=split, skip_bad=skip_bad, progress=progress)
+        fit = Fit(resize, crop)
+        done = classify_path(accelerator, images, split=split, fit=fit, skip_bad=skip_bad, progress=progress)
     report = done.report(loaded)
     if (confusion or record) and report is None:
         raise InputError(f"{images}: has no labels, so there is no accuracy; give a folder of the bundle's classes")

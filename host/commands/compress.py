@@ -16,7 +16,9 @@ from bitswath.codecs.archive import ArchiveWriter
 from bitswath.codecs.base import Codec
 from bitswath.codecs.kinds import CodecSpec, fit_codec, parse_codec
 from bitswath.codecs.packing import frame_bytes
+from bitswath.commands.sizes import crop_option, resize_option
 from bitswath.errors import ImageError, InputError
+from bitswath.imagery.fit import Fit, Size
 from bitswath.imagery.images import Batch, ImageSource, open_images
 
 __all__ = ["command"]
@@ -31,6 +33,8 @@ FIT_PATCHES = 4096
 @click.option("--bundle", type=click.Path(path_type=Path), help="Use this bundle's codec, so that it can classify.")
 @click.option("--fit", "fit_path", type=click.Path(path_type=Path), help="Fit the codec here instead of to IMAGES.")
 @click.option("--split", help="Which split, where IMAGES holds train, val and test.")
+@resize_option
+@crop_option
 @click.option("--skip-bad", is_flag=True, help="Leave images out that cannot be used, and list them.")
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="By default IMAGES.bsa.")
 def command(
@@ -39,6 +43,8 @@ def command(
     bundle: Path | None,
     fit_path: Path | None,
     split: str | None,
+    resize: Size | None,
+    crop: Size | None,
     skip_bad: bool,
     output: Path | None,
 ) -> None:
@@ -49,6 +55,7 @@ def command(
     """
     if (codec_text is None) == (bundle is None):
         raise InputError("expected either --codec or --bundle")
+    fit = Fit(resize, crop)
     target = output or Path(f"{images.resolve().name.removesuffix('.zip')}.bsa")
     if target.exists() and images.exists() and target.samefile(images):
         raise InputError(f"{target}: is what is to be compressed; choose another output")
@@ -58,6 +65,7 @@ def command(
         source = open_images(
             images,
             split=split,
+            fit=fit,
             skip_bad=skip_bad,
             classes=loaded.classes,
             shape=entry.patch_shape,
@@ -65,8 +73,8 @@ def command(
         )
     else:
         spec = parse_codec(str(codec_text))
-        source = open_images(images, split=split, skip_bad=skip_bad)
-        codec = _fitted(spec, _training_images(fit_path) if fit_path else source)
+        source = open_images(images, split=split, fit=fit, skip_bad=skip_bad)
+        codec = _fitted(spec, _training_images(fit_path, fit) if fit_path else source)
     raw = _write(target, source, codec)
     for note in source.notes:
         say(note, "yellow")
@@ -80,12 +88,12 @@ def command(
     )
 
 
-def _training_images(path: Path) -> ImageSource:
+def _training_images(path: Path, fit: Fit) -> ImageSource:
     """The training split of a path that has splits, else all of it."""
     try:
-        return open_images(path, split="train")
+        return open_images(path, split="train", fit=fit)
     except ImageError:
-        return open_images(path)
+        return open_images(path, fit=fit)
 
 
 def _fitted(spec: CodecSpec, source: ImageSource) -> Codec:

@@ -17,6 +17,7 @@ from bitswath.bundle.bundle import Bundle
 from bitswath.codecs.archive import Archive, is_archive, open_archive
 from bitswath.errors import ArchiveError, InputError
 from bitswath.evaluation.report import Report
+from bitswath.imagery.fit import AS_THEY_ARE, Fit
 from bitswath.imagery.images import ImageSource, open_images
 from bitswath.imagery.labels import class_index
 from bitswath.streaming.counters import Counters
@@ -79,13 +80,14 @@ def classify_path(
     path: Path,
     *,
     split: str | None = None,
+    fit: Fit = AS_THEY_ARE,
     skip_bad: bool = False,
     progress: Callable[[Counters], None] = lambda counters: None,
 ) -> Classified:
     """Classify what is at `path`: an image, a folder, a zip, or a packed archive (``.bsa``).
 
-    Images are read while those before are classified. `progress` is called after every batch. Raises
-    `ImageError`, `ArchiveError` or `InputError` naming the file that is wrong.
+    `fit` brings images to the bundle's size. Images are read while those before are classified. `progress` is
+    called after every batch. Raises `ImageError`, `ArchiveError` or `InputError` naming the file that is wrong.
     """
     started = time.perf_counter()
     source: ImageSource | None = None
@@ -93,11 +95,13 @@ def classify_path(
     if is_archive(path):
         if split is not None:
             raise InputError(f"{path}: is an archive and holds no splits; leave --split out")
+        if fit.size is not None:
+            raise InputError(f"{path}: is an archive of packed patches; leave --resize and --crop out")
         archive = _fitting_archive(path, accelerator.bundle)
         items = _noted(_archive_batches(accelerator, archive), drawn)
         results = accelerator.stream_frames(items, total=len(archive), progress=progress)
     else:
-        source = _fitting_images(path, accelerator.bundle, split, skip_bad)
+        source = _fitting_images(path, accelerator.bundle, split, fit, skip_bad)
         items = _noted(_image_batches(source), drawn)
         results = accelerator.stream(items, total=len(source), progress=progress)
     names: list[str] = []
@@ -129,7 +133,7 @@ def _noted(batches: Iterable[_Batch], drawn: deque[_Batch]) -> Iterator[NDArray[
         yield batch.items
 
 
-def _fitting_images(path: Path, bundle: Bundle, split: str | None, skip_bad: bool) -> ImageSource:
+def _fitting_images(path: Path, bundle: Bundle, split: str | None, fit: Fit, skip_bad: bool) -> ImageSource:
     entry = bundle.manifest.input
     return open_images(
         path,
@@ -137,6 +141,7 @@ def _fitting_images(path: Path, bundle: Bundle, split: str | None, skip_bad: boo
         classes=bundle.classes,
         shape=entry.patch_shape,
         dtype=entry.patch_dtype,
+        fit=fit,
         skip_bad=skip_bad,
     )
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,11 +15,13 @@ from PIL import Image
 
 import bitswath as bs
 from bitswath.bundle.bundle import Bundle, save_bundle
-from bitswath.codecs.archive import ArchiveWriter
+from bitswath.codecs.archive import ArchiveWriter, open_archive
 from bitswath.codecs.uniform import UniformCodec
 from bitswath.commands import classify, compress
-from bitswath.errors import ArchiveError, ImageError
+from bitswath.errors import ArchiveError, ImageError, InputError
 from bitswath.evaluation.classify import classify_path
+from bitswath.imagery.fit import Fit
+from bitswath.imagery.images import open_images
 from tests.host.kinds import linear
 
 SHAPE = (8, 8, 3)
@@ -99,3 +103,90 @@ def test_a_class_folder_that_leads_nowhere_is_an_error_whatever_is_skipped(bundl
     (images / "Eau").symlink_to(tmp_path / "gone")
     with bs.open(bundle.path) as accelerator, pytest.raises(ImageError, match=r"images/Eau: is a link to .*gone"):
         classify_path(accelerator, images, skip_bad=True)
+
+
+# Sizes
+
+
+def of_two_sizes(root: Path) -> tuple[Path, dict[str, np.ndarray]]:
+    """Patches of 8 x 8 and, as UC Merced has them, some of nearly that."""
+    rng = np.random.default_rng(4)
+    sides = {"a.png": (8, 8), "b.png": (7, 8), "c.png": (9, 10)}
+    made = {name: rng.integers(0, 256, (*size, 3), np.uint8) for name, size in sides.items()}
+    root.mkdir()
+    for name, patch in made.items():
+        Image.fromarray(patch).save(root / name)
+    return root, made
+
+
+def classified(bundle: Bundle, path: Path, *options: str) -> list[str]:
+    done = CliRunner().invoke(classify.command, [str(bundle.path), str(path), *options], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return [line.split(": ")[1] for line in done.output.splitlines()[: len(list(path.iterdir()))]]
+
+
+def expected(bundle: Bundle, patches: list[np.ndarray]) -> list[str]:
+    with bs.open(bundle.path) as accelerator:
+        return [CLASSES[label] for label in accelerator.classify(np.stack(patches)).labels]
+
+
+def test_images_of_other_sizes_are_resized_and_cropped(bundle: Bundle, tmp_path: Path) -> None:
+    path, made = of_two_sizes(tmp_path / "images")
+    resized = [np.asarray(Image.fromarray(patch).resize((8, 8), Image.Resampling.BILINEAR)) for patch in made.values()]
+    with bs.open(bundle.path) as accelerator:
+        ours = [fitted for batch in open_images(path, fit=Fit(resize=(8, 8))) for fitted in batch.patches]
+        assert all(np.abs(one.astype(int) - other).max() <= 1 for one, other in zip(ours, resized))
+        assert classified(bundle, path, "--resize", "8") == [
+            CLASSES[label] for label in accelerator.classify(np.stack(ours)).labels
+        ]
+    (path / "b.png").unlink()
+    cropped = [made["a.png"], made["c.png"][:8, 1:9]]
+    assert classified(bundle, path, "--crop", "8x8") == expected(bundle, cropped)
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (
+            (),
+            "b.png: is 7 x 8 x 3 uint8 (RGB); expected 8 x 8 x 3 uint8 (RGB); classify and compress take --resize 8x8",
+        ),
+        (("--crop", "8"), "b.png: is 7 x 8, too small to crop to 8 x 8; resize it"),
+        (("--resize", "9"), "images: resized and cropped to 9 x 9; expected 8 x 8"),
+    ],
+)
+@pytest.mark.parametrize("command", [classify.command, compress.command])
+def test_a_wrong_size_is_refused_with_what_can_be_done(
+    bundle: Bundle, tmp_path: Path, command: Any, options: tuple[str, ...], reason: str
+) -> None:
+    path, _ = of_two_sizes(tmp_path / "images")
+    before = [str(bundle.path), str(path)] if command is classify.command else [str(path), "--bundle", str(bundle.path)]
+    with pytest.raises(ImageError, match=re.escape(reason)) as caught:
+        CliRunner().invoke(command, [*before, *options], catch_exceptions=False)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_larger_may_be_cropped(bundle: Bundle, tmp_path: Path) -> None:
+    path, _ = of_two_sizes(tmp_path / "images")
+    (path / "b.png").unlink()
+    with pytest.raises(ImageError, match=r"c\.png: is 9 x 10 .* take --resize 8x8 or --crop 8x8, a configuration the"):
+        CliRunner().invoke(classify.command, [str(bundle.path), str(path)], catch_exceptions=False)
+
+
+def test_an_archive_of_resized_patches_holds_them(bundle: Bundle, tmp_path: Path) -> None:
+    path, _ = of_two_sizes(tmp_path / "images")
+    target = tmp_path / "a.bsa"
+    arguments = [str(path), "--codec", "uniform:8", "--resize", "12", "--crop", "8", "-o", str(target)]
+    assert CliRunner().invoke(compress.command, arguments, catch_exceptions=False).exit_code == 0
+    (batch,) = open_images(path, fit=Fit((12, 12), (8, 8)))
+    archive = open_archive(target)
+    np.testing.assert_array_equal(archive.codec.decode(archive.codes()), batch.patches)
+    with pytest.raises(InputError, match="is an archive of packed patches; leave --resize and --crop out"):
+        CliRunner().invoke(classify.command, [str(bundle.path), str(target), "--crop", "8"], catch_exceptions=False)
+
+
+@pytest.mark.parametrize("size", ["0", "8x", "-3", "8,8"])
+def test_a_size_that_is_none_is_a_wrong_call(bundle: Bundle, tmp_path: Path, size: str) -> None:
+    done = CliRunner().invoke(classify.command, [str(bundle.path), str(tmp_path), "--resize", size])
+    assert done.exit_code == 2
+    assert "expected a size in pixels such as 256" in done.output
