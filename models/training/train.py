@@ -314,7 +314,7 @@ def _copy_weights(source: keras.Model, target: keras.Model) -> None:
     the same names and shapes. Raises `ConfigError` for the first layer that should have and has not."""
     ready, wanted = float_variables(source), float_variables(target)
     whole = (source.input_shape, source.output_shape) == (target.input_shape, target.output_shape)
-    taken = set()
+    taken: set[str] = set()
     for name, variables in wanted.items():
         shapes, expected = ([tuple(v.shape) for v in found] for found in (ready.get(name, []), variables))
         if shapes != expected:
