@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from fractions import Fraction
 from pathlib import Path
@@ -13,7 +14,8 @@ import numpy as np
 from bitswath.accelerator import open as open_accelerator
 from bitswath.basics.console import say
 from bitswath.bundle.bundle import Bundle, how_pixels_enter, update_accuracy
-from bitswath.errors import DatasetError, ExportError
+from bitswath.codecs.kinds import CodecSpec, parse_codec
+from bitswath.errors import CodecError, DatasetError, ExportError
 from bitswath.models.export.onnx_bundle import bundle_onnx
 from bitswath.models.nets.config import DataConfig
 
@@ -37,42 +39,89 @@ class _Numbers(click.ParamType[tuple[float, ...]]):
         return numbers
 
 
+class _Names(click.ParamType[tuple[str, ...]]):
+    """Names with commas between them, or a file that holds them: one a line, or a JSON list."""
+
+    name = "NAME,NAME...|FILE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        try:
+            if not Path(value).is_file():
+                return tuple(str(value).split(","))
+            text = Path(value).read_text(encoding="utf-8-sig")
+        except (OSError, ValueError) as error:
+            self.fail(f"{str(value)!r:.80} cannot be read: {error}", param, ctx)
+        if not text.lstrip().startswith("["):
+            return tuple(line.strip() for line in text.splitlines() if line.strip())
+        try:
+            names = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            self.fail(f"{value} is no JSON list: {error}", param, ctx)
+        if not all(isinstance(name, str) for name in names):
+            self.fail(f"expected a JSON list of names in {value}", param, ctx)
+        return tuple(names)
+
+
+class _Codec(click.ParamType[CodecSpec]):
+    name = "KIND:BITS[:DITHER]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> CodecSpec:
+        try:
+            return parse_codec(str(value))
+        except CodecError as error:
+            self.fail(str(error), param, ctx)
+
+
 @click.command("export")
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The bundle, NAME.bsw.")
-@click.option("--classes", help="Class names, comma-separated, for a QONNX file; a trained model knows its own.")
+@click.option("--classes", type=_Names(), help="Class names, or a file of them: one a line, or a JSON list.")
 @click.option(
-    "--input-scale", type=_Numbers(), help="A QONNX file is fed SCALE * pixel + OFFSET: 1/255, or one a band."
+    "--input-datatype",
+    help="What a user has, if the file does not say: UINT8, INT8, UINT16, INT4, BIPOLAR, ..., FLOAT32 for reals.",
 )
+@click.option("--input-scale", type=_Numbers(), help="The file is fed SCALE * pixel + OFFSET: 1/255, or one a band.")
 @click.option("--input-offset", type=_Numbers(), help="See --input-scale.  [default: 0]")
-@click.option("--input-datatype", help="Pixels a QONNX file takes, if not as annotated: UINT8, UINT16, FLOAT32.")
+@click.option(
+    "--layout", type=click.Choice(["nchw", "nhwc", "flat"]), help="Axes of the input, if the file does not tell them."
+)
+@click.option(
+    "--codec", type=_Codec(), help="What is to make codes of pixels; refused if the file does something else."
+)
 @click.option("--data", type=click.Path(path_type=Path), help="Where data sets are; else BITSWATH_DATA.")
 def command(
     model: Path,
     output: Path,
-    classes: str | None,
+    classes: tuple[str, ...] | None,
+    input_datatype: str | None,
     input_scale: tuple[float, ...] | None,
     input_offset: tuple[float, ...] | None,
-    input_datatype: str | None,
+    layout: str | None,
+    codec: CodecSpec | None,
     data: Path | None,
 ) -> None:
-    """Make a bundle of MODEL: the folder of a training run, or a QONNX file of any tool.
+    """Make a bundle of MODEL: the folder of a training run, or an ONNX file of any tool.
 
     For a training run, accuracy is measured on the emulator over the validation and test splits, if
-    the data set is there, and stored in the manifest.
+    the data set is there, and stored in the manifest. It knows its classes and its input; all options but --data are
+    for ONNX files.
 
-    A QONNX file whose input takes reals needs --input-scale: what pixels were multiplied by in training. Pixels
-    become exactly the integers of its first quantizer, and a line says how.
+    A file says itself what it takes if its input is annotated with integers, or begins with a division by 255, with
+    2 x - 1, or with a quantizer that ends at 1 or 255. Else images of reals need --input-scale, what pixels were
+    multiplied by in training, or --input-datatype FLOAT32, if float images are to be handed over. Vectors and signals
+    are handed over as reals. What is handed over becomes exactly the integers of the file's first quantizer, and a
+    line says how.
     """
-    told = {"scale": input_scale, "offset": input_offset, "datatype": input_datatype}
+    told: dict[str, Any] = {"scale": input_scale, "offset": input_offset, "datatype": input_datatype}
+    told |= {"layout": layout, "codec": codec, "classes": classes}
     dataset, note = None, None
     if model.is_dir():
-        _refuse(model, classes=classes, **told)
+        _refuse(model, **told)
         from bitswath.models.training.run_bundle import bundle_trained
 
         bundle, dataset = bundle_trained(model, output)
     else:
-        bundle, note = bundle_onnx(model, output, classes.split(",") if classes else None, **told)  # type: ignore[arg-type]
+        bundle, note = bundle_onnx(model, output, **told)
     facts = bundle.manifest
     say(f"{output}: {facts.network.macs:,} multiply-accumulates, {facts.input.frame_bytes} bytes per patch")
     say(how_pixels_enter(bundle))
@@ -84,7 +133,7 @@ def command(
 
 def _refuse(model: Path, **options: object) -> None:
     if any(value is not None for value in options.values()):
-        raise ExportError(f"{model}: a trained model knows its input and classes; leave out what is for QONNX files")
+        raise ExportError(f"{model}: a trained model knows its input and classes; leave out what is for ONNX files")
 
 
 def _measure(bundle: Bundle, dataset: DataConfig, data: Path | None) -> None:

@@ -84,14 +84,11 @@ def command(
 def _patches(
     bundle: Bundle, frames: int, images: Path | None, split: str, data: Path | None, seed: int
 ) -> tuple[NDArray[Any], list[str]]:
-    """Patches that use every code, patches of random pixels, and real ones."""
-    entry, codec = bundle.manifest.input, bundle.codec
-    rng = np.random.default_rng(seed)
-    codes = rng.integers(0, 2**codec.bits, ((frames + 1) // 2, *entry.code_shape), np.uint8)
-    pixels = rng.integers(0, 2**codec.depth, (frames // 2, *entry.patch_shape), codec.dtype)
+    """Patches that the codec is to be tried on, and real ones."""
+    drawn = bundle.codec.samples(np.random.default_rng(seed), frames, bundle.manifest.input.patch_shape)
     notes = [f"random frames: {frames} (seed {seed})"]
     real = _real_patches(bundle, frames, images, split, data, notes)
-    return np.concatenate([codec.decode(codes), pixels, *([] if real is None else [real])]), notes
+    return np.concatenate([drawn, *([] if real is None else [real])]), notes
 
 
 def _real_patches(

@@ -59,7 +59,7 @@ class Lowered:
     ends the graph).
     `index`: int32 of the graph input's shape with batch 1, where each element lies in the network's input;
     `batch`: frames that the graph was exported for. `declared`: whether the graph input's integers are the network's,
-    else the integers of its first quantizer are, and `entry` says how pixels become them if it is known what is fed.
+    else those of its first quantizer are; `entry` says how what a user has becomes them, None where nobody knows.
     `quantizer`: how much of its range a quantizer of the input uses. `left_out`: operators behind the logits.
     `outputs`: the graph's outputs; of several the network's last tensor holds one behind the other.
     """
@@ -86,10 +86,11 @@ class Lowered:
             return f"{note}, above 0 where a Sigmoid is above 0.5; a label is the class of the largest, one of several"
         return f"{note}, and a label is the class of the largest"
 
-    def fed(self, patches: NDArray[Any], codes: NDArray[np.integer]) -> NDArray[np.float32]:
-        """What the graph takes, float32 (N, ...), for patches (N, *network input shape) with these codes."""
+    def fed(self, patches: NDArray[Any]) -> NDArray[np.float32]:
+        """What the graph takes, float32 (N, ...), for a user's patches (N, H, W, C). Raises `InputError` where nobody
+        knows what they become."""
         if self.entry is None:
-            return self.reals(self.input, codes)
+            raise InputError(f"nothing says what the graph's input {self.input!r} is fed")
         real = self.entry.pixels.reals(patches).reshape(len(patches), -1)
         return real[:, self.index.reshape(-1)].reshape(len(patches), *self.index.shape[1:])
 
@@ -146,18 +147,22 @@ class Lowered:
 
 
 def over_codes(lowered: Lowered) -> Lowered:
-    """The same network over the codes of its entry, which count the input's integers from the lowest.
+    """The same network over the codes of its entry, which count the input's integers from the lowest or the highest.
 
     A `Threshold` in front gives the integers back where they are not the codes themselves.
     """
-    if lowered.entry is None:
+    entry, spec = lowered.entry, lowered.network.input
+    if entry is None:
         return lowered
-    spec, count = lowered.network.input, lowered.entry.thresholds.shape[1]
-    codes = TensorSpec(spec.shape, 0, (1 << max(count.bit_length(), 1)) - 1)
-    if spec == codes:
+    count, codes = entry.count, TensorSpec(spec.shape, 0, (1 << entry.bits) - 1)
+    if spec == codes and not entry.falls.any():
         return lowered
-    counted, step = np.arange(1, count + 1, dtype=np.int64)[None], (spec.hi - spec.lo) // count
-    front = Threshold(INTEGERS, (INPUT,), counted, base=spec.lo, step=step)
+    rising, step = np.arange(1, count + 1, dtype=np.int64), (spec.hi - spec.lo) // max(count, 1)
+    counted = np.where(entry.falls[:, None], rising - count, rising)
+    directions = np.where(entry.falls, -1, 1).astype(np.int8)
+    if (counted == counted[0]).all():
+        counted, directions = counted[:1], directions[:1]
+    front = Threshold(INTEGERS, (INPUT,), counted, directions, spec.lo, step)
     stages = (
         replace(stage, inputs=tuple(INTEGERS if name == INPUT else name for name in stage.inputs))
         for stage in lowered.network.stages

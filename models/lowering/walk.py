@@ -32,6 +32,7 @@ def lower(
     input_datatype: str | None = None,
     input_scale: ArrayLike | None = None,
     input_offset: ArrayLike | None = None,
+    input_layout: str | None = None,
     exhaustive_limit: int = EXHAUSTIVE_LIMIT,
 ) -> Lowered:
     """The integer network that computes the integers of a QONNX model.
@@ -40,19 +41,19 @@ def lower(
     reals are `input_scale` times those integers plus `input_offset` (1/255 and 0 for a graph that takes pixels from
     0 to 1), each one number or one for each channel. Of an input without integers, or with more than 8 bits, scale
     and offset are those of raw pixels, and the network begins with the integers of the input's first quantizer, see
-    `entry`. Thresholds are searched exhaustively up to `exhaustive_limit` evaluations, then by bisection where that
-    is as exact (see `thresholds`). Raises `LoweringError` naming the node, its operator and the reason for what has
-    no integer form.
+    `entry`. `input_layout`: the input's axes ("nchw", "nhwc", "flat"), where nodes do not tell them. Thresholds are
+    searched exhaustively up to `exhaustive_limit` evaluations, then by bisection where that is as exact (see
+    `thresholds`). Raises `LoweringError` naming the node, its operator and the reason for what has no integer form.
     """
     loaded = _load(model)
     graph = loaded.graph
     symbols = _constants(graph)
     wrapper = ModelWrapper(loaded)
-    source = find_input(wrapper, input_datatype, _rows(input_scale), _rows(input_offset))
+    source = find_input(wrapper, input_datatype, _rows(input_scale), _rows(input_offset), input_layout)
     opsets = {o.domain: o.version for o in wrapper.model.opset_import}
     build = Builder(opsets, exhaustive_limit, source.pixels, source.batch)
     if source.spec is not None:
-        build.specs[INPUT] = source.spec
+        build.specs[INPUT], build.entry = source.spec, source.entry
     symbols[source.name] = source.symbol
     tensors: dict[str, Correspondence] = {}
     _record(tensors, source.name, source.symbol)

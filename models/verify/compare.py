@@ -86,7 +86,7 @@ def verify_bundle(bundle: Bundle, patches: NDArray[Any], batch: int = 16) -> Ver
         raise BundleError(f"{bundle.path}: has no model.onnx to verify against; export it again")
     result = Verification(frames=len(patches))
     lowered = lower_as(bundle.onnx_path, bundle.manifest.input.model)
-    if not lowered.declared and lowered.entry is None:
+    if lowered.entry is None:
         raise VerificationError(
             "pixels and QONNX: the model takes reals, and the bundle does not say which real a raw pixel is; it may"
             " have answered wrongly: export the model again with --input-scale"
@@ -112,7 +112,7 @@ def verify_bundle(bundle: Bundle, patches: NDArray[Any], batch: int = 16) -> Ver
         part = bundle.codec.encode(raw)
         network = _network_tensors(bundle, part)
         named = {name: network[pair.tensor] for name, pair in lowered.tensors.items()}
-        qonnx = execute(lowered.fed(raw, part), named)
+        qonnx = execute(_fed(bundle, lowered, raw, part), named)
         pairs = [("QONNX", qonnx, "network", named)]
         if keras_model is not None:
             pairs.insert(0, ("Keras", _keras_tensors(keras_model, lowered, part), "QONNX", qonnx))
@@ -123,6 +123,18 @@ def verify_bundle(bundle: Bundle, patches: NDArray[Any], batch: int = 16) -> Ver
     result.comparisons.extend(totals.values())
     result.comparisons.append(_compare_heads(lowered.network.head, bundle.network.head))
     return result
+
+
+def _fed(bundle: Bundle, lowered: Any, raw: NDArray[Any], codes: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """What the model is fed: made of the user's patches where it says how, of their codes where it takes what another
+    codec gives."""
+    if lowered.declared and bundle.codec != lowered.entry.codec():
+        integers = lowered.entry.integers
+        codes = codes.reshape(len(codes), *lowered.tensors[lowered.input].shape)
+        fed: NDArray[np.float32] = lowered.reals(lowered.input, integers[0] + integers.step * codes.astype(np.int64))
+    else:
+        fed = lowered.fed(raw)
+    return fed
 
 
 def _compare_heads(expected: Head, actual: Head) -> Comparison:

@@ -13,15 +13,17 @@ from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 
 from bitswath.errors import LoweringError
-from bitswath.models.lowering.chains.input_quantizer import Pixels
+from bitswath.models.lowering.chains.input_quantizer import Entry, Pixels, whole
 from bitswath.models.lowering.chains.links import ELEMENTWISE, QUANTIZERS
 from bitswath.models.lowering.chains.values import CHANNELS_LAST, FloatInput, Node, Value, canonical_index
+from bitswath.models.lowering.reading.pixels import likely_scale
 from bitswath.network.network import INPUT, TensorSpec
 
 __all__ = ["GraphInput", "find_input"]
 
 Floats = NDArray[np.float64]
 REALS = "FLOAT32"
+LAYOUTS = ("nchw", "nhwc", "flat")
 MOST_VALUES = 1 << 28
 DEEPEST = 16
 """Bits of a pixel."""
@@ -31,6 +33,7 @@ INTEGER_ELEMENTS = {
     TensorProto.INT8: "INT8",
     TensorProto.UINT16: "UINT16",
     TensorProto.INT16: "INT16",
+    TensorProto.BOOL: "BINARY",
 }
 SEQUENCE_OPERATORS = ("Conv", "ConvTranspose", "MaxPool", "AveragePool", "GlobalMaxPool", "GlobalAveragePool", "Pad")
 BLIND_OPERATORS = {
@@ -43,20 +46,28 @@ BLIND_OPERATORS = {
 
 @dataclass(frozen=True, eq=False)
 class GraphInput:
-    """The graph's input. `batch`: frames it was exported for; `spec`: the integers that are declared for it,
-    or `pixels`: what it is fed where they are not, None where nobody says."""
+    """The graph's input. `batch`: frames it was exported for; `spec`: the integers that are declared for it and `entry`
+    how they are numbered, or `pixels`: what a user has where they are not, None where nobody says."""
 
     name: str
     symbol: Value | FloatInput
     batch: int
     spec: TensorSpec | None = None
+    entry: Entry | None = None
     pixels: Pixels | None = None
 
 
 def find_input(
-    wrapper: ModelWrapper, input_datatype: str | None, input_scale: Floats | None, input_offset: Floats | None
+    wrapper: ModelWrapper,
+    input_datatype: str | None,
+    input_scale: Floats | None,
+    input_offset: Floats | None,
+    input_layout: str | None = None,
 ) -> GraphInput:
-    """The one graph input of a model, whose integers are declared by its annotation or by `input_datatype`."""
+    """The one graph input of a model, whose integers are declared by its annotation or by `input_datatype`.
+
+    `input_layout`: its axes, "nchw", "nhwc" or "flat", where the graph does not tell them.
+    """
     graph = wrapper.graph
     known = {i.name for i in graph.initializer}
     inputs = [i for i in graph.input if i.name not in known]
@@ -71,7 +82,9 @@ def find_input(
         )
     if math.prod(dims[1:]) > MOST_VALUES:
         raise LoweringError(f"input {name!r}: expected at most {MOST_VALUES:,} values, got {dims}")
-    shape, index = _layout(wrapper, name, dims[1:])
+    if input_layout not in (None, *LAYOUTS):
+        raise LoweringError(f"input {name!r}: expected a layout of {', '.join(LAYOUTS)}, got {input_layout!r}")
+    shape, index = _layout(wrapper, name, dims[1:], input_layout)
     datatype = _datatype(wrapper, name, tensor.elem_type, input_datatype)
     _require_depth(name, datatype)
     batch = max(dims[0], 1)
@@ -87,12 +100,41 @@ def find_input(
     if not scale.all():
         raise LoweringError(f"input {name!r}: expected a scale other than 0, which makes all pixels one")
     _require_element(name, tensor.elem_type, datatype, scale, offset)
-    if datatype is None or (datatype.min() == 0 and datatype.bitwidth() > 8):
-        stated = datatype is not None or input_scale is not None
-        pixels = Pixels(8 if datatype is None else datatype.bitwidth(), scale, offset) if stated else None
+    if datatype is None or datatype.bitwidth() > 8:
+        told = input_datatype == REALS, input_scale is not None or input_offset is not None
+        pixels = _pixels(wrapper.graph, name, shape, tensor.elem_type, datatype, *told, scale, offset)
         return GraphInput(name, FloatInput(shape, index), batch, pixels=pixels)
-    spec = TensorSpec(shape, int(datatype.min()), int(datatype.max()))
-    return GraphInput(name, Value(INPUT, shape, index, scale, offset), batch, spec=spec)
+    lowest, highest = int(datatype.min()), int(datatype.max())
+    entry = whole(range(lowest, highest + 1, 2 if datatype.name == "BIPOLAR" else 1), scale, offset)
+    value = Value(INPUT, shape, index, scale, offset)
+    return GraphInput(name, value, batch, TensorSpec(shape, lowest, highest), entry)
+
+
+def _pixels(
+    graph: GraphProto,
+    name: str,
+    shape: tuple[int, ...],
+    element: int,
+    datatype: Any,
+    reals: bool,
+    scaled: bool,
+    scale: Floats,
+    offset: Floats,
+) -> Pixels | None:
+    """What a user has for an input that the graph quantizes itself, None where nobody says.
+
+    Integers that are declared; pixels, where it is said what they are scaled by, or the graph shows it; else reals,
+    unless it is an image: whose pixels they are made of is to be said.
+    """
+    if datatype is not None:
+        return Pixels(datatype.bitwidth(), scale, offset, "signed" if datatype.min() < 0 else "unsigned")
+    if scaled:
+        return Pixels(8, scale, offset)
+    image = len(shape) == 3 and min(shape[:2]) > 1
+    if image and not reals:
+        likely = likely_scale(graph, name)
+        return None if likely is None else Pixels(8, np.full(1, likely))
+    return Pixels(32, numbers="float") if element == TensorProto.FLOAT else None
 
 
 def _datatype(wrapper: ModelWrapper, name: str, element: int, declared: str | None) -> Any:
@@ -147,23 +189,26 @@ def _named(name: str | None) -> Any:
     return None if name is None else DataType[name]
 
 
-def _layout(wrapper: ModelWrapper, name: str, dims: list[int]) -> tuple[tuple[int, ...], Any]:
+def _layout(wrapper: ModelWrapper, name: str, dims: list[int], told: str | None) -> tuple[tuple[int, ...], Any]:
     """Network shape and index array of an input of these dimensions (without batch)."""
-    if len(dims) == 1:
-        return (dims[0],), canonical_index((dims[0],))
+    if len(dims) == 1 or told == "flat":
+        size = math.prod(dims)
+        return (size,), canonical_index((size,)).reshape(1, *dims)
     if len(dims) == 2:
-        return _flat_image(wrapper.graph, name, dims)
+        return _flat_image(wrapper.graph, name, dims, told)
     declared = wrapper.get_tensor_layout(name) or []
     nhwc = declared == ["N", "H", "W", "C"] if declared else _reads_channels_last(wrapper.graph, name)
+    nhwc = nhwc if told is None else told == "nhwc"
     shape = (dims[0], dims[1], dims[2]) if nhwc else (dims[1], dims[2], dims[0])
     return shape, canonical_index(shape, "NHWC" if nhwc else "NCHW")
 
 
-def _flat_image(graph: GraphProto, name: str, dims: list[int]) -> tuple[tuple[int, ...], Any]:
+def _flat_image(graph: GraphProto, name: str, dims: list[int], told: str | None) -> tuple[tuple[int, ...], Any]:
     """A sequence, (N, C, L) or (N, L, C), is an image of height 1; what no node takes as one is (N, H, W)."""
     node = _first_to_tell_axes(graph, name)
     last = node is not None and (_is_channels_last(node) or list(node.get("perm", ())) == [0, 2, 1])
-    if not last and (node is None or node.op not in SEQUENCE_OPERATORS):
+    last = last if told is None else told == "nhwc"
+    if told is None and not last and (node is None or node.op not in SEQUENCE_OPERATORS):
         shape = (dims[0], dims[1], 1)
         return shape, canonical_index(shape).reshape(1, *dims)
     length, channels = dims if last else reversed(dims)

@@ -17,6 +17,7 @@ from onnx import TensorProto
 
 import bitswath as bs
 from bitswath.bundle.bundle import Bundle, how_pixels_enter, load_bundle, save_bundle
+from bitswath.codecs.integer import IntegerCodec
 from bitswath.codecs.threshold import ThresholdCodec
 from bitswath.codecs.uniform import UniformCodec
 from bitswath.errors import ExportError, LoweringError, VerificationError
@@ -174,23 +175,29 @@ def test_raw_pixels_for_a_quantizer_of_scaled_ones_are_refused(tmp_path: Path) -
     assert_answers(bundle, dark(), answers(graph, y, (dark() * PIXELS).astype(np.float32)))
 
 
-def test_declared_integers_that_pixels_are_not_are_refused(tmp_path: Path) -> None:
+def test_declared_integers_are_handed_over_unless_it_is_said_what_pixels_are(tmp_path: Path) -> None:
     graph = Graph((1, 3, 8, 8), "INT8")
-    path = saved(graph, behind(graph, graph.quant("global_in", 1 / 127, 8, signed=1)), tmp_path)
-    with pytest.raises(ExportError, match=r"integers -128..127, which raw pixels are not; say what it is fed"):
-        bundled(path, tmp_path / "m.bsw")
+    y = behind(graph, graph.quant("global_in", 1 / 127, 8, signed=1))
+    path = saved(graph, y, tmp_path)
+    signed = np.random.default_rng(0).integers(-128, 128, (4, 8, 8, 3), np.int8)
+    bundle = bundled(path, tmp_path / "m.bsw")
+    assert bundle.codec == IntegerCodec(8, lowest=-128, highest=127)
+    assert_answers(bundle, signed, answers(graph, y, signed.astype(np.float32)))
     bundle = bundled(path, tmp_path / "m.bsw", datatype="FLOAT32", scale=(PIXELS,))
     graph.datatype = None
-    assert_answers(bundle, dark(), answers(graph, graph.nodes[-1].output[0], (dark() * PIXELS).astype(np.float32)))
+    assert_answers(bundle, dark(), answers(graph, y, (dark() * PIXELS).astype(np.float32)))
 
 
-def test_codes_that_fall_as_pixels_rise_need_the_pixels_themselves(tmp_path: Path) -> None:
+@pytest.mark.parametrize("band", [None, 1])
+def test_codes_may_fall_as_pixels_rise(tmp_path: Path, band: int | None) -> None:
+    """In all bands, or in one."""
     graph = Graph((1, 3, 8, 8), None)
-    y = behind(graph, graph.quant(graph.node("Sub", 1.0, "global_in"), 1 / 15, 4))
+    sign = np.ones((1, 3, 1, 1), np.float32)
+    sign[:, slice(None) if band is None else band] = -1
+    y = behind(graph, graph.quant(graph.node("Mul", "global_in", sign), 1 / 15, 5, signed=1))
     path = saved(graph, y, tmp_path)
-    with pytest.raises(LoweringError, match="--input-datatype UINT8"):
-        bundled(path, tmp_path / "m.bsw", scale=(PIXELS,))
-    bundle = bundled(path, tmp_path / "m.bsw", datatype="UINT8", scale=(PIXELS,))
+    bundle = bundled(path, tmp_path / "m.bsw", scale=(PIXELS,))
+    assert bundle.codec.bits == 5
     assert_answers(bundle, dark(), answers(graph, y, (dark() * PIXELS).astype(np.float32)))
 
 
@@ -238,8 +245,13 @@ def test_verify_starts_from_pixels(tmp_path: Path) -> None:
         classes=bundle.classes,
         onnx_model=bundle.onnx_path,
     )
+    assert not verify_bundle(old, dark()).equal
+    graph = Graph((1, 3, 8, 8), None)
+    path = saved(graph, behind(graph, graph.quant("global_in", 1 / 7, 4, signed=1)), tmp_path)
+    blind = replace(bundle, path=tmp_path, manifest=old.manifest)
+    assert blind.onnx_path == path
     with pytest.raises(VerificationError, match="may have answered wrongly: export the model again with --input-scale"):
-        verify_bundle(old, dark())
+        verify_bundle(blind, dark())
 
 
 @pytest.mark.parametrize(("batch", "shape"), [("N", [-1, 256]), (None, [-1, 256]), (10, [10, -1]), (3, [3, -1])])
