@@ -8,7 +8,6 @@ pending chains if each comes from one channel; where channels mix, each element 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +20,7 @@ from bitswath.network.network import INPUT, Take
 __all__ = ["NOTHING", "ORDERS", "aligned", "entered", "flattened", "image", "per_element", "rearranged", "whole"]
 
 ORDERS = {"NCHW": (0, 2, 3, 1), "NHWC": (0, 1, 2, 3)}
+Channels = NDArray[np.intp]
 NOTHING = -1
 """The index of an element that no tensor has: a real zero, or what the fill stands for."""
 
@@ -38,8 +38,8 @@ def rearranged(build: Builder, node: Node, value: Value, index: Index, fill: int
     for order in _orders(index):
         moved = index.transpose(order)
         shape = moved.shape[1:] if index.ndim != 3 else (1, *moved.shape[1:])
-        channels = _channels(moved.reshape(-1, shape[-1]), value.channels)
-        if channels is not None or _width(value) == 1:
+        channels = _channels(value, moved.reshape(-1, shape[-1]))
+        if channels is not None:
             place = np.arange(index.size, dtype=np.int32).reshape(moved.shape).transpose(np.argsort(order))
             taken = _take(build, node, value, moved, shape, channels, fill)
             return replace(taken, index=np.ascontiguousarray(place))
@@ -68,11 +68,12 @@ def image(build: Builder, node: Node, value: Value, layout: str = "NCHW") -> Val
         return value
     value = whole(build, node, value)
     moved = value.index.transpose(axes)
-    channels = _channels(moved.reshape(-1, shape[-1]), value.channels)
-    if channels is None and _width(value) > 1:
+    channels = _channels(value, moved.reshape(-1, shape[-1]))
+    if channels is None:
         value = build.plain(node, value)
-        if _width(value) > 1:
-            raise node.error("needs one scale for each channel of its input; put a Quant before it")
+        channels = _channels(value, moved.reshape(-1, shape[-1]))
+    if channels is None:
+        raise node.error("needs one scale for each channel of its input; put a Quant before it")
     taken = _take(build, node, value, moved, shape, channels)
     return replace(taken, index=canonical_index(shape, layout))
 
@@ -107,26 +108,18 @@ def aligned(build: Builder, node: Node, value: Value, like: Value) -> Value:
         return value
     moved = np.empty(like.index.size, np.int32)
     moved[like.index.reshape(-1)] = index.reshape(-1)
-    channels = _channels(moved.reshape(-1, like.channels), value.channels)
-    if channels is None and _width(value) > 1:
+    channels = _channels(value, moved.reshape(-1, like.channels))
+    if channels is None:
         raise node.error("joins tensors whose scales differ by position; quantize both with one scale")
     return replace(_take(build, node, value, moved, like.shape, channels), index=like.index)
 
 
 def _take(
-    build: Builder,
-    node: Node,
-    value: Value,
-    index: Index,
-    shape: tuple[int, ...],
-    channels: NDArray[Any] | None,
-    fill: int = 0,
+    build: Builder, node: Node, value: Value, index: Index, shape: tuple[int, ...], channels: Channels, fill: int = 0
 ) -> Value:
-    """`channels`: for each of the new ones the old one, None where they are all alike."""
+    """`channels`: for each of the new ones an old one with its scale and chain."""
     flat = np.ascontiguousarray(index.reshape(-1), np.int32)
     name = build.emit(node, Take, [value.tensor], ".taken", shape=shape, index=flat, fill=fill)
-    if channels is None:
-        channels = np.zeros(shape[-1], np.intp)
     scale, offset = (compress(v[channels]) if v.size > 1 else v for v in (value.scale, value.offset))
     chain = tuple(link.taken(channels) for link in value.chain)  # type: ignore[union-attr]
     return replace(value, tensor=name, shape=shape, scale=scale, offset=offset, chain=chain)
@@ -139,13 +132,20 @@ def _orders(index: Index) -> list[tuple[int, ...]]:
     return [(0, 2, 1), (0, 1, 2)] if index.ndim == 3 else [(0, 1)] if index.ndim == 2 else []
 
 
-def _channels(rows: Index, channels: int) -> NDArray[Any] | None:
-    """The one old channel that each column of flat positions comes from; None where they mix."""
-    real = rows != NOTHING
-    first = rows[real.argmax(axis=0), np.arange(rows.shape[1])] % channels
-    return first if (rows % channels == first)[real].all() else None
+def _channels(value: Value, rows: Index) -> Channels | None:
+    """For each column of flat positions one channel that all of it comes from, or is like; None where they differ."""
+    alike, real = _alike(value), rows != NOTHING
+    first = alike[rows[real.argmax(axis=0), np.arange(rows.shape[1])] % value.channels]
+    return first if (alike[rows % value.channels] == first)[real].all() else None
 
 
-def _width(value: Value) -> int:
-    """Channels that scale, offset and chain tell apart."""
-    return max(value.scale.size, value.offset.size, *(link.width for link in value.chain), 1)  # type: ignore[union-attr]
+def _alike(value: Value) -> Channels:
+    """For each channel the first of the same scale, offset and chain."""
+    width = max(value.scale.size, value.offset.size, *(link.width for link in value.chain), 1)  # type: ignore[union-attr]
+    if width == 1:
+        return np.zeros(value.channels, np.intp)
+    if any(link.width > 1 for link in value.chain):  # type: ignore[union-attr]
+        return np.arange(value.channels)
+    both = np.stack([np.broadcast_to(v, value.channels) for v in (value.scale, value.offset)], axis=1)
+    _, first, inverse = np.unique(both, axis=0, return_index=True, return_inverse=True)
+    return first[inverse.reshape(-1)]
