@@ -288,6 +288,26 @@ def _elementwise(*, width: int) -> Structure:
     return Structure(Resources(), (width, 1))
 
 
+def _scaled(*, width: int, factors: tuple[int, ...]) -> Structure:
+    """Constants times numbers, made of additions; `width`: bits of the results of a beat."""
+    return Structure(Resources(), (width * sum(abs(factor).bit_count() for factor in factors), width, 1))
+
+
+def _take_runs(*, runs: int, longest: int, widths: tuple[int, int]) -> Structure:
+    """take_runs.sv; `longest`: beats of a run at most, `widths`: bits of a beat in and out."""
+    length = clog2(longest)
+    order = _rom_stream(depth=runs, width=length + 2)
+    return Structure(order.fixed, (widths[1], length, clog2(runs), 1))
+
+
+def _take_frame(*, frame: tuple[int, int], widths: tuple[int, int], dsp_block: str = "DSP48E1") -> Structure:
+    """take_frame.sv; `frame`: beats in and out."""
+    order = _rom_stream(depth=frame[1], width=clog2(frame[0]) + 1)
+    frames = memory(2 * frame[0], widths[0], dsp_block)
+    register = Resources(ff=0 if frames.bram36 else widths[0])
+    return Structure(order.fixed + frames + register, (widths[1], clog2(frame[0]), clog2(frame[1]), 1))
+
+
 def clog2(number: int) -> int:
     """Bits that count `number` things."""
     return max(0, number - 1).bit_length()
@@ -306,11 +326,14 @@ KINDS: dict[str, Callable[..., Structure]] = {
     "DenseUnpack_rtl": _elementwise,
     "DensePack_rtl": _elementwise,
     "DuplicateStreams_rtl": _elementwise,
-    "AddStreams_rtl": _elementwise,
+    "AddStreams_rtl": _scaled,
+    "Affine_rtl": _scaled,
     "StreamingConcat_rtl": _elementwise,
     "LabelSelect_rtl": _elementwise,
     "Lookup_rtl": _elementwise,
     "GlobalAccPool_rtl": _elementwise,
+    "TakeRuns_rtl": _take_runs,
+    "TakeFrame_rtl": _take_frame,
     "Pool_rtl": _elementwise,
 }
 """Units by FINN's operator name, with the parameters that their cost depends on."""

@@ -88,10 +88,13 @@ class _Planner:
                 return self._add(stage, inputs)
             case net.Concat():
                 return self._concat(stage, inputs)
+            case net.Take():
+                return self._take(stage, inputs[0])
             case net.Lookup():
                 return self._add_unit(units.Lookup, stage, inputs, self._result(stage), table=stage.table)
             case net.ArgMax():
-                return self._add_unit(units.ArgMax, stage, inputs, self._result(stage))
+                source = self._integers(stage, inputs[0])
+                return self._add_unit(units.ArgMax, stage, (source,), self._result(stage))
         raise _refused(stage, f"the hardware has no form of {type(stage).__name__}")
 
     def _unpack(self) -> None:
@@ -104,6 +107,7 @@ class _Planner:
         self._publish(net.INPUT, codes)
 
     def _pack(self, values: Wire) -> None:
+        values = self._integers(self.network.stages[-1], values)
         words = -(-values.size * values.numbers.bits // self.link_width)
         flat = replace(values, shape=(values.size,))
         results = Wire(RESULTS, (words,), Numbers(self.link_width))
@@ -130,18 +134,45 @@ class _Planner:
         spec = self.network.tensors[stage.name]
         return Wire(_name(stage.name), spec.shape, numbers or Numbers.holding(spec.lo, spec.hi), stage.name)
 
+    def _integers(self, stage: net.Stage, wire: Wire) -> Wire:
+        """The wire as it is, or -1 and +1 as two bits, for units that do not know them as one."""
+        if not wire.numbers.bipolar:
+            return wire
+        return self._line(stage, wire, replace(wire, name=f"{wire.name}_signs", numbers=Numbers(2, True)), 2, -1)
+
+    def _line(
+        self,
+        stage: net.Stage,
+        source: Wire,
+        result: Wire,
+        factor: int,
+        offset: int,
+        falling_offset: int = 0,
+        falling: NDArray[np.bool_] | None = None,
+    ) -> Wire:
+        falling = np.zeros(source.shape[-1], bool) if falling is None else falling
+        unit = units.Affine(
+            f"{result.name}_affine",
+            stage.name,
+            (source,),
+            (result,),
+            factor=factor,
+            offset=offset,
+            falling_offset=falling_offset,
+            falling=falling,
+        )
+        self.units.append(unit)
+        return result
+
     def _conv(self, stage: net.Conv, source: Wire) -> Wire:
-        out_channels, *kernel, per_group = stage.weights.shape
+        """Grouped convolutions that are not depthwise are dense ones with zeros: as many products as those have."""
+        out_channels, *kernel, _ = stage.weights.shape
         channels = source.shape[2]
-        depthwise = stage.groups > 1
-        if depthwise and not (stage.groups == channels == out_channels and per_group == 1):
-            raise _refused(
-                stage, f"grouped convolutions need groups = channels in = channels out, got {stage.groups} groups"
-            )
+        depthwise = stage.groups > 1 and stage.groups == channels == out_channels
         window = self._window(stage, source, (kernel[0], kernel[1]), stage.strides, stage.dilations, depthwise)
         weights = self._signed(stage, stage.weights)
         if not depthwise:
-            return self._matvec(stage, window, weights.reshape(out_channels, -1).T)
+            return self._matvec(stage, window, _ungrouped(weights, stage.groups).reshape(out_channels, -1).T)
         taps = weights.reshape(channels, -1).T
         kernel_size = (kernel[0], kernel[1])
         return self._add_unit(units.Depthwise, stage, (window,), self._sums(stage), weights=taps, kernel=kernel_size)
@@ -191,8 +222,7 @@ class _Planner:
         )
 
     def _pad(self, stage: net.Conv | net.MaxPool | net.SumPool, source: Wire) -> Wire:
-        if source.numbers.bipolar or (isinstance(stage, net.MaxPool) and source.numbers.signed):
-            raise _refused(stage, f"zero padding needs unsigned values here, got {source.numbers.datatype}")
+        source = self._integers(stage, source)
         top, left, bottom, right = stage.pads
         height, width, channels = source.shape
         output = Wire(
@@ -201,25 +231,49 @@ class _Planner:
         return self._add_unit(units.Pad, stage, (source,), output, pads=stage.pads)
 
     def _threshold(self, stage: net.Threshold, source: Wire) -> Wire:
-        numbers, base = None, stage.base
-        if not stage.thresholds.shape[1]:
-            numbers = Numbers.holding(base, base + 1)
-        elif (base, stage.step, stage.thresholds.shape[1]) == (-1, 2, 1):
-            numbers, base = Numbers(1, bipolar=True), 0
-        elif stage.step != 1:
-            raise _refused(stage, f"thresholds that count in steps of {stage.step} have no form; 1, or -1 and +1 have")
-        falling = np.broadcast_to(stage.directions, (source.shape[-1],)) < 0
-        if falling.any() and stage.inputs[0] not in self.flipped:
-            raise _refused(stage, "channels that fall with their input need a convolution or dense layer before them")
-        rows = self._rows(stage, source)
-        return self._add_unit(
-            units.Threshold, stage, (source,), self._result(stage, numbers), thresholds=rows, base=base
-        )
+        """Counts of thresholds; a line behind them where those fall with their input, or are not plain. Only a line
+        where every value of the input is one more."""
+        count, base = stage.thresholds.shape[1] if stage.step else 0, stage.base
+        channels = source.shape[-1]
+        rows = np.broadcast_to(stage.thresholds[:, :count], (channels, count))
+        falling = np.broadcast_to(stage.directions, (channels,)) < 0
+        if stage.inputs[0] in self.flipped:
+            falling = np.zeros(channels, bool)
+        rows = np.where(falling[:, np.newaxis], 1 - rows[:, ::-1], rows)  # count - #(x >= 1 - t) = #(-x >= t)
+        signs = (base, stage.step, count) == (-1, 2, 1)
+        result = self._result(stage, Numbers(1, bipolar=True) if signs else None)
+        below = None if stage.inputs[0] in self.flipped else self._steps_of_one(stage, rows)
+        if below is not None and not signs:
+            offset, top = base + stage.step * below, base + stage.step * (count - below)
+            return self._line(stage, self._integers(stage, source), result, stage.step, offset, top, falling)
+        if not count:
+            result = replace(result, numbers=Numbers.holding(base, base + 1))
+        if not falling.any() and (stage.step == 1 or signs or not count):
+            bounded = self._rows(rows, source)
+            return self._add_unit(
+                units.Threshold, stage, (source,), result, thresholds=bounded, base=0 if signs else base
+            )
+        counts = Wire(f"{result.name}_count", source.shape, Numbers.holding(0, count))
+        bounded = self._rows(rows, source)
+        self._add_unit(units.Threshold, stage, (source,), counts, thresholds=bounded)
+        factor, base = (1, 0) if signs else (stage.step, base)
+        return self._line(stage, counts, result, factor, base, base + factor * count, falling)
 
-    def _rows(self, stage: net.Threshold, source: Wire) -> NDArray[np.int64]:
+    def _steps_of_one(self, stage: net.Threshold, rows: NDArray[np.int64]) -> int | None:
+        """Where thresholds are all that the input exceeds its least by, one by one: what is counted at 0."""
+        spec = self.network.tensors[stage.inputs[0]]
+        if rows.shape[1] < spec.hi - spec.lo or not rows.size:
+            return None
+        below = int((rows[0] <= spec.lo).sum())
+        reached = rows[:, below : below + spec.hi - spec.lo]
+        expected = np.arange(spec.lo + 1, spec.hi + 1)
+        alike = reached.shape[1] == len(expected) and bool((reached == expected).all())
+        bounds = (rows[:, :below] <= spec.lo).all() and (rows[:, below + len(expected) :] > spec.hi).all()
+        return below - spec.lo if alike and bounds else None
+
+    def _rows(self, rows: NDArray[np.int64], source: Wire) -> NDArray[np.int64]:
         """Thresholds (channels, steps) as the hardware compares them: -1 and +1 as the bits 0 and 1, and at least one,
         which where there is none is never reached."""
-        rows = np.broadcast_to(stage.thresholds, (source.shape[-1], stage.thresholds.shape[1]))
         lowest, beyond = self._bounds(source)
         if source.numbers.bipolar:
             rows = (rows + 2) // 2
@@ -234,17 +288,53 @@ class _Planner:
         return (-(1 << (bits - 1)), 1 << (bits - 1)) if signed else (0, 1 << bits)
 
     def _pool(self, stage: net.MaxPool | net.SumPool, source: Wire) -> Wire:
-        if isinstance(stage, net.SumPool) and stage.kernel == source.shape[:2] and not any(stage.pads):
+        if isinstance(stage, net.MaxPool):
+            return self._max_pool(stage, source)
+        source = self._integers(stage, source)
+        if stage.kernel == source.shape[:2] and not any(stage.pads):
             count, numbers = prod(stage.kernel), source.numbers
             sums = self._result(stage, Numbers.holding(count * numbers.lo, count * numbers.hi))
             return self._add_unit(units.GlobalSum, stage, (source,), sums)
         windows = self._window(stage, source, stage.kernel, stage.strides, depthwise=True)
-        kind = units.MaxPool if isinstance(stage, net.MaxPool) else units.SumPool
-        return self._add_unit(kind, stage, (windows,), self._result(stage), kernel=stage.kernel)
+        return self._add_unit(units.SumPool, stage, (windows,), self._result(stage), kernel=stage.kernel)
+
+    def _max_pool(self, stage: net.MaxPool, source: Wire) -> Wire:
+        """Padding is the bits 0, which must be the least: signed numbers are lifted above it, and lowered again."""
+        numbers, lifted = source.numbers, any(stage.pads) and source.numbers.signed
+        if lifted:
+            above = replace(source, name=f"{_name(stage.name)}_lifted", numbers=Numbers(numbers.bits), tensor=None)
+            source = self._line(stage, source, above, 1, -numbers.lo)
+        source = replace(source, numbers=source.numbers.coded)
+        windows = self._window(stage, source, stage.kernel, stage.strides, depthwise=True)
+        result = self._result(stage, numbers)
+        if not lifted:
+            return self._add_unit(units.MaxPool, stage, (windows,), result, kernel=stage.kernel)
+        high = replace(result, name=f"{result.name}_lifted_max", numbers=source.numbers, tensor=None)
+        self._add_unit(units.MaxPool, stage, (windows,), high, kernel=stage.kernel)
+        return self._line(stage, high, result, 1, numbers.lo)
+
+    def _take(self, stage: net.Take, source: Wire) -> Wire:
+        """Nothing where the order of the stream is that of the result."""
+        if stage.in_order and len(stage.index) == source.size:
+            return replace(source, shape=stage.shape)
+        numbers = source.numbers
+        if stage.fills:
+            source = self._integers(stage, source)
+            numbers = Numbers.holding(min(source.numbers.lo, stage.fill), max(source.numbers.hi, stage.fill))
+        index = stage.index.astype(np.int64)
+        return self._add_unit(
+            units.Take,
+            stage,
+            (source,),
+            self._result(stage, numbers),
+            index=index,
+            fill=stage.fill if stage.fills else 0,
+        )
 
     def _add(self, stage: net.Add, inputs: tuple[Wire, ...]) -> Wire:
         """Streams added two by two, from the left."""
         result = self._result(stage)
+        inputs = tuple(self._integers(stage, wire) for wire in inputs)
         total, multiplier = inputs[0], stage.multipliers[0]
         for index, (wire, factor) in enumerate(zip(inputs[1:], stage.multipliers[1:])):
             pairs = ((multiplier, total), (factor, wire))
@@ -259,8 +349,7 @@ class _Planner:
         return total
 
     def _concat(self, stage: net.Concat, inputs: tuple[Wire, ...]) -> Wire:
-        if any(wire.numbers.bipolar for wire in inputs):
-            raise _refused(stage, "streams of -1 and +1 cannot be joined")
+        inputs = tuple(self._integers(stage, wire) for wire in inputs)
         return self._add_unit(units.Concat, stage, inputs, self._result(stage))
 
 
@@ -274,6 +363,17 @@ def _flipped(network: net.Network, readers: Counter[str]) -> dict[str, NDArray[n
             if isinstance(stages.get(source), net.Conv | net.Dense) and readers[source] == 1:
                 signs[source] = np.broadcast_to(stage.directions, (network.tensors[source].shape[-1],))
     return signs
+
+
+def _ungrouped(weights: NDArray[np.integer], groups: int) -> NDArray[np.integer]:
+    """Weights (out, h, w, in of a group) with zeros for the inputs of other groups."""
+    if groups == 1:
+        return weights
+    outputs, *kernel, per_group = weights.shape
+    full = np.zeros((groups, outputs // groups, *kernel, groups, per_group), weights.dtype)
+    for group, own in enumerate(weights.reshape(groups, outputs // groups, *kernel, per_group)):
+        full[group, ..., group, :] = own
+    return full.reshape(outputs, *kernel, groups * per_group)
 
 
 def _name(tensor: str) -> str:

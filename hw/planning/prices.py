@@ -7,7 +7,8 @@ from typing import Any
 
 from bitswath.hw.planning.boards import Board
 from bitswath.hw.planning.costs import Resources, cost
-from bitswath.hw.units import Depthwise, Folding, MatVec, Pad, Threshold, Unit, Window
+from bitswath.hw.units import AddStreams, Affine, Depthwise, Folding, MatVec, Pad, Take, Threshold, Unit, Window
+from bitswath.hw.units.takes import runs_of
 
 __all__ = ["converter_cost", "unit_cost", "unit_logic_cost", "weights_cost"]
 
@@ -51,6 +52,17 @@ def unit_logic_cost(unit: Unit, folding: Folding, board: Board) -> Resources:
         case Pad():
             shape, bits = source.shape, source.numbers.bits
             return cost(kind, simd=folding["SIMD"], bits=bits, image=shape[:2], channels=shape[2])
+        case AddStreams() | Affine():
+            factors = unit.multipliers if isinstance(unit, AddStreams) else (unit.factor,)
+            return cost(kind, width=folding["PE"] * unit.outputs[0].numbers.bits, factors=factors)
+        case Take():
+            pe, bits = folding["PE"], (source.numbers.bits, unit.outputs[0].numbers.bits)
+            widths = (pe * bits[0], pe * bits[1])
+            if not unit.in_order:
+                beats = (source.size // pe, unit.index.size // pe)
+                return cost(kind, frame=beats, widths=widths, dsp_block=board.dsp_block)
+            lengths = [length for _, length in runs_of(unit.beats(pe), source.size // pe)]
+            return cost(kind, runs=len(lengths), longest=max(lengths), widths=widths)
     taken = sum(unit.taken(folding) * wire.numbers.bits for wire in unit.inputs)
     given = sum(unit.given(folding) * wire.numbers.bits for wire in unit.outputs)
     return cost(kind, width=taken + given)

@@ -8,12 +8,14 @@ FINN's own are repeated here because searching a folding needs thousands of them
 from __future__ import annotations
 
 from bitswath.hw.units.base import Folding, Numbers, Pair, Unit, Wire, divisors
-from bitswath.hw.units.products import Depthwise, MatVec, Threshold
+from bitswath.hw.units.products import Affine, Depthwise, MatVec, Threshold
 from bitswath.hw.units.streams import AddStreams, ArgMax, Concat, Duplicate, Lookup, Pack, Unpack
+from bitswath.hw.units.takes import Take
 from bitswath.hw.units.windows import GlobalSum, MaxPool, Pad, Pool, SumPool, Window
 
 __all__ = [
     "AddStreams",
+    "Affine",
     "ArgMax",
     "Concat",
     "Depthwise",
@@ -29,6 +31,7 @@ __all__ = [
     "Pair",
     "Pool",
     "SumPool",
+    "Take",
     "Threshold",
     "Unit",
     "Unpack",

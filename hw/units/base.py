@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
@@ -40,6 +40,11 @@ class Numbers:
         if lo >= 0 and not signed:
             return cls(max(hi.bit_length(), 1))
         return cls(max((-lo - 1).bit_length() if lo < 0 else 0, hi.bit_length() if hi > 0 else 0) + 1, True)
+
+    @property
+    def coded(self) -> Numbers:
+        """As the bits on the wire: 0 and 1 where they stand for -1 and +1."""
+        return replace(self, bipolar=False)
 
     @property
     def datatype(self) -> str:

@@ -1,8 +1,8 @@
-"""Units with parameters: products and thresholds."""
+"""Units with parameters: products, thresholds and lines."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bitswath.hw.units.base import Choices, Folding, Numbers, Pair, Unit, divisors
 
-__all__ = ["Depthwise", "MatVec", "Threshold"]
+__all__ = ["Affine", "Depthwise", "MatVec", "Threshold"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,7 +159,7 @@ class Threshold(Unit):
     @property
     def _compared(self) -> Numbers:
         """Inputs as they are compared: -1 and +1 as bits."""
-        return replace(self.inputs[0].numbers, bipolar=False)
+        return self.inputs[0].numbers.coded
 
     def attributes(self, folding: Folding) -> dict[str, Any]:
         source, result = self.inputs[0], self.outputs[0]
@@ -173,4 +173,29 @@ class Threshold(Unit):
             "numInputVectors": [1, *source.shape[:-1]],
             "ActVal": self.base,
             "runtime_writeable_weights": 0,
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Affine(Unit):
+    """``factor * x + offset``; where `falling` (channels,) is set, ``falling_offset - factor * x``."""
+
+    factor: int = 1
+    offset: int = 0
+    falling_offset: int = 0
+    falling: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(1, bool))
+
+    op = "Affine_rtl"
+
+    def attributes(self, folding: Folding) -> dict[str, Any]:
+        source, result = self.inputs[0], self.outputs[0]
+        return {
+            "NumChannels": source.shape[-1],
+            "PE": folding["PE"],
+            "numInputVectors": [1, *source.shape[:-1]],
+            "inputDataType": source.numbers.coded.datatype,
+            "outputDataType": result.numbers.coded.datatype,
+            "factor": self.factor,
+            "offsets": [self.offset, self.falling_offset],
+            "falling": np.flatnonzero(self.falling).tolist() or [-1],
         }

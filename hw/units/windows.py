@@ -111,8 +111,8 @@ class Pool(Unit):
             "KernelSize": list(self.kernel),
             "Function": self.function,
             "OutImgDims": list(result.shape[:2]),
-            "InputDataType": self.inputs[0].numbers.datatype,
-            "OutputDataType": result.numbers.datatype,
+            "InputDataType": self.inputs[0].numbers.coded.datatype,
+            "OutputDataType": result.numbers.coded.datatype,
         }
 
 

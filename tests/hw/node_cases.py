@@ -65,6 +65,11 @@ def cases(random: np.random.Generator) -> list[Case]:
         duplicate("three", outputs=3, pe=6, random=random),
         add("sum", (4, False), (4, False), (1, 1), 5, random),
         add("weighted", (4, False), (3, True), (3, -5), 8, random),
+        affine("line", (4, True), 3, (-5, 0), (), 8, random),
+        affine("falling", (3, False), 1, (0, 7), (1, 2), 4, random),
+        take("cropped", [*range(12, 24), *range(30, 36)], 6, random),
+        take("framed", [-1, -1, *range(36), -1, -1], 2, random),
+        take("turned", [i + j for i in range(33, -1, -3) for j in range(3)], 3, random),
         concat("joined", [2, 6, 4], [(4, True), (3, False), (1, False)], 2, random),
         lookup("palette", channels=1, simd=1, entries=13, depth=3, random=random),
         lookup("levels", channels=6, simd=2, entries=16, depth=1, random=random),
@@ -154,6 +159,36 @@ def concat(
     beats = [to_beats(v.reshape(-1, simd), kind[0]) for v, kind in zip(x, kinds)]
     result = Result(np.concatenate(x, axis=-1), simd, 4, True)
     return Case(name, "StreamingConcat_rtl", attributes, [flat(v) for v in x], beats, [result])
+
+
+def affine(
+    name: str, kind: tuple[int, bool], factor: int, offsets: tuple[int, int], falling: tuple[int, ...], bits: int,
+    random: np.random.Generator,
+) -> Case:  # fmt: skip
+    x = random_integers(random, *kind, (FRAMES, 5, 4))
+    falls = np.isin(np.arange(4), falling)
+    y = np.where(falls, offsets[1] - factor * x, offsets[0] + factor * x)
+    attributes = {
+        "NumChannels": 4, "PE": 2, "numInputVectors": [1, 5], "inputDataType": datatype(*kind),
+        "outputDataType": datatype(bits, True), "factor": factor, "offsets": list(offsets),
+        "falling": list(falling) or [-1],
+    }  # fmt: skip
+    beats = [to_beats(x.reshape(-1, 2), kind[0])]
+    return Case(name, "Affine_rtl", attributes, [flat(x)], beats, [Result(y, 2, bits, True)])
+
+
+def take(name: str, index: list[int], pe: int, random: np.random.Generator) -> Case:
+    x = random_integers(random, 4, False, (FRAMES, 36))
+    y = np.where(np.array(index) < 0, -7, x[:, index])
+    taken = [i for i in index if i >= 0]
+    op = "TakeRuns_rtl" if taken == sorted(taken) else "TakeFrame_rtl"
+    attributes = {
+        "Sizes": [36, len(index)], "PE": pe, "inputDataType": "UINT4", "outputDataType": "INT5", "fill": -7,
+        "filled": index.count(-1),
+    }  # fmt: skip
+    beats = [to_beats(x.reshape(-1, pe), 4)]
+    parameters = {"values": index, "datatype": "INT7"}
+    return Case(name, op, attributes, [flat(x)], beats, [Result(y, pe, 5, True)], parameters)
 
 
 def lookup(name: str, channels: int, simd: int, entries: int, depth: int, random: np.random.Generator) -> Case:

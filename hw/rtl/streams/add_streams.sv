@@ -1,6 +1,5 @@
 // Sum of two streams of PE integers a beat, each signed or not and times a constant: the end of a residual
-// branch. M_BITS holds every sum, so nothing saturates or wraps. Constants are made of shifts and additions, so
-// those with few ones are small. One beat a cycle.
+// branch. M_BITS holds every sum, so nothing saturates or wraps. One beat a cycle.
 module add_streams #(
     parameter int unsigned PE = 1,
     parameter int unsigned A_BITS = 4,
@@ -31,14 +30,7 @@ module add_streams #(
     $fatal(1, "add_streams: expected PE of at least 1 and factors other than 0");
   end
 
-  function automatic logic [M_BITS-1:0] times(logic [M_BITS-1:0] x, int factor);
-    automatic int unsigned size = factor < 0 ? -factor : factor;
-    times = '0;
-    for (int i = 0; i < 32; i++) if (size[i]) times += x << i;
-    return factor < 0 ? -times : times;
-  endfunction
-
-  logic [PE-1:0][M_BITS-1:0] sum;
+  logic [PE-1:0][M_BITS-1:0] a, b, sum;
   logic valid;
 
   wire go = a_axis_tvalid && b_axis_tvalid && (!valid || m_axis_tready);
@@ -48,14 +40,21 @@ module add_streams #(
   assign m_axis_tdata = M_WIDTH'(sum);
   assign m_axis_tvalid = valid;
 
+  for (genvar p = 0; p < PE; p++) begin : gen_products
+    times_constant #(
+        .BITS(A_BITS), .SIGNED(A_SIGNED), .FACTOR(A_FACTOR), .M_BITS(M_BITS)
+    ) times_a (
+        .x(a_axis_tdata[p*A_BITS+:A_BITS]), .y(a[p])
+    );
+    times_constant #(
+        .BITS(B_BITS), .SIGNED(B_SIGNED), .FACTOR(B_FACTOR), .M_BITS(M_BITS)
+    ) times_b (
+        .x(b_axis_tdata[p*B_BITS+:B_BITS]), .y(b[p])
+    );
+  end
+
   always_ff @(posedge clk) begin
-    if (go)
-      for (int p = 0; p < PE; p++) begin
-        automatic logic [A_BITS-1:0] a = a_axis_tdata[p*A_BITS+:A_BITS];
-        automatic logic [B_BITS-1:0] b = b_axis_tdata[p*B_BITS+:B_BITS];
-        sum[p] <= times(M_BITS'($signed({A_SIGNED && a[A_BITS-1], a})), A_FACTOR)
-                + times(M_BITS'($signed({B_SIGNED && b[B_BITS-1], b})), B_FACTOR);
-      end
+    if (go) for (int p = 0; p < PE; p++) sum[p] <= a[p] + b[p];
     if (!rst_n) valid <= 1'b0;
     else if (!valid || m_axis_tready) valid <= go;
   end

@@ -11,8 +11,9 @@ from qonnx.custom_op.registry import add_op_to_domain
 from bitswath.hw.worker.nodes.links import DensePack, DenseUnpack
 from bitswath.hw.worker.nodes.pools import GlobalAccPool, Pool
 from bitswath.hw.worker.nodes.products import LutMVAU, LutVVAU
-from bitswath.hw.worker.nodes.streams import AddStreams, DuplicateStreams, LabelSelect, StreamingConcat
+from bitswath.hw.worker.nodes.streams import AddStreams, Affine, DuplicateStreams, LabelSelect, StreamingConcat
 from bitswath.hw.worker.nodes.tables import Lookup
+from bitswath.hw.worker.nodes.takes import TakeFrame, TakeRuns
 from bitswath.hw.worker.nodes.thresholds import Thresholding
 from bitswath.hw.worker.nodes.weights import MVAU, VVAU
 
@@ -23,6 +24,7 @@ DOMAIN = "finn.custom_op.fpgadataflow.rtl"
 
 OPERATORS: dict[str, type[HWCustomOp]] = {
     "AddStreams_rtl": AddStreams,
+    "Affine_rtl": Affine,
     "DensePack_rtl": DensePack,
     "DenseUnpack_rtl": DenseUnpack,
     "DuplicateStreams_rtl": DuplicateStreams,
@@ -34,6 +36,8 @@ OPERATORS: dict[str, type[HWCustomOp]] = {
     "MVAU_rtl": MVAU,
     "Pool_rtl": Pool,
     "StreamingConcat_rtl": StreamingConcat,
+    "TakeFrame_rtl": TakeFrame,
+    "TakeRuns_rtl": TakeRuns,
     "Thresholding_rtl": Thresholding,
     "VVAU_rtl": VVAU,
 }

@@ -1,4 +1,4 @@
-"""Operators that copy, join or add streams, and the one that picks labels."""
+"""Operators that copy, join, add or scale streams, and the one that picks labels."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from qonnx.core.datatype import BaseDataType, DataType
 
 from bitswath.hw.worker.nodes.base import Beats, KernelNode, Literal, Parameters, StreamNode
 
-__all__ = ["AddStreams", "DuplicateStreams", "LabelSelect", "StreamingConcat"]
+__all__ = ["AddStreams", "Affine", "DuplicateStreams", "LabelSelect", "StreamingConcat"]
 
 
 class DuplicateStreams(KernelNode, duplicatestreams.DuplicateStreams):
@@ -146,6 +146,75 @@ class AddStreams(StreamNode):
     def lut_estimation(self, fpgapart: str) -> int:
         ones = sum(abs(m).bit_count() for m in self.numbers("multipliers"))
         return int((ones - 1) * self.get_outstream_width() + 4)
+
+
+class Affine(StreamNode):
+    """``factor * x + offsets[0]``; in the channels of `falling`, ``offsets[1] - factor * x``.
+
+    Attributes: NumChannels, PE, numInputVectors, inputDataType, outputDataType, factor (1), offsets (0, 0),
+    falling (numbers of channels; -1 is none).
+    """
+
+    kernel = "affine"
+
+    def get_nodeattr_types(self) -> dict[str, Any]:
+        return {
+            "NumChannels": ("i", True, 0),
+            "PE": ("i", True, 0),
+            "numInputVectors": ("ints", False, [1]),
+            "inputDataType": ("s", True, ""),
+            "outputDataType": ("s", True, ""),
+            "factor": ("i", False, 1),
+            "offsets": ("ints", False, [0, 0]),
+            "falling": ("ints", False, [-1]),
+        } | super().get_nodeattr_types()
+
+    def _beats(self, attribute: str) -> Beats:
+        shape = (*self.numbers("numInputVectors"), self.number("NumChannels"))
+        return Beats(shape, self.datatype(attribute), self.number("PE"))
+
+    def sources(self) -> Sequence[Beats]:
+        return [self._beats("inputDataType")]
+
+    def sinks(self) -> Sequence[Beats]:
+        return [self._beats("outputDataType")]
+
+    @property
+    def falls(self) -> list[int]:
+        """1 for each channel that falls."""
+        falling = set(self.numbers("falling"))
+        return [int(channel in falling) for channel in range(self.number("NumChannels"))]
+
+    def check(self) -> None:
+        super().check()
+        self.require(self.number("factor") != 0, "a factor other than 0")
+        self.require(len(self.numbers("offsets")) == 2, "two offsets")
+
+    def parameters(self) -> Parameters:
+        kind, falls, pe = self.get_input_datatype(), self.falls, self.number("PE")
+        alike = len(set(falls)) == 1  # one beat's channels say it all
+        return {
+            "PE": pe,
+            "CHANNELS": pe if alike else len(falls),
+            "BITS": kind.bitwidth(),
+            "SIGNED": int(kind.signed()),
+            "M_BITS": self.get_output_datatype().bitwidth(),
+            "FACTOR": self.number("factor"),
+            "OFFSET": self.numbers("offsets")[0],
+            "FALLING_OFFSET": self.numbers("offsets")[1],
+            "FALLING": _fields(falls[:pe] if alike else falls, 1),
+        }
+
+    def execute_node(self, context: dict[str, Any], graph: Any) -> None:
+        scaled, (offset, falling_offset) = (
+            self.number("factor") * context[self.onnx_node.input[0]],
+            self.numbers("offsets"),
+        )
+        y = np.where(np.array(self.falls) > 0, falling_offset - scaled, offset + scaled)
+        context[self.onnx_node.output[0]] = np.asarray(y, np.float32)
+
+    def lut_estimation(self, fpgapart: str) -> int:
+        return int(abs(self.number("factor")).bit_count() * self.get_outstream_width() + 4)
 
 
 class LabelSelect(KernelNode, labelselect.LabelSelect):

@@ -24,6 +24,10 @@ EXAMPLES = {
     "StreamingDataWidthConverter_rtl": {"in_width": 16, "out_width": 64},
     "StreamingFIFO_rtl": {"depth": 32, "width": 24},
     "memstream": {"depth": 100, "width": 72},
+    "AddStreams_rtl": {"width": 32, "factors": (1, -3)},
+    "Affine_rtl": {"width": 32, "factors": (1,)},
+    "TakeRuns_rtl": {"runs": 40, "longest": 100, "widths": (32, 40)},
+    "TakeFrame_rtl": {"frame": (512, 2048), "widths": (32, 32)},
 }
 
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from bitswath.errors import BuildError
 from bitswath.hw import units
+from bitswath.hw.planning.boards import find_board
+from bitswath.hw.planning.folding import find_folding
 from bitswath.hw.planning.plan import Plan, plan
 from bitswath.hw.units import Numbers
-from bitswath.network.network import INPUT, Add, ArgMax, Conv, Dense, MaxPool, Network, TensorSpec, Threshold
+from bitswath.network.network import INPUT, Add, ArgMax, Conv, Dense, MaxPool, Network, Take, TensorSpec, Threshold
+from tests import reference
 
 IMAGE = TensorSpec((8, 8, 3), 0, 15)
 RNG = np.random.default_rng(3)
@@ -92,31 +96,81 @@ def test_what_thresholds_are_held_in_tells_the_lowest_from_what_is_below(rows: l
     assert units.Threshold("t", "t", (wire,), (wire,), np.array([rows])).parameter_type == Numbers(bits, signed=True)
 
 
+def test_integers_that_codes_number_are_a_line_and_no_thresholds() -> None:
+    signed = Threshold("x", (INPUT,), np.arange(1, 16)[np.newaxis], base=-24, step=3)
+    hardware = plan(network(signed, conv("c", "x", 3, 4)), 4, 64)
+    line = next(unit for unit in hardware.units if isinstance(unit, units.Affine))
+    assert (line.factor, line.offset, line.falling.any()) == (3, -24, False)
+    assert not any(isinstance(unit, units.Threshold) for unit in hardware.units)
+
+
+@pytest.mark.parametrize("missing", [3, 15])
+def test_thresholds_with_one_left_out_are_none_of_a_line(missing: int) -> None:
+    rows = np.array([[n for n in range(1, 16) if n != missing]])
+    hardware = plan(network(Threshold("x", (INPUT,), rows)), 4, 64)
+    assert [type(unit).__name__ for unit in hardware.units] == ["Unpack", "Threshold", "Pack"]
+
+
+def test_thresholds_in_steps_or_that_fall_have_a_line_behind_them() -> None:
+    rows = np.array([[2, 7], [3, 3], [-9, 20]])
+    stage = Threshold("t", (INPUT,), rows, np.array([1, -1, 1], np.int8), base=4, step=-5)
+    built = network(stage)
+    hardware = plan(built, 4, 64)
+    counted, line = threshold(hardware), next(unit for unit in hardware.units if isinstance(unit, units.Affine))
+    x = np.arange(16)[:, np.newaxis, np.newaxis]
+    counts = (x >= counted.thresholds).sum(-1) + counted.base
+    turned = np.where(line.falling, line.falling_offset - line.factor * counts, line.offset + line.factor * counts)
+    expected = reference.compute(stage, np.broadcast_to(x, (16, 1, 3)).reshape(16, 1, 1, 3))
+    np.testing.assert_array_equal(turned, expected.reshape(16, 3))
+
+
+def test_groups_are_a_dense_product_with_zeros() -> None:
+    stage = Conv("c", (INPUT,), RNG.integers(-7, 8, (6, 2, 2, 1)), groups=3)
+    product = next(unit for unit in plan(network(stage), 4, 64).units if isinstance(unit, units.MatVec))
+    full = product.weights.T.reshape(6, 2, 2, 3)
+    ungrouped = Conv("c", (INPUT,), full)
+    x = RNG.integers(0, 16, (2, 8, 8, 3))
+    np.testing.assert_array_equal(reference.compute(ungrouped, x), reference.compute(stage, x))
+
+
+def test_padding_of_signed_values_is_never_the_largest() -> None:
+    signed = Threshold("x", (INPUT,), np.arange(15)[np.newaxis], base=-8)
+    found = names(signed, MaxPool("m", ("x",), (3, 3), (2, 2), (1, 1, 1, 1)))
+    assert found == ["Unpack", "Threshold", "Affine", "Pad", "Window", "MaxPool", "Affine", "Pack"]
+
+
+PIXELS = np.arange(192).reshape(8, 8, 3)
+
+
 @pytest.mark.parametrize(
-    ("stages", "reason"),
+    ("index", "found", "group"),
     [
-        ((conv("c", INPUT, 3, 4), Threshold("t", ("c",), np.zeros((1, 3), int), step=2)), "'t' .*steps of 2"),
-        ((Conv("c", (INPUT,), np.ones((6, 3, 3, 1), int), groups=3),), "'c' .*groups"),
-        (
-            (
-                Threshold("t", (INPUT,), np.zeros((1, 3), int), np.array([-1], np.int8)),
-                conv("c", "t", 3, 4),
-            ),
-            "'t' .*fall",
-        ),
-        (
-            (
-                Threshold("t", (INPUT,), np.arange(15)[np.newaxis], base=-8),
-                MaxPool("m", ("t",), (3, 3), (2, 2), (1, 1, 1, 1)),
-            ),
-            "'m' .*zero padding",
-        ),
+        (PIXELS[2:4], ["TakeRuns_rtl"], 48),
+        (PIXELS[:, 1:7], ["TakeRuns_rtl"], 3),
+        (np.pad(PIXELS, ((1, 1), (0, 0), (0, 0)), constant_values=-1), ["TakeRuns_rtl"], 24),
+        (PIXELS.repeat(2, 0), ["TakeFrame_rtl"], 24),
+        (PIXELS.transpose(2, 0, 1), ["TakeFrame_rtl"], 1),
     ],
-    ids=["steps", "groups", "falling", "signed padding"],
+    ids=["rows", "columns", "padding", "repeated", "transposed"],
 )
-def test_what_has_no_hardware_form_is_refused_by_name(stages: tuple[object, ...], reason: str) -> None:
-    with pytest.raises(BuildError, match=f"stage {reason}"):
-        plan(network(*stages), 4, 64)
+def test_what_is_taken_moves_in_the_largest_groups(index: NDArray[np.int64], found: list[str], group: int) -> None:
+    stage = Take("t", (INPUT,), index.shape, index.reshape(-1), fill=-9)
+    takes = [unit for unit in plan(network(stage), 4, 64).units if isinstance(unit, units.Take)]
+    assert [unit.op for unit in takes] == found
+    assert takes[0].group == group
+
+
+def test_a_reshape_is_no_unit() -> None:
+    stage = Take("t", (INPUT,), (192,), np.arange(192))
+    assert names(stage, Threshold("p", ("t",), np.tile(np.arange(1, 5), (192, 1)))) == ["Unpack", "Threshold", "Pack"]
+
+
+def test_a_frame_that_no_part_holds_is_refused() -> None:
+    shape = (512, 512, 64)
+    stage = Take("t", (INPUT,), shape, np.arange(2**24)[::-1])
+    hardware = plan(Network(TensorSpec(shape, 0, 15), (stage,)), 4, 64)
+    with pytest.raises(BuildError, match=r"too small .* its bram36"):
+        find_folding(hardware, find_board("Pynq-Z2"), margin=0.1)
 
 
 def test_labels_may_be_chosen_in_hardware() -> None:
