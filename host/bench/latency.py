@@ -183,7 +183,7 @@ def _query(subject: Subject, inputs: Inputs, index: int) -> dict[str, float]:
     patch = inputs.patches[index]
     if inputs.files:
         started = time.perf_counter()
-        patch = decode_image(inputs.files[index])
+        patch = decode_image(inputs.files[index], patch.shape[2], patch.dtype)
         spent["decode"] = time.perf_counter() - started
     started = time.perf_counter()
     subject.accelerator.classify(patch)

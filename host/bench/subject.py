@@ -77,7 +77,7 @@ def load_inputs(
     entry = bundle.manifest.input
     dtype = np.dtype(entry.patch_dtype)
     if images is None:
-        drawn = np.random.default_rng(seed).integers(0, np.iinfo(dtype).max, (count, *entry.patch_shape), dtype, True)
+        drawn = bundle.codec.samples(np.random.default_rng(seed), count, entry.patch_shape)
         return Inputs(drawn, None, f"{count} random patches")
     found = open_images(images, split=split, shape=entry.patch_shape, dtype=dtype)
     chosen = found.sample(count)

@@ -168,7 +168,7 @@ def measure_scaling(
 
 
 def at_bits(bundle: Bundle, bits: int, folder: Path) -> Bundle:
-    """The bundle's network behind uniform codes of `bits`, written to `folder`; only its speed means anything.
+    """The bundle's network behind uniform codes of `bits`, of pixels, written to `folder`; only its speed has a meaning.
 
     Raises `InputError` for a network that begins with a table of its codes.
     """
@@ -178,18 +178,17 @@ def at_bits(bundle: Bundle, bits: int, folder: Path) -> Bundle:
     return save_bundle(
         folder / f"{bundle.name}-u{bits}.bsw",
         network=Network(TensorSpec(network.input.shape, 0, 2**bits - 1), network.stages, network.head),
-        codec=UniformCodec(bits, depth=8 * np.dtype(entry.patch_dtype).itemsize),
+        codec=UniformCodec(bits, depth=16 if np.dtype(entry.patch_dtype).itemsize == 2 else 8),
         patch_shape=entry.patch_shape,
+        layout=entry.layout,
         classes=bundle.classes,
     )
 
 
 def _pool(accelerator: Accelerator, seed: int) -> NDArray[Any]:
     """Random patches: a few chunks of them."""
-    entry = accelerator.bundle.manifest.input
-    size = (min(2 * accelerator.chunk, _MOST_PATCHES), *entry.patch_shape)
-    highest = np.iinfo(entry.patch_dtype).max
-    return np.random.default_rng(seed).integers(0, highest, size, entry.patch_dtype, endpoint=True)
+    bundle, count = accelerator.bundle, min(2 * accelerator.chunk, _MOST_PATCHES)
+    return bundle.codec.samples(np.random.default_rng(seed), count, bundle.manifest.input.patch_shape)
 
 
 def _batches(pool: NDArray[Any], count: int, size: int) -> Iterator[NDArray[Any]]:

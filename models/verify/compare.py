@@ -165,6 +165,7 @@ def _integers(
 
 
 def _network_tensors(bundle: Bundle, codes: NDArray[np.uint8]) -> Tensors:
+    codes = codes.reshape(len(codes), *bundle.network.input.shape)
     return {
         name: values.astype(np.int64) for name, values in run(bundle.network, codes, taps=True, kernel="scalar").items()
     }

@@ -57,7 +57,7 @@ def verify_rtl(
         actual = backend.collect(backend.submit(frames)).astype(np.int64)
         measured = backend.statistics()
     name = bundle.network.stages[-1].name
-    expected = run(bundle.network, codes).astype(np.int64)
+    expected = run(bundle.network, _as_input(bundle, codes)).astype(np.int64)
     found = compare("emulator", {name: expected}, "RTL", {name: actual}, 0)
     if found.first is not None:
         frame = found.first.index[0]
@@ -76,7 +76,8 @@ def _first_stream(bundle: Bundle, folder: Path, codes: NDArray[np.uint8], ends: 
     from bitswath.backends.rtl.taps import last_frame_streams
 
     frame = len(codes) - 1
-    tensors = {INPUT: codes[-1:], **run(bundle.network, codes[-1:], taps=True)}
+    last = _as_input(bundle, codes[-1:])
+    tensors = {INPUT: last, **run(bundle.network, last, taps=True)}
     for stream, actual in last_frame_streams(folder, pack(codes, bundle.codec.bits), **ends):
         expected = tensors.get(stream.tensor or "")
         if expected is None or expected.size != (stream.beats or 0) * stream.elements:
@@ -89,6 +90,11 @@ def _first_stream(bundle: Bundle, folder: Path, codes: NDArray[np.uint8], ends: 
             index = tuple(int(i) for i in np.unravel_index(wrong[0], expected.shape[1:]))
             return Difference(f"stream {stream.name}", (frame, *index), int(flat[wrong[0]]), int(actual[wrong[0]]))
     return None
+
+
+def _as_input(bundle: Bundle, codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Codes (N, H, W, C) in the shape of the network's input, which may be flat."""
+    return codes.reshape(len(codes), *bundle.network.input.shape)
 
 
 def _read_codes(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
