@@ -26,8 +26,6 @@ __all__ = ["FinnBuild", "find_build"]
 
 _ADVICE = "use FINN's own driver for it"
 _DRIVEN = ("FINNDMAOverlay", "FINNDMAInstrumentationOverlay")
-_FLOAT_BITS = 16
-"""Of the smallest float."""
 _TOLERANCE = 0.01
 _SUFFIXES = {"alveo": ".xclbin", "zynq-iodma": ".bit"}
 """Of the bit file, by the platform that the driver is for."""
@@ -208,7 +206,8 @@ def _account(driver: Driver, end: End) -> str:
     bits = 8 * end.group_bytes / end.group
     if not end.datatype.startswith("FLOAT"):
         return f"only INT, UINT, BINARY, BIPOLAR and TERNARY can be driven, {_ADVICE}"
-    if bits < _FLOAT_BITS:
+    told = end.datatype.removeprefix("FLOAT")
+    if told.isdigit() and bits < int(told):
         return (
             f"its frames have {bits:g} bits a value, so that the host is left to quantize, and no scale and zero point "
             f"are told; put the datatype of the accelerator's integers (such as UINT{bits:.0f}) into "

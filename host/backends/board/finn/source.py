@@ -95,7 +95,7 @@ def _asides(tree: ast.AST) -> dict[str, Any]:
     """Clock, platform and bit file: what names, keywords and arguments are given. And which DMA engines."""
     found: dict[str, Any] = {}
     for name, value in _given(tree):
-        if name in ("fclk_mhz", "bitfile", "bitfile_name") and isinstance(value, ast.Constant):
+        if name in ("fclk_mhz", "platform", "bitfile", "bitfile_name") and isinstance(value, ast.Constant):
             found[name.removesuffix("_name")] = value.value
     for node in ast.walk(tree):
         match node:
