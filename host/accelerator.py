@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from bitswath.backends.base import Backend, OnDevice
 from bitswath.backends.kinds import BACKENDS, best
 from bitswath.bundle.bundle import NETWORK, Bundle, load_bundle
+from bitswath.bundle.patches import as_patches, batched, one_array
 from bitswath.codecs.packing import pack, pack_folded, unpack
 from bitswath.errors import BackendError, InputError
 from bitswath.network.network import ArgMax
@@ -221,34 +222,23 @@ class Accelerator:
         return self.pack(unpack(frames, self.bundle.manifest.input.code_shape, self.bundle.codec.bits))
 
     def _patches(self, patches: ArrayLike) -> _Array:
-        entry = self.bundle.manifest.input
-        array = _array(patches, "patches")
-        wanted = f"{entry.patch_dtype} patches {_batched(entry.sample_shape)} or one of {entry.sample_shape}"
-        if entry.patch_dtype == "float32" and np.issubdtype(array.dtype, np.floating):
-            array = array.astype(np.float32, copy=False)
-        if array.dtype != np.dtype(entry.patch_dtype):
-            convert = "give them as float32" if entry.patch_dtype == "float32" else "pass the sensor's values unscaled"
-            raise InputError(f"expected {wanted}, got {array.dtype} {array.shape}; {convert}")
-        for shape in (entry.patch_shape, entry.sample_shape):
-            if array.shape == shape or (array.ndim == len(shape) + 1 and array.shape[1:] == shape):
-                return array.reshape(-1, *entry.patch_shape)
-        raise InputError(f"expected {wanted}, got {_misfit(array.shape, entry.sample_shape)}")
+        return as_patches(self.bundle.manifest.input, patches)
 
     def _codes(self, codes: ArrayLike) -> _Array:
         entry = self.bundle.manifest.input
-        array = _array(codes, "codes")
+        array = one_array(codes, "codes")
         flat = entry.layout == "flat" and array.ndim == 2
         shape = entry.code_shape[-1:] if flat else entry.code_shape
         if array.dtype != np.uint8 or array.shape[1:] != shape:
             raise InputError(
-                f"expected uint8 codes {_batched(entry.code_shape)}, got {array.dtype} {array.shape};"
+                f"expected uint8 codes {batched(entry.code_shape)}, got {array.dtype} {array.shape};"
                 " encode patches with the bundle's codec"
             )
         return array.reshape(-1, *entry.code_shape)
 
     def _frames(self, frames: ArrayLike) -> _Array:
         entry = self.bundle.manifest.input
-        array = _array(frames, "frames")
+        array = one_array(frames, "frames")
         if array.dtype != np.uint8 or array.ndim != 2 or array.shape[1] != entry.frame_bytes:
             wanted = f"uint8 frames (N, {entry.frame_bytes})"
             raise InputError(
@@ -312,26 +302,3 @@ def _check_devices(accelerators: Sequence[Accelerator]) -> None:
                 "leave it out, or open another device"
             )
         seen.add(each._device)
-
-
-def _array(values: ArrayLike, what: str) -> _Array:
-    try:
-        return np.asarray(values)
-    except ValueError as error:
-        raise InputError(f"expected {what} of one shape in one array, got {type(values).__name__} ({error})") from error
-
-
-def _misfit(shape: tuple[int, ...], wanted: tuple[int, ...]) -> str:
-    """What came, and what to do about it."""
-    if len(wanted) == 1:
-        return f"shape {shape}; give {wanted[0]} features a vector, in the order of the model's input"
-    if len(wanted) == 2:
-        turned = shape[-2:] == wanted[::-1]
-        return f"shape {shape}; {'swap the last two axes: ' * turned}time comes first, channels last"
-    if len(shape) == 4 and shape[1:3] == wanted[:2]:
-        return f"{shape[3]} bands; select the bands this bundle was made for"
-    return f"shape {shape}; crop or resample the patches to fit"
-
-
-def _batched(shape: tuple[int, ...]) -> str:
-    return f"(N, {', '.join(map(str, shape))})"

@@ -19,6 +19,7 @@ from bitswath.basics.machine import machine, versions
 from bitswath.bench.timing import TimedBackend
 from bitswath.bundle.bundle import NETWORK, Bundle, load_bundle
 from bitswath.errors import BackendError, InputError
+from bitswath.evaluation.arrays import is_arrays, read_arrays
 from bitswath.imagery.images import open_images
 
 __all__ = ["Inputs", "Subject", "conditions", "load_inputs", "opened"]
@@ -68,7 +69,8 @@ def opened(bundle: str | Path | Bundle, backend: str, **options: Any) -> Iterato
 def load_inputs(
     bundle: Bundle, count: int, images: str | Path | None = None, split: str | None = None, seed: int = 0
 ) -> Inputs:
-    """`count` images of a file, folder or zip (fewer if there are fewer), evenly over all, or random patches.
+    """`count` images of a file, folder or zip (fewer if there are fewer), evenly over all, patches of a .npy, .npz or
+    .csv, or random ones.
 
     Images keep their files, so that decoding can be measured. Raises `ImageError`, `InputError`.
     """
@@ -79,6 +81,9 @@ def load_inputs(
     if images is None:
         drawn = bundle.codec.samples(np.random.default_rng(seed), count, entry.patch_shape)
         return Inputs(drawn, None, f"{count} random patches")
+    if is_arrays(Path(images)):
+        held = read_arrays(Path(images), bundle).sample(count)
+        return Inputs(held.patches, None, f"{len(held)} patches of {Path(images).name}")
     found = open_images(images, split=split, shape=entry.patch_shape, dtype=dtype)
     chosen = found.sample(count)
     patches = np.concatenate([batch.patches for batch in chosen])

@@ -168,7 +168,7 @@ def measure_scaling(
 
 
 def at_bits(bundle: Bundle, bits: int, folder: Path) -> Bundle:
-    """The bundle's network behind uniform codes of `bits`, of pixels, written to `folder`; only its speed has a meaning.
+    """The bundle's network behind uniform codes of `bits` in `folder`, of pixels; only its speed means anything.
 
     Raises `InputError` for a network that begins with a table of its codes.
     """

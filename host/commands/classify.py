@@ -58,7 +58,7 @@ def command(
     confusion: Path | None,
     record: str | None,
 ) -> None:
-    """Classify IMAGES (an image, a folder, a zip or a .bsa archive) with BUNDLE."""
+    """Classify IMAGES (an image, a folder, a zip, a .bsa archive, or numbers in a .npy, .npz or .csv) with BUNDLE."""
     check_outputs(json_path, predictions, confusion)
     if confusion:
         picture_format(confusion)

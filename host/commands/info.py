@@ -66,9 +66,9 @@ def _bundle_facts(bundle: Bundle) -> dict[str, Any]:
     manifest = bundle.manifest
     return {
         "name": manifest.name,
-        "patch": f"{' x '.join(map(str, manifest.input.patch_shape))} {manifest.input.patch_dtype}",
+        "patch": manifest.input.described,
         "codec": codec_name(dict(manifest.input.codec)),
-        "pixels": how_pixels_enter(bundle),
+        "input": how_pixels_enter(bundle),
         "bytes per patch": manifest.input.frame_bytes,
         "classes": ", ".join(manifest.classes),
         "multiply-accumulates": f"{manifest.network.macs:,}",

@@ -16,6 +16,7 @@ from bitswath.accelerator import Accelerator
 from bitswath.bundle.bundle import Bundle
 from bitswath.codecs.archive import Archive, is_archive, open_archive
 from bitswath.errors import ArchiveError, InputError
+from bitswath.evaluation.arrays import Arrays, is_arrays, read_arrays
 from bitswath.evaluation.report import Report
 from bitswath.imagery.fit import AS_THEY_ARE, Fit
 from bitswath.imagery.images import ImageSource, open_images
@@ -72,7 +73,7 @@ class Classified:
 class _Batch:
     names: tuple[str, ...]
     labels: NDArray[np.int64] | None
-    items: NDArray[np.uint8]
+    items: NDArray[Any]
 
 
 def classify_path(
@@ -84,7 +85,8 @@ def classify_path(
     skip_bad: bool = False,
     progress: Callable[[Counters], None] = lambda counters: None,
 ) -> Classified:
-    """Classify what is at `path`: an image, a folder, a zip, or a packed archive (``.bsa``).
+    """Classify what is at `path`: an image, a folder, a zip, a packed archive (``.bsa``), or numbers (``.npy``,
+    ``.npz``, ``.csv``, see `bitswath.evaluation.arrays`).
 
     `fit` brings images to the bundle's size. Images are read while those before are classified. `progress` is
     called after every batch. Raises `ImageError`, `ArchiveError` or `InputError` naming the file that is wrong.
@@ -100,6 +102,12 @@ def classify_path(
         archive = _fitting_archive(path, accelerator.bundle)
         items = _noted(_archive_batches(accelerator, archive), drawn)
         results = accelerator.stream_frames(items, total=len(archive), progress=progress)
+    elif is_arrays(path):
+        if split is not None or fit.size is not None:
+            raise InputError(f"{path}: holds numbers as they are; leave --split, --resize and --crop out")
+        arrays = read_arrays(path, accelerator.bundle)
+        items = _noted(_array_batches(arrays), drawn)
+        results = accelerator.stream(items, total=len(arrays), progress=progress)
     else:
         source = _fitting_images(path, accelerator.bundle, split, fit, skip_bad)
         items = _noted(_image_batches(source), drawn)
@@ -126,7 +134,7 @@ def classify_path(
     )
 
 
-def _noted(batches: Iterable[_Batch], drawn: deque[_Batch]) -> Iterator[NDArray[np.uint8]]:
+def _noted(batches: Iterable[_Batch], drawn: deque[_Batch]) -> Iterator[NDArray[Any]]:
     """The batches' arrays for a stream; what else they hold is kept for when the results come."""
     for batch in batches:
         drawn.append(batch)
@@ -135,6 +143,10 @@ def _noted(batches: Iterable[_Batch], drawn: deque[_Batch]) -> Iterator[NDArray[
 
 def _fitting_images(path: Path, bundle: Bundle, split: str | None, fit: Fit, skip_bad: bool) -> ImageSource:
     entry = bundle.manifest.input
+    if entry.layout != "image":
+        raise InputError(
+            f"{path}: bundle {bundle.name!r} takes {entry.described}; give a .npy, .npz or .csv file of them"
+        )
     return open_images(
         path,
         split=split,
@@ -144,6 +156,13 @@ def _fitting_images(path: Path, bundle: Bundle, split: str | None, fit: Fit, ski
         fit=fit,
         skip_bad=skip_bad,
     )
+
+
+def _array_batches(arrays: Arrays) -> Iterator[_Batch]:
+    for start in range(0, len(arrays), BATCH):
+        part = slice(start, start + BATCH)
+        known = None if arrays.labels is None else arrays.labels[part]
+        yield _Batch(arrays.names[part], known, arrays.patches[part])
 
 
 def _image_batches(source: ImageSource) -> Iterator[_Batch]:

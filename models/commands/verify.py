@@ -16,6 +16,7 @@ from bitswath.basics.console import say
 from bitswath.builds.folder import build_folder
 from bitswath.bundle.bundle import Bundle, load_bundle
 from bitswath.errors import DatasetError, VerificationError
+from bitswath.evaluation.arrays import is_arrays, read_arrays
 from bitswath.imagery.images import open_images
 from bitswath.models.verify.compare import Verification, verify_bundle
 from bitswath.models.verify.rtl import verify_rtl
@@ -95,6 +96,10 @@ def _real_patches(
     bundle: Bundle, frames: int, images: Path | None, split: str, data: Path | None, notes: list[str]
 ) -> NDArray[Any] | None:
     entry = bundle.manifest.input
+    if images is not None and is_arrays(images):
+        held = read_arrays(images, bundle).sample(frames)
+        notes.append(f"real frames: {len(held)} of {images}")
+        return held.patches
     if images is not None:
         source = open_images(images, shape=entry.patch_shape, dtype=entry.patch_dtype)
         patches: NDArray[Any] = np.concatenate([batch.patches for batch in source.sample(frames)])
