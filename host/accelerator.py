@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
@@ -147,7 +148,8 @@ class Accelerator:
         packing = self.backend.packing
         if packing.group is None:
             return pack(codes, packing.bits)
-        return pack_folded(codes, packing.bits, packing.signed, packing.group)
+        rows = codes.reshape(len(codes), math.prod(codes.shape[1:]))  # in front of a dense layer groups span pixels
+        return pack_folded(rows, packing.bits, packing.signed, packing.group)
 
     def close(self) -> None:
         """End its streams and release the backend; the accelerator cannot be used afterwards."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -34,8 +33,9 @@ def open_board(
     may make results wrong. Raises `BundleError`, `BackendError`, `DependencyError`, `InputError`.
     """
     overlay = _overlay(bundle, board, bitstream, device)
-    for doubt in (*overlay.doubts, *_late(overlay, options.get("clock_hz"))):
-        warnings.warn(f"{overlay.bitfile}: {doubt}", stacklevel=3)
+    for doubt in (*overlay.doubts, _late(overlay, options.get("clock_hz")), overlay.order_doubt(bundle.network)):
+        if doubt:
+            warnings.warn(f"{overlay.bitfile}: {doubt}", stacklevel=3)
     overlay.check_fits(bundle.manifest.files[NETWORK].sha256, bundle.network, bundle.codec.bits)
     shape = bundle.network.output.shape
     if not overlay.is_alveo or _pynq_drives(device):
@@ -62,13 +62,15 @@ def _overlay(bundle: Bundle, board: str | None, bitstream: str | Path | None, de
     return load_overlay(build / BITSTREAM, build)
 
 
-def _late(overlay: Overlay, clock_hz: float | None) -> Iterator[str]:
+def _late(overlay: Overlay, clock_hz: float | None) -> str:
+    """What may be wrong at the clock that is asked for, by default the overlay's; "" for nothing."""
     wanted_hz = overlay.clock_hz if clock_hz is None else clock_hz
-    if overlay.timely_hz is not None and wanted_hz is not None and wanted_hz > overlay.timely_hz:
-        yield (
-            f"timing was not met in its build, results may be wrong at {wanted_hz / 1e6:g} MHz; "
-            f"open it with clock_hz={overlay.timely_hz / 1e6:g}e6 or less"
-        )
+    if overlay.timely_hz is None or wanted_hz is None or wanted_hz <= overlay.timely_hz:
+        return ""
+    return (
+        f"timing was not met in its build, results may be wrong at {wanted_hz / 1e6:g} MHz; "
+        f"open it with clock_hz={overlay.timely_hz / 1e6:g}e6 or less"
+    )
 
 
 def _suffix(device: Any) -> Literal["", ".bit", ".xclbin"]:

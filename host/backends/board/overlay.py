@@ -8,7 +8,7 @@ or dense if a build of ours was put through FINN's shell.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
 
@@ -73,6 +73,7 @@ class Frames:
     frame_bytes: int
     width: int | None = None
     address: int | None = None
+    shape: tuple[int, ...] | None = field(default=None, compare=False)
 
     @property
     def packing(self) -> Packing:
@@ -144,6 +145,29 @@ class Overlay:
                 f"{self.bitfile}: takes {self.input.values} values of {self.input.bits} bits and gives "
                 f"{self.output.values}, expected {given} of {bits} and {taken}; it computes another network"
             )
+        if _bands_first(self.input.shape, network.input.shape):
+            raise BundleError(
+                f"{self.bitfile}: takes frames of {self.input.shape}, bands first, the bundle's are of "
+                f"{network.input.shape}; build it with channels last, or export the network with a flat input"
+            )
+
+    def order_doubt(self, network: Network) -> str:
+        """What may be wrong with the order of the values in a frame, "" for nothing."""
+        shape = network.input.shape
+        if self.input.shape is None or len(self.input.shape) > 1 or len(shape) == 1 or shape[-1] == 1:
+            return ""
+        return (
+            f"it takes {self.input.values} values in a row and gets the bundle's {shape} by rows, columns, bands; if "
+            "its network was flattened bands first, results are wrong: compare some with the emulator's"
+        )
+
+
+def _bands_first(theirs: tuple[int, ...] | None, ours: tuple[int, ...]) -> bool:
+    """Whether (C, H, W) is theirs where ours is (H, W, C), and that is another order of values."""
+    if theirs is None or len(theirs) != 3 or len(ours) != 3 or theirs == ours:
+        return False
+    rows, columns, bands = ours
+    return theirs == (bands, rows, columns) and bands > 1 and rows * columns > 1
 
 
 def write_overlay_file(folder: Path, entry: OverlayFile) -> None:

@@ -198,7 +198,7 @@ def _frames(driver: Driver, end: End) -> Frames:
             f"{driver.path}: expected integers at both ends, got {end.datatype} at {end.engine}; {account}"
         )
     bits, signed = end.integer
-    return Frames(end.engine, bits, signed, end.values, end.group, end.frame_bytes)
+    return Frames(end.engine, bits, signed, end.values, end.group, end.frame_bytes, shape=end.normal[1:])
 
 
 def _account(driver: Driver, end: End) -> str:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bitswath.backends.board.finn.build import FinnBuild, find_build
+from bitswath.backends.board.overlay import Overlay
 from bitswath.backends.board.overlay_folder import load_build, load_overlay
 from bitswath.errors import BundleError
+from bitswath.network.network import INPUT, Add, Network, TensorSpec
 from tests.host.backends.board.finn.layouts import TIMING, bit, hwh, put, settings
 from tests.paths import DATA
 
@@ -85,6 +88,26 @@ def test_files_that_do_not_belong_together_are_told(tmp_path: Path) -> None:
         (doubt,) = build_in(built(tmp_path, handoff)).doubts
         assert message in doubt
     assert build_in(built(tmp_path, hwh(made="Sat Aug  1 23:00:00 2026"))).doubts == ()  # within a day: time zones
+
+
+def test_the_order_of_a_frames_values(tmp_path: Path) -> None:
+    """FINN's shape against the bundle's (H, W, C)."""
+
+    def network(*shape: int) -> Network:
+        return Network(TensorSpec(shape, 0, 15), (Add("sum", (INPUT, INPUT), (1, 1)),))
+
+    def overlay(*shape: int) -> Overlay:
+        changes = {"ishape_normal": [[1, *shape]], "ishape_folded": [[1, 20, 3]], "ishape_packed": [[1, 20, 2]]}
+        found = load_overlay(built(tmp_path, **changes))
+        return replace(found, output=replace(found.output, values=60))
+
+    for shape, ours in (((4, 5, 3), (4, 5, 3)), ((60,), (60,)), ((60,), (4, 15, 1)), ((1, 4, 15), (4, 15, 1))):
+        overlay(*shape).check_fits("", network(*ours), 4)
+        assert overlay(*shape).order_doubt(network(*ours)) == ""
+    with pytest.raises(BundleError, match=r"frames of \(3, 4, 5\), bands first, the bundle's are of \(4, 5, 3\)"):
+        overlay(3, 4, 5).check_fits("", network(4, 5, 3), 4)
+    overlay(60).check_fits("", network(4, 5, 3), 4)
+    assert "if its network was flattened bands first" in overlay(60).order_doubt(network(4, 5, 3))
 
 
 @pytest.mark.parametrize(
