@@ -13,6 +13,7 @@ from bitswath.errors import LoweringError, NetworkError
 from bitswath.models.lowering.chains.chain import Grid, Link, Pooling, direction_of, fold_affine
 from bitswath.models.lowering.chains.input_quantizer import Entry, InputQuantizer, Pixels, find_entry, levels_reached
 from bitswath.models.lowering.chains.links import levels_of
+from bitswath.models.lowering.chains.sums import Sum, find_sum
 from bitswath.models.lowering.chains.thresholds import (
     EXHAUSTIVE_LIMIT,
     BentError,
@@ -56,13 +57,13 @@ class Builder:
         self.input_links: Sequence[Link] = ()
         self.input_grid: Grid | None = None
         self.batch = batch
+        self.sums: dict[str, Sum] = {}
 
     def emit(self, node: Node, kind: type[Stage], inputs: Sequence[str], suffix: str = "", **fields: Any) -> str:
         """Adds a stage that computes the node (or a part of it, told by `suffix`); returns its name."""
-        wanted, number = node.output + suffix, 1
-        name = wanted
-        while name in self.specs:
-            name, number = f"{wanted}_{number}", number + 1
+        for source in inputs:
+            self.settle_sum(source)
+        name = self._unused(node.output + suffix)
         stage = kind(name, tuple(inputs), **fields)
         try:
             self.specs[name] = stage.infer(*(self.specs[i] for i in inputs))
@@ -70,6 +71,28 @@ class Builder:
             raise node.error(str(error)) from error
         self.stages.append(stage)
         return name
+
+    def _unused(self, wanted: str) -> str:
+        name, number = wanted, 1
+        while name in self.specs:
+            name, number = f"{wanted}_{number}", number + 1
+        return name
+
+    def wait(self, total: Sum) -> str:
+        """The name of a sum that becomes a stage once its quantizer is known, or a stage needs it as it is."""
+        name = self._unused(total.node.output)
+        self.sums[name], self.specs[name] = total, TensorSpec(total.values[0].shape, -1, 1)
+        return name
+
+    def settle_sum(self, name: str) -> None:
+        """Makes a stage of a sum that no quantizer has been found for; does nothing for other tensors."""
+        total = self.sums.get(name)
+        if total is None:
+            return
+        if total.multipliers is None:
+            raise total.node.error(total.refusal)
+        del self.sums[name], self.specs[name]
+        self.emit(total.node, Add, [value.tensor for value in total.values], multipliers=total.multipliers)
 
     def enter(self, node: Node, links: Sequence[Link], grid: Grid, spec: TensorSpec) -> None:
         """Begins the network with the integers of the graph input's quantizer, the last of these links."""
@@ -101,7 +124,7 @@ class Builder:
         return next((s for s in self.stages if s.name == name), None)
 
     def is_accumulator(self, name: str) -> bool:
-        return isinstance(self.stage(name), Conv | Dense | Add | SumPool)
+        return name in self.sums or isinstance(self.stage(name), Conv | Dense | Add | SumPool)
 
     def pools_at_once(self, value: Value) -> bool:
         """Whether a maximum of the value is a maximum of narrow integers."""
@@ -133,6 +156,8 @@ class Builder:
         value = self.settle_pools(node, self.settle_pads(node, value))
         links = _links(value.chain)
         folded = fold_affine(links, value.scale, value.offset)
+        if not any(link.node.op_type == "QuantizeLinear" for link in links):
+            self.settle_sum(value.tensor)
         if folded is not None:
             return replace(value, scale=compress(folded[0]), offset=compress(folded[1]), chain=())
         try:
@@ -178,6 +203,13 @@ class Builder:
 
     def _threshold(self, node: Node, value: Value, grid: Grid, suffix: str) -> str:
         links = _links(value.chain)
+        if value.tensor in self.sums:
+            try:
+                return self._add(node, value.tensor, links, grid, suffix)
+            except StepsError as error:
+                if self.sums[value.tensor].multipliers is None:
+                    raise node.error(f"no thresholds for the sum {value.tensor!r}: {error}") from error
+                self.settle_sum(value.tensor)
         lo, hi = self.ranges(value.tensor)
         width = max(
             value.scale.size, value.offset.size, grid.scale.size, grid.offset.size, *(k.width for k in links), 1
@@ -195,14 +227,29 @@ class Builder:
         except StepsError as error:
             names = " -> ".join(link.node.op_type for link in links)
             raise node.error(f"no thresholds for {names}: {error}") from error
-        if _is_identity(steps, grid, self.specs[value.tensor]):
-            return value.tensor
-        thresholds = steps.thresholds
+        return self._steps(node, value.tensor, steps, grid, suffix)
+
+    def _steps(self, node: Node, source: str, steps: Steps, grid: Grid, suffix: str) -> str:
+        """A Threshold of these steps over a tensor, if they change its integers at all."""
+        spec, thresholds = self.specs[source], steps.thresholds
+        if _is_identity(steps, grid, spec):
+            return source
         if not thresholds.shape[1]:  # a constant: one threshold that is never reached
-            thresholds = np.where(steps.directions > 0, hi + 1, 1 - lo)[:, None]
+            thresholds = np.where(steps.directions > 0, spec.hi + 1, 1 - spec.lo)[:, None]
         base = grid.origin + grid.step * steps.base
         fields = {"thresholds": thresholds, "directions": steps.directions, "base": base, "step": grid.step}
-        return self.emit(node, Threshold, [value.tensor], suffix, **fields)
+        return self.emit(node, Threshold, [source], suffix, **fields)
+
+    def _add(self, node: Node, name: str, links: Sequence[Link], grid: Grid, suffix: str) -> str:
+        """Levels of a sum of two tensors, from all pairs of their values."""
+        total = self.sums[name]
+        multipliers, steps = find_sum(total, node, links, grid)
+        if multipliers == total.multipliers:
+            self.settle_sum(name)
+        else:
+            tensors = [value.tensor for value in total.values]
+            name = self.emit(node, Add, tensors, f"{suffix}.sum", multipliers=multipliers)
+        return self._steps(node, name, steps, grid, suffix)
 
     def _bent(
         self, node: Node, source: str, levels: Levels, lo: Integers, hi: Integers, grid: Grid, suffix: str
@@ -225,11 +272,13 @@ def _links(chain: Sequence[Link | Pooling]) -> list[Link]:
 
 
 def _own_grid(scale: Floats, links: Sequence[Link]) -> Grid:
-    """The grid that a chain without a final quantizer may keep to: the integers' own, or a QuantizeLinear's."""
-    last = max((i for i, link in enumerate(links, 1) if link.node.op_type == "QuantizeLinear"), default=0)
-    if not last:
-        return Grid(scale, np.zeros(1))
-    return Grid(*(fold_affine(links[last:], np.ones(1), np.zeros(1)) or (np.ones(1), np.zeros(1))))
+    """The grid that a chain without a final quantizer may keep to: the integers' own, or a QuantizeLinear's, and what
+    affine links behind the last that is not make of it."""
+    own = any(link.node.op_type == "QuantizeLinear" for link in links)
+    last = max(i for i, link in enumerate(links, 1) if link.affine is None)
+    start = np.ones(1) if own else scale
+    folded = fold_affine(links[last:], start, np.zeros(1)) or (start, np.zeros(1))
+    return Grid(*folded)
 
 
 def _rises(links: Sequence[Link], scale: Floats) -> bool:

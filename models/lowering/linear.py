@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 
 from bitswath.models.lowering.arrange import NOTHING, aligned, image, per_element, rearranged, whole
 from bitswath.models.lowering.builder import Builder
+from bitswath.models.lowering.chains.chain import Link
+from bitswath.models.lowering.chains.sums import MOST_PAIRS, Sum
 from bitswath.models.lowering.chains.values import Constant, Index, Node, Symbol, Value, canonical_index, compress
 from bitswath.models.lowering.windows import add_pads, node_pads, pair
-from bitswath.network.network import Add, Concat, Conv, Dense
+from bitswath.network.network import Concat, Conv, Dense
 
 __all__ = ["concat", "convolution", "join", "matrix_product", "transposed_convolution"]
 
@@ -166,23 +168,35 @@ def _along_channels(value: Value, index: Index) -> bool:
 
 
 def join(build: Builder, node: Node, inputs: Sequence[Symbol | None]) -> Value:
-    """Add or Sub of two tensors whose scales are in a small ratio."""
-    values = [build.plain(node, value) for value in _values(node, inputs)]
+    """Add or Sub of two tensors: narrow ones, of which a quantizer makes integers, or in a small ratio of scales."""
+    given = _values(node, inputs)
+    values = [build.plain(node, value) for value in given]
     larger = max(values, key=lambda value: value.index.size)
     values = [aligned(build, node, value, larger) for value in values]
     sign = -1.0 if node.op == "Sub" else 1.0
     first, second = values[0].scale, sign * values[1].scale
     ratio = compress(second / first)
     fraction = _small_fraction(float(ratio[0])) if ratio.size == 1 else None
-    if fraction is None:
-        raise node.error(
-            f"adds tensors whose scales {_brief(first)} and {_brief(second)} are in no small integer ratio; "
-            "quantize both with one scale"
-        )
-    multipliers = (fraction.denominator, fraction.numerator)
-    name = build.emit(node, Add, [v.tensor for v in values], multipliers=multipliers)
+    multipliers = None if fraction is None else (fraction.denominator, fraction.numerator)
+    refusal = (
+        f"adds tensors whose scales {_brief(first)} and {_brief(second)} are in no small integer ratio; "
+        "put a quantizer of 8 bits before each and one behind the sum, or quantize both with one scale"
+    )
+    parts = [_as_given(value, source) for value, source in zip(values, given)]
+    ranges = [(build.specs[value.tensor].lo, build.specs[value.tensor].hi) for value in values]
+    total = Sum(node, (parts[0], parts[1]), (ranges[0], ranges[1]), int(sign), multipliers, refusal)
+    name = build.wait(total)
+    if total.pairs > MOST_PAIRS:
+        build.settle_sum(name)
     offset = compress(values[0].offset + sign * values[1].offset)
-    return replace(values[0], tensor=name, scale=compress(first / multipliers[0]), offset=offset)
+    unit = 1 if multipliers is None else multipliers[0]
+    return replace(values[0], tensor=name, scale=compress(first / unit), offset=offset)
+
+
+def _as_given(value: Value, given: Value) -> Value:
+    """The value with the chain that it came with if that holds links alone, which can be evaluated step by step."""
+    same = value.tensor == given.tensor and not any(given.pads)
+    return given if same and all(isinstance(link, Link) for link in given.chain) else value
 
 
 def _small_fraction(ratio: float) -> Fraction | None:

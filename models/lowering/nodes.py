@@ -13,6 +13,7 @@ from onnx import TensorProto
 from bitswath.errors import LoweringError
 from bitswath.models.lowering.arrange import entered, per_element
 from bitswath.models.lowering.builder import Builder
+from bitswath.models.lowering.chains.casts import FLOATS, cast_link
 from bitswath.models.lowering.chains.chain import execute, opset_of
 from bitswath.models.lowering.chains.links import (
     ELEMENTWISE,
@@ -47,8 +48,6 @@ NOT_AS_SPECIFIED = (ArithmeticError, AttributeError, LookupError, RuntimeError, 
 """What handlers run into where inputs or attributes are missing, or of another type or shape than specified."""
 WINDOWED = ("Conv", "ConvTranspose", "MaxPool", "AveragePool", "GlobalMaxPool", "GlobalAveragePool")
 """On constants of odd shapes onnxruntime ends the process."""
-WHOLE_IN_HALF = 1 << 11
-"""Up to this float16 holds every integer."""
 CHANNELS_LAST_OPERATORS = ("Conv", "MaxPool", "BatchNormalization")
 
 
@@ -174,32 +173,18 @@ def _unchanged(build: Builder, node: Node, inputs: Inputs) -> Symbol:
 
 
 def _cast(build: Builder, node: Node, inputs: Inputs) -> Symbol:
-    data = inputs[0]
-    if node.get("to", TensorProto.FLOAT) in (TensorProto.FLOAT, TensorProto.DOUBLE):
-        return _unchanged(build, node, inputs)
+    data, to = inputs[0], node.get("to", TensorProto.FLOAT)
+    if isinstance(data, FloatInput) and to in FLOATS:
+        return data
     if not isinstance(data, Value):
         raise node.error("casts the graph input before its integers are known; annotate it with its integer datatype")
     if data.softmax:
         return data
-    value = build.plain(node, data)
-    if any((v != np.rint(v)).any() for v in (value.scale, value.offset)):
-        raise node.error("casts values that are no integers")
-    reals = [value.scale * end + value.offset for end in build.ranges(value.tensor)]
-    lowest, highest = int(np.min(reals)), int(np.max(reals))
-    name = TensorProto.DataType.Name(node.get("to", TensorProto.FLOAT))
-    if not (_within(name, lowest) and _within(name, highest)):
-        raise node.error(f"casts {lowest}..{highest} to {name}, which does not hold them all; cast to FLOAT")
-    return value
-
-
-def _within(element: str, number: int) -> bool:
-    """Whether an element type of ONNX holds an integer as it is."""
-    if element == "FLOAT16":
-        return abs(number) <= WHOLE_IN_HALF
-    bits = element.removeprefix("U").removeprefix("INT")
-    if element == "BOOL" or not bits.isdigit():
-        return element == "BOOL" and number in (0, 1)
-    return 0 <= number < 1 << int(bits) if element[0] == "U" else -1 << int(bits) - 1 <= number < 1 << int(bits) - 1
+    value = build.settle_pads(node, data)
+    if to not in FLOATS:
+        build.settle_sum(value.tensor)
+    link = cast_link(node, value, build.ranges(value.tensor), build.opsets)
+    return value if link is None else replace(value, chain=(*value.chain, link))
 
 
 def _shape(build: Builder, node: Node, inputs: Inputs) -> Symbol:

@@ -2,9 +2,10 @@
 
 Between an accumulator and its quantizer a graph computes in float32: batch normalization, ReLU,
 scalings. The chain keeps those nodes as they are, with constants brought to one form: the chain runs
-on float32 arrays (1, C, L), channels on axis 1, so a per-channel constant is (1, C, 1). Every node is
-executed by qonnx's own `execute_node` (which asks onnxruntime for standard operators), so all
-rounding, clipping and tie rules are those of the reference.
+on arrays (1, C, L), channels on axis 1, so a per-channel constant is (1, C, 1). Arrays are float32, or
+double, int64 or int32 where a Cast or a constant says so. Every node is executed by qonnx's own
+`execute_node` (which asks onnxruntime for standard operators), so all rounding, clipping and tie rules
+are those of the reference.
 """
 
 from __future__ import annotations
@@ -23,10 +24,23 @@ from qonnx.util.basic import get_preferred_qonnx_opset
 
 from bitswath.errors import LoweringError
 
-__all__ = ["Grid", "Link", "Pooling", "direction_of", "evaluate", "execute", "fold_affine", "in_a_line", "run_chain"]
+__all__ = [
+    "WIDE",
+    "Grid",
+    "Link",
+    "Pooling",
+    "direction_of",
+    "evaluate",
+    "execute",
+    "fold_affine",
+    "in_a_line",
+    "run_chain",
+]
 
 Floats = NDArray[np.float64]
 LONGEST_REASON = 200
+WIDE = (np.float64, np.int64, np.int32)
+"""Types that a chain keeps; everything else is float32."""
 ROUNDING = 2.0**-23
 """Of float32, relative: of a scale's multiple and of what was added to it."""
 
@@ -144,18 +158,26 @@ def opset_of(node: NodeProto, opsets: Mapping[str, int]) -> int:
     return opsets.get(node.domain, int(get_preferred_qonnx_opset()))
 
 
-def run_chain(links: Sequence[Link], start: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The chain's result for float32 (1, C, L)."""
+def run_chain(links: Sequence[Link], start: NDArray[Any]) -> NDArray[Any]:
+    """The chain's result for float32 (1, C, L), or for doubles that its first link casts."""
     for link in links:
-        arrays = [start if name == "x" else link.constants[name] for name in link.node.input]
-        start = np.asarray(execute(link.node, arrays, link.opset)[0], np.float32)
+        constant = next(iter(link.constants.values()), start)
+        data = start.astype(constant.dtype, copy=False)
+        arrays = [data if name == "x" else link.constants[name] for name in link.node.input]
+        result = execute(link.node, arrays, link.opset)[0]
+        start = np.asarray(result, result.dtype if result.dtype in WIDE else np.float32)
     return start
 
 
-def evaluate(links: Sequence[Link], scale: Floats, offset: Floats, q: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Reals (C, L) that the chain gives for integers q (C, L) of scale and offset (1,) or (C,)."""
-    start = (q * scale[:, None] + offset[:, None]).astype(np.float32)
-    return np.asarray(run_chain(links, start[None])[0], np.float32)
+def evaluate(links: Sequence[Link], scale: Floats, offset: Floats, q: NDArray[np.int64]) -> NDArray[Any]:
+    """Reals (C, L) that the chain gives for integers q (C, L) of scale and offset (1,) or (C,).
+
+    A Cast at its beginning takes them as they are, not as float32: an accumulator is an integer.
+    """
+    start = q * scale[:, None] + offset[:, None]
+    if not links or links[0].node.op_type != "Cast":
+        start = start.astype(np.float32)
+    return np.asarray(run_chain(links, start[None])[0])
 
 
 def direction_of(links: Sequence[Link], scale: Floats) -> Floats | None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from onnx import NodeProto, helper
 from qonnx.custom_op.general.quant import max_int, min_int, resolve_rounding_mode
 
-from bitswath.models.lowering.chains.chain import Grid, Link, evaluate, opset_of
+from bitswath.models.lowering.chains.chain import WIDE, Grid, Link, evaluate, opset_of
 from bitswath.models.lowering.chains.values import Constant, FloatInput, Node, Symbol, Value, channels_of, compress
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "elementwise_link",
     "levels_of",
     "make_link",
+    "on_grid",
     "quantizer_link",
     "quantizer_range",
 ]
@@ -113,7 +114,7 @@ def elementwise_link(
         if i == position:
             arrays.append(None)
         elif symbol is None and node.op == "Clip":
-            arrays.append(np.array(-np.inf if i == 1 else np.inf, np.float32))
+            arrays.append(_open_end(inputs, i))
         elif isinstance(symbol, Constant):
             arrays.append(_rows(node, value, symbol.real, i))
         else:
@@ -122,9 +123,20 @@ def elementwise_link(
     direction, exact, affine = ELEMENTWISE[node.op](node, position, parameters)
     flat = node.op == "BatchNormalization"
     if node.op == "Div" and any(a is not None and np.issubdtype(a.dtype, np.integer) for a in arrays):
-        raise node.error("divides integers, which truncates; divide floats and round")
-    formed = [a if a is None else np.asarray(a if flat else _aligned(a), np.float32) for a in arrays]
+        affine = None  # which truncates
+    formed = [a if a is None else _kept(a if flat else _aligned(a)) for a in arrays]
     return make_link(node, formed, opsets, direction, exact, affine)
+
+
+def _kept(constant: NDArray[Any]) -> NDArray[Any]:
+    return np.asarray(constant, constant.dtype if constant.dtype in WIDE else np.float32)
+
+
+def _open_end(inputs: Sequence[Symbol | None], position: int) -> NDArray[Any]:
+    """A bound that a Clip leaves out, in the type of its other one."""
+    other = next((i.real.dtype for i in inputs[1:] if isinstance(i, Constant)), np.dtype(np.float32))
+    limits = np.iinfo(other) if np.issubdtype(other, np.integer) else np.finfo(other)
+    return np.array(limits.min if position == 1 else limits.max, other)
 
 
 def _rows(node: Node, value: Value | FloatInput, constant: NDArray[Any], position: int) -> NDArray[Any]:
@@ -250,7 +262,11 @@ def levels_of(
     node: Node, links: Sequence[Link], scale: Floats, offset: Floats, grid: Grid, q: NDArray[np.int64]
 ) -> NDArray[np.int64]:
     """Levels (C, L) on the grid of the chain's quantizer `node` that it gives for integers q (C, L)."""
-    real = evaluate(links, scale, offset, q)
+    return on_grid(node, grid, evaluate(links, scale, offset, q))
+
+
+def on_grid(node: Node, grid: Grid, real: NDArray[Any]) -> NDArray[np.int64]:
+    """Levels (C, L) of the reals that a chain to the quantizer `node` gives."""
     if not np.isfinite(real).all():
         raise node.error("the chain before it gives infinite or undefined values")
     levels, distance = grid.levels(real)

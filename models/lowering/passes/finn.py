@@ -66,7 +66,7 @@ def _convolution(rewriter: Rewriter, node: Node, columns: Node, matrix: NDArray[
         own = np.arange(outputs) // (outputs // groups)
         weights = weights[np.arange(outputs), own][:, None]
     x = rewriter.node(node, "Transpose", columns.proto.input[0], perm=(0, 3, 1, 2))
-    attributes = {
+    attributes: dict[str, Any] = {
         "kernel_shape": kernel,
         "strides": strides,
         "pads": list(columns.get("pad_amount", (0, 0, 0, 0))),

@@ -81,13 +81,13 @@ def _integer(rewriter: Rewriter, node: Node, name: str) -> NDArray[Any]:
 
 def _weights(rewriter: Rewriter, node: Node, position: int, zero: int | None, axis: int) -> NDArray[np.int64]:
     """Constant weights less their zero point, one for all or one for each place on the axis of outputs."""
-    weights = _constant(rewriter, node, position, "weights").astype(np.int64)
+    weights: NDArray[np.int64] = _constant(rewriter, node, position, "weights").astype(np.int64)
     if zero is None or _input(node, zero) is None:
         return weights
     return weights - _along(_constant(rewriter, node, zero, "zero point of weights"), axis, weights.ndim)
 
 
-def _along(values: NDArray[Any], axis: int, rank: int) -> NDArray[Any]:
+def _along(values: NDArray[Any], axis: int, rank: int) -> NDArray[np.int64]:
     if values.size == 1:
         return values.reshape(()).astype(np.int64)
     return values.reshape([-1 if i == axis % rank else 1 for i in range(rank)]).astype(np.int64)
