@@ -14,13 +14,13 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bitswath.backends.base import Backend, OnDevice
+from bitswath.backends.base import Backend, OnDevice, Shaped
 from bitswath.backends.kinds import BACKENDS, best
 from bitswath.bundle.bundle import NETWORK, Bundle, load_bundle
 from bitswath.bundle.patches import as_patches, batched, one_array
 from bitswath.codecs.packing import pack, pack_folded, unpack
 from bitswath.errors import BackendError, InputError
-from bitswath.network.network import ArgMax
+from bitswath.network.network import ArgMax, labelled
 from bitswath.streaming.counters import Counters, Tally
 from bitswath.streaming.lane import Lane, Prepare, Values, run
 from bitswath.streaming.stream import Source, Stream
@@ -40,7 +40,8 @@ class Result:
     """Predictions for N patches.
 
     `labels`: int64 (N,), indices into `classes`; of equal logits the lowest index wins. `logits`:
-    float32 (N, classes), probabilities if the network ends in a softmax, None if it ends in ArgMax.
+    float32 (N, classes), probabilities if the network ends in a softmax, None if it, or FINN's bitstream, ends in
+    ArgMax.
     """
 
     labels: NDArray[np.int64]
@@ -280,7 +281,7 @@ def open(  # the name under which users find it: bs.open
     piece, or with the emulator and RTL, which show that they get on, from when they last did; None for never;
     `options`: the backend's own. Emulator: `threads`. RTL: `board`, whose build is simulated (needless
     if there is one build), `stall`, `seed`, `exact`, `threads`, `trace`, as `RtlBackend` takes them. Pynq: `board`,
-    or `bitstream`, the folder of one; `device`, `download`, `clock_hz`, `wait`, `frames_per_transfer`,
+    or `bitstream`, the folder or archive of one; `device`, `download`, `clock_hz`, `wait`, `frames_per_transfer`,
     `transfer_timeout_s`, as `PynqBackend` takes them.
     Raises `BundleError`, `BackendError`.
     """
@@ -292,7 +293,10 @@ def open(  # the name under which users find it: bs.open
         raise BackendError(f"expected a backend of auto, {', '.join(BACKENDS)}, got {backend!r}")
     bundle = path if isinstance(path, Bundle) else load_bundle(path)
     make = BACKENDS[best(bundle, options) if backend == "auto" else backend]
-    return Accelerator(bundle, make(bundle, dict(options)), chunk=chunk, timeout_s=timeout_s)
+    made = make(bundle, dict(options))
+    if isinstance(made, Shaped) and math.prod(made.output_shape) < bundle.network.output.size:
+        bundle = replace(bundle, network=labelled(bundle.network))
+    return Accelerator(bundle, made, chunk=chunk, timeout_s=timeout_s)
 
 
 def _check_devices(accelerators: Sequence[Accelerator]) -> None:

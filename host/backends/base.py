@@ -11,7 +11,18 @@ from numpy.typing import NDArray
 
 from bitswath.errors import BackendTimeoutError
 
-__all__ = ["Advancing", "Backend", "Cancelling", "OnDevice", "Packing", "Resettable", "Stepped", "Ticket", "patient"]
+__all__ = [
+    "Advancing",
+    "Backend",
+    "Cancelling",
+    "OnDevice",
+    "Packing",
+    "Resettable",
+    "Shaped",
+    "Stepped",
+    "Ticket",
+    "patient",
+]
 
 
 @dataclass(frozen=True)
@@ -118,6 +129,15 @@ class OnDevice(Protocol):
     @property
     def device(self) -> Hashable:
         """Equal for two backends of one device, which cannot work for both at once."""
+
+
+@runtime_checkable
+class Shaped(Protocol):
+    """A backend that knows the shape of its answers, which may be less than the network's: a label alone."""
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """Of one frame's answer."""
 
 
 @runtime_checkable

@@ -35,6 +35,7 @@ __all__ = [
     "Take",
     "TensorSpec",
     "Threshold",
+    "labelled",
 ]
 
 INPUT = "input"
@@ -359,6 +360,21 @@ class Network:
         """Each stage with the specs of its inputs."""
         for stage in self.stages:
             yield stage, tuple(self.tensors[name] for name in stage.inputs)
+
+
+def labelled(network: Network) -> Network:
+    """The same network with the index of the largest integer as its answer.
+
+    Raises `NetworkError` where that is not the index of the largest float.
+    """
+    head, name = network.head, "label"
+    if len(network.output.shape) != 1 or head.scale.size != 1 or head.offset.size != 1 or not head.scale[0] > 0:
+        raise NetworkError(
+            f"expected a flat output with one positive scale, got {network.output.shape} with {head.scale.size} scales"
+        )
+    while name in network.tensors:
+        name += "_"
+    return Network(network.input, (*network.stages, ArgMax(name, (network.stages[-1].name,))))
 
 
 def _window(stage: Stage, shape: tuple[int, ...], extent: Pair, strides: Pair, pads: Pads) -> Pair:

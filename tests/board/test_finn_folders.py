@@ -57,10 +57,11 @@ def copied(name: str, folder: Path) -> Path:
     return folder
 
 
-def bundled(folder: Path, weights: NDArray[np.int8]) -> Path:
+def bundled(folder: Path, weights: NDArray[np.int8], *, scores: bool = False) -> Path:
+    """A bundle that ends in the label as these builds do, or in `scores` as the model that FINN was given."""
     flat = Take("flat", (INPUT,), (784,), np.arange(784))
     stages = (flat, Dense("scores", ("flat",), weights), ArgMax("label", ("scores",)))
-    network = Network(TensorSpec(SHAPE, 0, 255), stages)
+    network = Network(TensorSpec(SHAPE, 0, 255), stages[: 2 if scores else 3])
     classes = [str(digit) for digit in range(10)]
     return save_bundle(folder, network=network, codec=UniformCodec(8), patch_shape=SHAPE, classes=classes)
 
@@ -104,6 +105,20 @@ def test_a_late_build_at_the_clock_that_is_in_time(plug: Plug, tmp_path: Path, w
         options = {"bitstream": folder, "device": device, "clock_hz": 71.43e6}
         with bs.open(bundle, backend="pynq", **options) as accelerator:
             assert accelerator.backend.clock_hz == pytest.approx(71.43e6, rel=1e-2)
+
+
+def test_a_model_that_ends_in_scores_on_a_build_that_ends_in_the_label(
+    plug: Plug, tmp_path: Path, weights: NDArray[np.int8]
+) -> None:
+    folder, bundle = copied("labs_custom_3", tmp_path / "finn"), bundled(tmp_path / "x.bsw", weights, scores=True)
+    patches = np.random.default_rng(7).integers(0, 256, (20, *SHAPE), np.uint8)
+    device = board(plug, folder, weights)
+    with bs.open(bundle) as emulator, bs.open(bundle, backend="pynq", bitstream=folder, device=device) as accelerator:
+        expected, got = emulator.classify(patches), accelerator.classify(patches)
+        assert np.array_equal(got.labels, expected.labels) and len(np.unique(got.labels)) > 3
+        assert got.logits is None and expected.logits is not None
+        both = np.concatenate([one.labels for one in accelerator.stream([patches, patches], also=[emulator])])
+        assert np.array_equal(both, np.tile(expected.labels, 2))
 
 
 @pytest.mark.parametrize("how", ["zip", "gztar", "another name", "for cards too"])

@@ -13,7 +13,8 @@ from bitswath.backends.board.overlay import Overlay
 from bitswath.backends.board.overlay_folder import load_overlay
 from bitswath.builds.folder import build_folder
 from bitswath.bundle.bundle import NETWORK, Bundle
-from bitswath.errors import BackendError, InputError
+from bitswath.errors import BackendError, BundleError, InputError, NetworkError
+from bitswath.network.network import Network, labelled
 
 __all__ = ["BITSTREAM", "open_board"]
 
@@ -36,8 +37,9 @@ def open_board(
     for doubt in (*overlay.doubts, _late(overlay, options.get("clock_hz")), overlay.order_doubt(bundle.network)):
         if doubt:
             warnings.warn(f"{overlay.bitfile}: {doubt}", stacklevel=3)
-    overlay.check_fits(bundle.manifest.files[NETWORK].sha256, bundle.network, bundle.codec.bits)
-    shape = bundle.network.output.shape
+    network = _given_by(overlay, bundle.network)
+    overlay.check_fits(bundle.manifest.files[NETWORK].sha256, network, bundle.codec.bits)
+    shape = network.output.shape
     if not overlay.is_alveo or _pynq_drives(device):
         from bitswath.backends.board.pynq import PynqBackend
 
@@ -60,6 +62,16 @@ def _overlay(bundle: Bundle, board: str | None, bitstream: str | Path | None, de
             f"{build}: has no bitstream; build with Vivado or Vitis on the path, or give one's folder with bitstream="
         )
     return load_overlay(build / BITSTREAM, build)
+
+
+def _given_by(overlay: Overlay, network: Network) -> Network:
+    """The network as far as the bitstream computes it: FINN puts a LabelSelect behind what ends in scores."""
+    if overlay.network is not None or overlay.output.values != 1 or network.output.size == 1:
+        return network
+    try:
+        return labelled(network)
+    except NetworkError as error:
+        raise BundleError(f"{overlay.bitfile}: gives a label, the bundle's network scores: {error}") from None
 
 
 def _late(overlay: Overlay, clock_hz: float | None) -> str:

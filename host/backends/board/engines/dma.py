@@ -82,6 +82,11 @@ class DmaBackend:
         """See `OnDevice.device`."""
         return self._board.device
 
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """See `Shaped.output_shape`."""
+        return self._shape
+
     def submit(self, frames: NDArray[np.uint8]) -> Ticket:
         """Start on packed frames uint8 (N, frame_bytes). See `Backend.submit`."""
         return self._batches.put(_checked_frames(self.overlay.input, frames))
