@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from bitswath.errors import BuildError
 from bitswath.hw import units
+from bitswath.hw.planning.insight import comparable, flat_first, flipped, steps_of_one, ungrouped
 from bitswath.hw.units import Numbers, Unit, Wire
 from bitswath.network import network as net
 
@@ -63,7 +64,7 @@ class _Planner:
         self.readers = Counter(name for stage in network.stages for name in stage.inputs)
         self.readers[network.stages[-1].name] += 1
         self.waiting: dict[str, list[Wire]] = {}  # by tensor: one wire for each reader to come
-        self.flipped = _flipped(network, self.readers)
+        self.flipped = flipped(network, self.readers)
 
     def plan(self) -> Plan:
         self._unpack()
@@ -99,7 +100,8 @@ class _Planner:
 
     def _unpack(self) -> None:
         spec = self.network.input
-        shape = spec.shape if len(spec.shape) == 3 else (1, 1, *spec.shape)
+        shape = (spec.size,) if flat_first(self.network, self.readers) else spec.shape
+        shape = shape if len(shape) == 3 else (1, 1, *shape)
         words = -(-spec.size * self.bits // self.link_width)
         frames = Wire(FRAMES, (words,), Numbers(self.link_width))
         codes = Wire(net.INPUT, shape, Numbers(self.bits), net.INPUT)
@@ -172,7 +174,7 @@ class _Planner:
         window = self._window(stage, source, (kernel[0], kernel[1]), stage.strides, stage.dilations, depthwise)
         weights = self._signed(stage, stage.weights)
         if not depthwise:
-            return self._matvec(stage, window, _ungrouped(weights, stage.groups).reshape(out_channels, -1).T)
+            return self._matvec(stage, window, ungrouped(weights, stage.groups).reshape(out_channels, -1).T)
         taps = weights.reshape(channels, -1).T
         kernel_size = (kernel[0], kernel[1])
         return self._add_unit(units.Depthwise, stage, (window,), self._sums(stage), weights=taps, kernel=kernel_size)
@@ -241,51 +243,23 @@ class _Planner:
             falling = np.zeros(channels, bool)
         rows = np.where(falling[:, np.newaxis], 1 - rows[:, ::-1], rows)  # count - #(x >= 1 - t) = #(-x >= t)
         signs = (base, stage.step, count) == (-1, 2, 1)
-        result = self._result(stage, Numbers(1, bipolar=True) if signs else None)
-        below = None if stage.inputs[0] in self.flipped else self._steps_of_one(stage, rows)
+        result = replace(self._result(stage, Numbers(1, bipolar=True) if signs else None), shape=source.shape)
+        below = None if stage.inputs[0] in self.flipped else steps_of_one(rows, self.network.tensors[stage.inputs[0]])
         if below is not None and not signs:
             offset, top = base + stage.step * below, base + stage.step * (count - below)
             return self._line(stage, self._integers(stage, source), result, stage.step, offset, top, falling)
         if not count:
             result = replace(result, numbers=Numbers.holding(base, base + 1))
         if not falling.any() and (stage.step == 1 or signs or not count):
-            bounded = self._rows(rows, source)
+            bounded = comparable(rows, source.numbers)
             return self._add_unit(
                 units.Threshold, stage, (source,), result, thresholds=bounded, base=0 if signs else base
             )
         counts = Wire(f"{result.name}_count", source.shape, Numbers.holding(0, count))
-        bounded = self._rows(rows, source)
+        bounded = comparable(rows, source.numbers)
         self._add_unit(units.Threshold, stage, (source,), counts, thresholds=bounded)
         factor, base = (1, 0) if signs else (stage.step, base)
         return self._line(stage, counts, result, factor, base, base + factor * count, falling)
-
-    def _steps_of_one(self, stage: net.Threshold, rows: NDArray[np.int64]) -> int | None:
-        """Where thresholds are all that the input exceeds its least by, one by one: what is counted at 0."""
-        spec = self.network.tensors[stage.inputs[0]]
-        if rows.shape[1] < spec.hi - spec.lo or not rows.size:
-            return None
-        below = int((rows[0] <= spec.lo).sum())
-        reached = rows[:, below : below + spec.hi - spec.lo]
-        expected = np.arange(spec.lo + 1, spec.hi + 1)
-        alike = reached.shape[1] == len(expected) and bool((reached == expected).all())
-        bounds = (rows[:, :below] <= spec.lo).all() and (rows[:, below + len(expected) :] > spec.hi).all()
-        return below - spec.lo if alike and bounds else None
-
-    def _rows(self, rows: NDArray[np.int64], source: Wire) -> NDArray[np.int64]:
-        """Thresholds (channels, steps) as the hardware compares them: -1 and +1 as the bits 0 and 1, and at least one,
-        which where there is none is never reached."""
-        lowest, beyond = self._bounds(source)
-        if source.numbers.bipolar:
-            rows = (rows + 2) // 2
-        if not rows.shape[1]:
-            rows = np.full((source.shape[-1], 1), beyond)
-        return np.clip(rows, lowest, beyond)
-
-    @staticmethod
-    def _bounds(wire: Wire) -> tuple[int, int]:
-        """Thresholds outside of these are never, or always, reached."""
-        bits, signed = wire.numbers.bits, wire.numbers.signed
-        return (-(1 << (bits - 1)), 1 << (bits - 1)) if signed else (0, 1 << bits)
 
     def _pool(self, stage: net.MaxPool | net.SumPool, source: Wire) -> Wire:
         if isinstance(stage, net.MaxPool):
@@ -351,29 +325,6 @@ class _Planner:
     def _concat(self, stage: net.Concat, inputs: tuple[Wire, ...]) -> Wire:
         inputs = tuple(self._integers(stage, wire) for wire in inputs)
         return self._add_unit(units.Concat, stage, inputs, self._result(stage))
-
-
-def _flipped(network: net.Network, readers: Counter[str]) -> dict[str, NDArray[np.int8]]:
-    """By convolution or dense layer: the sign of each channel, where a threshold behind falls with it."""
-    stages = {stage.name: stage for stage in network.stages}
-    signs = {}
-    for stage in network.stages:
-        if isinstance(stage, net.Threshold) and (stage.directions < 0).any():
-            source = stage.inputs[0]
-            if isinstance(stages.get(source), net.Conv | net.Dense) and readers[source] == 1:
-                signs[source] = np.broadcast_to(stage.directions, (network.tensors[source].shape[-1],))
-    return signs
-
-
-def _ungrouped(weights: NDArray[np.integer], groups: int) -> NDArray[np.integer]:
-    """Weights (out, h, w, in of a group) with zeros for the inputs of other groups."""
-    if groups == 1:
-        return weights
-    outputs, *kernel, per_group = weights.shape
-    full = np.zeros((groups, outputs // groups, *kernel, groups, per_group), weights.dtype)
-    for group, own in enumerate(weights.reshape(groups, outputs // groups, *kernel, per_group)):
-        full[group, ..., group, :] = own
-    return full.reshape(outputs, *kernel, groups * per_group)
 
 
 def _name(tensor: str) -> str:

@@ -35,7 +35,7 @@ def unit_logic_cost(unit: Unit, folding: Folding, board: Board) -> Resources:
         case Threshold():
             bits = source.numbers.bits
             steps = unit.thresholds.shape[1].bit_length()
-            return cost(kind, channels=source.shape[-1], pe=folding["PE"], in_bits=bits, out_bits=steps)
+            return cost(kind, channels=unit.channels(folding), pe=folding["PE"], in_bits=bits, out_bits=steps)
         case Window():
             return cost(
                 kind,

@@ -146,9 +146,18 @@ class Threshold(Unit):
 
     op = "Thresholding_rtl"
 
+    @cached_property
+    def shared(self) -> bool:
+        """Whether all channels have the same thresholds."""
+        return bool((self.thresholds == self.thresholds[0]).all())
+
+    def channels(self, folding: Folding) -> int:
+        """That a memory is made for: a beat's where they are all alike."""
+        return folding["PE"] if self.shared else int(self.inputs[0].shape[-1])
+
     @property
     def parameters(self) -> NDArray[np.float64]:
-        return self.thresholds.astype(np.float64)
+        return (self.thresholds[:1] if self.shared else self.thresholds).astype(np.float64)
 
     @property
     def parameter_type(self) -> Numbers:
@@ -163,14 +172,15 @@ class Threshold(Unit):
 
     def attributes(self, folding: Folding) -> dict[str, Any]:
         source, result = self.inputs[0], self.outputs[0]
+        vectors = (source.size // folding["PE"],) if self.shared else source.shape[:-1]
         return {
             "PE": folding["PE"],
-            "NumChannels": source.shape[-1],
+            "NumChannels": self.channels(folding),
             "numSteps": self.thresholds.shape[1],
             "inputDataType": self._compared.datatype,
             "weightDataType": self.parameter_type.datatype,
             "outputDataType": result.numbers.datatype,
-            "numInputVectors": [1, *source.shape[:-1]],
+            "numInputVectors": [1, *vectors],
             "ActVal": self.base,
             "runtime_writeable_weights": 0,
         }
