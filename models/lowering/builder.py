@@ -272,13 +272,18 @@ def _links(chain: Sequence[Link | Pooling]) -> list[Link]:
 
 
 def _own_grid(scale: Floats, links: Sequence[Link]) -> Grid:
-    """The grid that a chain without a final quantizer may keep to: the integers' own, or a QuantizeLinear's, and what
-    affine links behind the last that is not make of it."""
-    own = any(link.node.op_type == "QuantizeLinear" for link in links)
-    last = max(i for i, link in enumerate(links, 1) if link.affine is None)
-    start = np.ones(1) if own else scale
-    folded = fold_affine(links[last:], start, np.zeros(1)) or (start, np.zeros(1))
-    return Grid(*folded)
+    """The grid that a chain without a final quantizer may keep to: that of the integers, or of the last link that
+    makes some, and what affine links make of it."""
+    last = max((i for i, link in enumerate(links, 1) if _makes_integers(link)), default=0)
+    affine = [link for link in links[last:] if link.affine is not None]
+    folded = fold_affine(affine, np.ones(1) if last else scale, np.zeros(1))
+    return Grid(scale, np.zeros(1)) if folded is None else Grid(*folded)
+
+
+def _makes_integers(link: Link) -> bool:
+    op = link.node.op_type
+    divided = op in ("Cast", "Div") and link.affine is None
+    return divided or op in ("QuantizeLinear", "Floor", "Ceil", "Round", "Sign")
 
 
 def _rises(links: Sequence[Link], scale: Floats) -> bool:

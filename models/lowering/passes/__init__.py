@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from onnx import ModelProto
 
+from bitswath.errors import LoweringError
 from bitswath.models.lowering.passes.finn import finn
 from bitswath.models.lowering.passes.merge import merged
 from bitswath.models.lowering.passes.order import ordered
@@ -21,7 +22,10 @@ def canonical(model: ModelProto) -> ModelProto:
 
     Raises `LoweringError` naming the node or tensor of a graph that has no such form.
     """
-    model = inlined(model)
-    for change in PASSES:
-        change(model)
+    try:
+        model = inlined(model)
+        for change in PASSES:
+            change(model)
+    except UnicodeDecodeError as error:
+        raise LoweringError(f"a node or tensor has a name that is no text ({error.reason}); restore the file") from error
     return model

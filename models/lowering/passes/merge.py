@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from onnx import ModelProto, NodeProto, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
 
 __all__ = ["merged"]
 
 MERGED = ("QuantizeLinear", "DequantizeLinear")
 LARGEST = 1 << 16
 """Values of a constant that is looked into."""
+
+
+def _content(tensor: TensorProto) -> tuple[object, ...]:
+    """What tells a constant from another: its values if they are few, else its name."""
+    try:
+        array = numpy_helper.to_array(tensor)
+    except (ValueError, TypeError, KeyError):  # damaged: who needs it says so
+        return (tensor.name,)
+    return (str(array.dtype), array.shape, array.tobytes()) if array.size <= LARGEST else (tensor.name,)
 
 
 def merged(model: ModelProto) -> None:
@@ -23,8 +32,7 @@ def merged(model: ModelProto) -> None:
 
     def content(name: str) -> tuple[object, ...]:
         if name in stored and name not in contents:
-            array = numpy_helper.to_array(stored[name])
-            contents[name] = (str(array.dtype), array.shape, array.tobytes() if array.size <= LARGEST else name)
+            contents[name] = _content(stored[name])
         return contents.get(name, (name,))
 
     for node in graph.node:
