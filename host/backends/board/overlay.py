@@ -80,6 +80,15 @@ class Frames:
         return Packing(self.bits, self.group, self.signed and self.group is not None)
 
     @property
+    def bounds(self) -> tuple[int, int]:
+        """The least and the largest value. One signed bit is FINN's BIPOLAR in folded frames, -1 or +1."""
+        if not self.signed:
+            return 0, (1 << self.bits) - 1
+        return (
+            (-1, 1) if self.bits == 1 and self.group is not None else (-(1 << self.bits - 1), (1 << self.bits - 1) - 1)
+        )
+
+    @property
     def payload_bytes(self) -> int:
         """Of a frame without the fill of its last word."""
         return self.frame_bytes if self.group is not None else -(-self.bits * self.values // 8)
@@ -144,6 +153,12 @@ class Overlay:
             raise BundleError(
                 f"{self.bitfile}: takes {self.input.values} values of {self.input.bits} bits and gives "
                 f"{self.output.values}, expected {given} of {bits} and {taken}; it computes another network"
+            )
+        lo, hi = self.input.bounds
+        if self.network is None and not lo <= network.input.lo <= network.input.hi <= hi:
+            raise BundleError(
+                f"{self.bitfile}: takes values of {lo}..{hi}, the bundle's codes are {network.input.lo}.."
+                f"{network.input.hi}; it computes another network"
             )
         if _bands_first(self.input.shape, network.input.shape):
             raise BundleError(

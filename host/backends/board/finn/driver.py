@@ -26,6 +26,7 @@ _MAX_BITS = 4096
 _DEPTH = 3
 _FOLDERS = 1000
 _NAMES = ("settings.json", "driver.py")
+_CPP = "acceleratorconfig.json"
 _DATATYPE = re.compile(r"^(?:DataType\[['\"])?([A-Z]+)(\d*)(?:['\"]\])?$")
 _SPECIAL = {"BINARY": (1, False), "BIPOLAR": (1, True), "TERNARY": (2, True)}
 """Bits and sign. One signed bit is FINN's BIPOLAR; TERNARY lies in memory as INT2 does."""
@@ -98,6 +99,12 @@ def find_driver(folder: Path) -> Driver | None:
     if len(below) > 1:
         names = ", ".join(str(place.relative_to(folder)) for place in below[:5])
         raise BundleError(f"{folder}: holds {len(below)} drivers, in {names}; give the folder of one")
+    for place in (folder / "driver" / "cpp", folder / "driver", folder / "cpp", folder):
+        if not below and (place / _CPP).is_file():
+            raise BundleError(
+                f"{place / _CPP}: is of FINN's C++ driver, which has the datatypes in its source; generate the PYNQ "
+                "driver as well"
+            )
     return _driver(below[0]) if below else None
 
 

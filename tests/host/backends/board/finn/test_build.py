@@ -111,6 +111,28 @@ def test_the_order_of_a_frames_values(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("datatype", "lo", "hi", "fits"),
+    [
+        *(("UINT4", 0, 15, True), ("UINT4", -1, 1, False), ("INT5", 0, 15, True), ("INT5", -16, 15, True)),
+        *(("INT4", 0, 15, False), ("BIPOLAR", -1, 1, True), ("BINARY", 0, 1, True), ("BINARY", -1, 1, False)),
+    ],
+)
+def test_the_bundles_codes_must_be_values_of_the_datatype(
+    tmp_path: Path, datatype: str, lo: int, hi: int, fits: bool
+) -> None:
+    size = 1 if datatype.startswith("BI") else 2
+    handoff = hwh(engines={"idma0": size, "odma0": 2})
+    overlay = load_overlay(built(tmp_path, handoff, idt=[datatype], ishape_packed=[[1, 4, 5, 1, size]]))
+    overlay = replace(overlay, output=replace(overlay.output, values=60))
+    network = Network(TensorSpec((4, 5, 3), lo, hi), (Add("sum", (INPUT, INPUT), (1, 1)),))
+    if fits:
+        overlay.check_fits("", network, 1)
+    else:
+        with pytest.raises(BundleError, match=rf"takes values of .*, the bundle's codes are {lo}\.\.{hi}"):
+            overlay.check_fits("", network, 1)
+
+
+@pytest.mark.parametrize(
     ("end", "bytes_a_value", "message"),
     [
         ("i", 4, "accelerator takes floats and quantizes them, and no scale is told .* build it again with an integer"),

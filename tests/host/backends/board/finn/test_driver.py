@@ -141,3 +141,12 @@ def test_a_driver_of_an_instrumented_build_has_no_ends(tmp_path: Path) -> None:
     assert driver is not None and driver.inputs == ()
     with pytest.raises(BundleError, match="with DMA engines, got one for FINNInstrumentationOverlay"):
         load_overlay(tmp_path)
+
+
+@pytest.mark.parametrize("place", ["driver/cpp", "driver", "."])
+def test_the_cpp_drivers_settings_do_not_suffice(tmp_path: Path, place: str) -> None:
+    put(tmp_path / place / "acceleratorconfig.json", '[{"xclbinPath": "x.xclbin", "idmas": [], "odmas": []}]')
+    with pytest.raises(BundleError, match="is of FINN's C\\+\\+ driver"):
+        find_driver(tmp_path)
+    put(tmp_path / "driver" / "settings.json", settings())
+    assert find_driver(tmp_path) is not None
