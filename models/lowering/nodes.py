@@ -232,6 +232,7 @@ FLOAT_OPERATORS = (
     "Quant",
     "IntQuant",
     "BipolarQuant",
+    "MultiThreshold",
     "Identity",
     "Dropout",
     "Cast",

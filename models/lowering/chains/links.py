@@ -230,6 +230,13 @@ def _multi_threshold(
     axis = layout.index("C") if "C" in layout else 1
     ids = np.arange(len(thresholds)).reshape([-1 if i == axis else 1 for i in range(rank)])
     table = thresholds[channels_of(node, symbol, ids, "thresholds")]
+    grid, ends = _counted(node, thresholds.shape[1])
+    rising = np.full(1, ends[1] - ends[0])
+    return make_link(node, [None, table], opsets, rising, data_layout="NCW"), grid
+
+
+def _counted(node: Node, count: int) -> tuple[Grid, tuple[float, float]]:
+    """The grid of a MultiThreshold, and what it gives where none and all of its thresholds are reached."""
     scale, bias = float(node.get("out_scale", 1.0)), float(node.get("out_bias", 0.0))
     if scale == 0:
         raise node.error("out_scale is 0")
@@ -240,13 +247,17 @@ def _multi_threshold(
         grid = Grid(np.full(1, abs(scale) / 2), _ZERO, origin=1, step=2)
     else:
         grid = Grid(np.full(1, abs(scale)), np.full(1, bias))
-    return make_link(node, [None, table], opsets, np.full(1, scale), data_layout="NCW"), grid
+    return grid, (bias, bias + scale * count)
 
 
 def quantizer_range(node: Node, inputs: Sequence[Symbol | None]) -> tuple[int, int]:
     """Smallest and largest integer of a quantizer's grid, for a quantizer on the graph input."""
     if node.op == "BipolarQuant":
         return -1, 1
+    if node.op == "MultiThreshold" and isinstance(inputs[1], Constant):
+        grid, ends = _counted(node, inputs[1].real.shape[1])
+        reached = np.rint((np.array(ends) - grid.offset) / grid.scale).astype(int)
+        return int(reached.min()), int(reached.max())
     if node.op not in ("Quant", "IntQuant"):
         raise node.error("cannot quantize real-valued pixels; declare the input's integers (--input-datatype UINT8)")
     parameters = [np.asarray(i.real, np.float64) for i in inputs[1:] if isinstance(i, Constant)]
