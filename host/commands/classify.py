@@ -38,7 +38,7 @@ __all__ = ["command"]
 @click.option("--skip-bad", is_flag=True, help="Go on after images that cannot be used, and list them.")
 @click.option("--backend", default="auto", show_default=True, help="emulator, rtl, pynq or auto.")
 @click.option("--board", help="Which board's build, for a backend of hardware; needless if there is one.")
-@click.option("--bitstream", type=click.Path(path_type=Path), help="A bitstream's folder, such as one that FINN made.")
+@click.option("--bitstream", type=click.Path(path_type=Path), help="A bitstream's folder or archive, such as FINN's.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path, dir_okay=False), help="Write the figures as JSON.")
 @click.option("--predictions", type=click.Path(path_type=Path, dir_okay=False), help="Write a CSV of every patch.")
 @click.option("--confusion", type=click.Path(path_type=Path, dir_okay=False), help="Write the matrix as PNG, SVG, PDF.")

@@ -69,9 +69,11 @@ def _located(path: Path) -> tuple[Path, str]:
 
 @contextlib.contextmanager
 def _told_as(folder: Path, path: Path) -> Iterator[None]:
-    """Errors name the archive that was given, not where it was unpacked."""
+    """Errors name the archive that was given, not where it was unpacked; files that may not be read are errors too."""
     try:
         yield
+    except OSError as error:
+        raise BundleError(f"{error.filename or path}: cannot be read ({error.strerror})") from error
     except BundleError as error:
         if folder == path or path.suffix in SUFFIXES:
             raise

@@ -34,9 +34,9 @@ _SUFFIXES = {"alveo": ".xclbin", "zynq-iodma": ".bit"}
 @dataclass(frozen=True)
 class FinnBuild:
     """`folder`: as it was given. `pair`: None where no bit file is to be had, and `problem` says why; `handoff` and
-    `blocks`: the block design, then if it is clear all the same. `clock_hz`: what the accelerator was routed for: as
-    the .hwh has it, else as the driver; None if neither tells. `doubts`: what does not fit together, or may make
-    results wrong, a sentence each."""
+    `blocks`: the block design, then if it is clear all the same. `clock_hz`: what the accelerator was routed for, as
+    driver or .hwh have it, the lower if both do; None if neither tells. `doubts`: what does not fit together, or may
+    make results wrong, a sentence each."""
 
     folder: Path
     driver: Driver
@@ -119,7 +119,7 @@ def find_build(folder: Path, *, suffix: str = "", bitfile: str = "") -> FinnBuil
         blocks=blocks,
         report=report,
         problem=problem,
-        clock_hz=driver.clock_hz if routed_hz is None else routed_hz,
+        clock_hz=min((hz for hz in (driver.clock_hz, routed_hz) if hz is not None), default=None),
         doubts=(*_misfits(driver, pair, blocks), *_lateness(report)),
     )
 

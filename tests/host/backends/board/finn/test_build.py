@@ -34,13 +34,14 @@ def build_in(folder: Path) -> FinnBuild:
 
 
 def test_the_clock_is_the_routed_one(tmp_path: Path) -> None:
-    """As the .hwh has it for the engines; FINN's drivers before FINN+ ask for 100 MHz whatever was routed."""
+    """As the .hwh has it for the engines, or less where the driver asks for less."""
     assert load_overlay(built(tmp_path / "a")).clock_hz == 200e6
     assert load_overlay(built(tmp_path / "b", hwh(clock_hz=199_998_001))).clock_hz == 199_998_001
     overlay = load_overlay(built(tmp_path / "c", hwh(clock_hz=150e6)))
     assert overlay.clock_hz == 150e6
     assert overlay.doubts == ("the driver asks for 200 MHz, the .hwh was made for 150 MHz",)
-    assert load_overlay(built(tmp_path / "d", hwh(clock_hz=150e6), fclk_mhz=None)).doubts == ()
+    assert load_overlay(built(tmp_path / "d", hwh(clock_hz=250e6))).clock_hz == 200e6
+    assert load_overlay(built(tmp_path / "e", hwh(clock_hz=150e6), fclk_mhz=None)).doubts == ()
 
 
 def test_late_builds_say_which_clock_is_in_time(tmp_path: Path) -> None:
