@@ -13,11 +13,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitswath.models.lowering.builder import Builder
-from bitswath.models.lowering.chains.chain import Grid
+from bitswath.models.lowering.chains.chain import ROUNDING, Grid
 from bitswath.models.lowering.chains.values import FloatInput, Index, Node, Value, canonical_index, compress
 from bitswath.network.network import INPUT, Take
 
-__all__ = ["NOTHING", "ORDERS", "aligned", "entered", "flattened", "image", "per_element", "rearranged", "whole"]
+__all__ = [
+    "NOTHING",
+    "ORDERS",
+    "aligned",
+    "entered",
+    "flattened",
+    "image",
+    "padded",
+    "per_element",
+    "rearranged",
+    "whole",
+]
 
 ORDERS = {"NCHW": (0, 2, 3, 1), "NHWC": (0, 1, 2, 3)}
 Channels = NDArray[np.intp]
@@ -76,6 +87,17 @@ def image(build: Builder, node: Node, value: Value, layout: str = "NCHW") -> Val
         raise node.error("needs one scale for each channel of its input; put a Quant before it")
     taken = _take(build, node, value, moved, shape, channels)
     return replace(taken, index=canonical_index(shape, layout))
+
+
+def padded(build: Builder, node: Node, value: Value, pads: tuple[int, int, int, int]) -> Value:
+    """The NCHW image with real zeros around it (top, left, bottom, right), whose integer need not be 0."""
+    zero = -value.offset / value.scale
+    fill = int(np.rint(zero.flat[0]))
+    if np.abs(zero - fill).max() > ROUNDING * max(abs(fill), 1):
+        raise node.error("pads an input whose real zero is not an integer zero; use an integer zero point")
+    top, left, bottom, right = pads
+    index = np.pad(value.index, ((0, 0), (0, 0), (top, bottom), (left, right)), constant_values=NOTHING)
+    return image(build, node, rearranged(build, node, value, index, fill))
 
 
 def per_element(build: Builder, node: Node, value: Value) -> Value:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bitswath.models.lowering.arrange import NOTHING, aligned, image, per_element, rearranged, whole
+from bitswath.models.lowering.arrange import NOTHING, aligned, image, padded, per_element, rearranged, whole
 from bitswath.models.lowering.builder import Builder
 from bitswath.models.lowering.chains.chain import Link
 from bitswath.models.lowering.chains.sums import MOST_PAIRS, Sum
@@ -104,7 +104,7 @@ def _convolved(
 ) -> Value:
     """`fields`: of the Conv stage, but for its weights (out, in / groups, kernel_h, kernel_w)."""
     if np.any(value.offset) and any(fields["pads"]):
-        raise node.error("pads an input whose real zero is not an integer zero; use an integer zero point")
+        value, fields = padded(build, node, value, fields["pads"]), {**fields, "pads": (0, 0, 0, 0)}
     groups = fields["groups"]
     per_group, per_output = integers.shape[1], integers.shape[0] // max(groups, 1)
     if groups < 1 or per_group * groups != value.channels or integers.shape[0] % groups:

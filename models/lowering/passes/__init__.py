@@ -27,5 +27,5 @@ def canonical(model: ModelProto) -> ModelProto:
         for change in PASSES:
             change(model)
     except UnicodeDecodeError as error:
-        raise LoweringError(f"a node or tensor has a name that is no text ({error.reason}); restore the file") from error
+        raise LoweringError(f"a node or tensor has a name that is no text ({error.reason}); restore it") from error
     return model
