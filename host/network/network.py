@@ -370,7 +370,8 @@ def labelled(network: Network) -> Network:
     head, name = network.head, "label"
     if len(network.output.shape) != 1 or head.scale.size != 1 or head.offset.size != 1 or not head.scale[0] > 0:
         raise NetworkError(
-            f"expected a flat output with one positive scale, got {network.output.shape} with {head.scale.size} scales"
+            f"expected a flat output with one positive scale and one offset, got {network.output.shape} with "
+            f"{head.scale.size} and {head.offset.size}; scores with their own have another order"
         )
     while name in network.tensors:
         name += "_"

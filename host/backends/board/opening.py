@@ -34,11 +34,11 @@ def open_board(
     may make results wrong. Raises `BundleError`, `BackendError`, `DependencyError`, `InputError`.
     """
     overlay = _overlay(bundle, board, bitstream, device)
-    for doubt in (*overlay.doubts, _late(overlay, options.get("clock_hz")), overlay.order_doubt(bundle.network)):
-        if doubt:
-            warnings.warn(f"{overlay.bitfile}: {doubt}", stacklevel=3)
     network = _given_by(overlay, bundle.network)
     overlay.check_fits(bundle.manifest.files[NETWORK].sha256, network, bundle.codec.bits)
+    for doubt in (*overlay.doubts, _late(overlay, options.get("clock_hz")), *overlay.input_doubts(network)):
+        if doubt:
+            warnings.warn(f"{overlay.bitfile}: {doubt}", stacklevel=3)
     shape = network.output.shape
     if not overlay.is_alveo or _pynq_drives(device):
         from bitswath.backends.board.pynq import PynqBackend

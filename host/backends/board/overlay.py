@@ -8,6 +8,7 @@ or dense if a build of ours was put through FINN's shell.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
@@ -166,15 +167,21 @@ class Overlay:
                 f"{network.input.shape}; build it with channels last, or export the network with a flat input"
             )
 
-    def order_doubt(self, network: Network) -> str:
-        """What may be wrong with the order of the values in a frame, "" for nothing."""
-        shape = network.input.shape
-        if self.input.shape is None or len(self.input.shape) > 1 or len(shape) == 1 or shape[-1] == 1:
-            return ""
-        return (
-            f"it takes {self.input.values} values in a row and gets the bundle's {shape} by rows, columns, bands; if "
-            "its network was flattened bands first, results are wrong: compare some with the emulator's"
-        )
+    def input_doubts(self, network: Network) -> Iterator[str]:
+        """What may be wrong with what a folder of FINN's is given, a sentence each."""
+        if self.network is not None:
+            return
+        shape, (_, hi) = network.input.shape, self.input.bounds
+        if network.input.hi <= hi // 2:
+            yield (
+                f"it takes values up to {hi}, the bundle's codes end at {network.input.hi}; if it quantizes pixels "
+                "itself, results are wrong: compare some with the emulator's"
+            )
+        if self.input.shape is not None and len(self.input.shape) == 1 < len(shape) and shape[-1] > 1:
+            yield (
+                f"it takes {self.input.values} values in a row and gets the bundle's {shape} by rows, columns, bands; "
+                "if its network was flattened bands first, results are wrong: compare some with the emulator's"
+            )
 
 
 def _bands_first(theirs: tuple[int, ...] | None, ours: tuple[int, ...]) -> bool:

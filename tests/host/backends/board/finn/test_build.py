@@ -104,11 +104,22 @@ def test_the_order_of_a_frames_values(tmp_path: Path) -> None:
 
     for shape, ours in (((4, 5, 3), (4, 5, 3)), ((60,), (60,)), ((60,), (4, 15, 1)), ((1, 4, 15), (4, 15, 1))):
         overlay(*shape).check_fits("", network(*ours), 4)
-        assert overlay(*shape).order_doubt(network(*ours)) == ""
+        assert not list(overlay(*shape).input_doubts(network(*ours)))
     with pytest.raises(BundleError, match=r"frames of \(3, 4, 5\), bands first, the bundle's are of \(4, 5, 3\)"):
         overlay(3, 4, 5).check_fits("", network(4, 5, 3), 4)
     overlay(60).check_fits("", network(4, 5, 3), 4)
-    assert "if its network was flattened bands first" in overlay(60).order_doubt(network(4, 5, 3))
+    (doubt,) = overlay(60).input_doubts(network(4, 5, 3))
+    assert "if its network was flattened bands first" in doubt
+
+
+def test_codes_that_leave_half_of_the_datatype_unused_are_told(tmp_path: Path) -> None:
+    """As those of the model's own input quantizer, which FINN may have built into the accelerator."""
+    overlay = load_overlay(built(tmp_path))
+    for hi, told in ((15, False), (9, False), (8, False), (7, True), (3, True)):
+        network = Network(TensorSpec((4, 5, 3), 0, hi), (Add("sum", (INPUT, INPUT), (1, 1)),))
+        assert [doubt.partition(";")[0] for doubt in overlay.input_doubts(network)] == (
+            [f"it takes values up to 15, the bundle's codes end at {hi}"] * told
+        )
 
 
 @pytest.mark.parametrize(
@@ -128,6 +139,7 @@ def test_the_bundles_codes_must_be_values_of_the_datatype(
     network = Network(TensorSpec((4, 5, 3), lo, hi), (Add("sum", (INPUT, INPUT), (1, 1)),))
     if fits:
         overlay.check_fits("", network, 1)
+        assert not list(overlay.input_doubts(network))
     else:
         with pytest.raises(BundleError, match=rf"takes values of .*, the bundle's codes are {lo}\.\.{hi}"):
             overlay.check_fits("", network, 1)
@@ -187,6 +199,18 @@ def test_files_for_boards_and_cards_go_by_the_device_then_by_the_driver(tmp_path
     assert load_overlay(folder).is_alveo == (platform == "alveo")
     assert load_overlay(folder, suffix=".bit").bitfile.suffix == ".bit"
     assert load_overlay(folder, suffix=".xclbin").bitfile.suffix == ".xclbin"
+
+
+@pytest.mark.skipif(not BUILDS.is_dir(), reason=f"{BUILDS} is not there")
+@pytest.mark.parametrize("name", ["labs_custom_0", "labs_custom_3", "labs_tfc_w1a1_auto"])
+def test_ends_are_those_of_the_graph_that_finn_built(name: str) -> None:
+    from qonnx.core.modelwrapper import ModelWrapper
+
+    graph = ModelWrapper(str(BUILDS / name / "intermediate_models" / "step_hw_codegen.onnx"))
+    driver = build_in(BUILDS / name).driver
+    for (end,), (tensor,) in ((driver.inputs, graph.graph.input), (driver.outputs, graph.graph.output)):
+        assert list(end.normal) == graph.get_tensor_shape(tensor.name)
+        assert end.datatype == graph.get_tensor_datatype(tensor.name).name
 
 
 @pytest.mark.skipif(not BUILDS.is_dir(), reason=f"{BUILDS} is not there")
