@@ -1,26 +1,26 @@
-"""One image file's bytes to a patch, uint8 or uint16 (H, W, C).
+"""One image file's bytes to its samples (H, W, C), upright.
 
-TIFF goes through tifffile (any number of bands), everything else through Pillow. Nothing is
-converted: what is not plain samples of 8 or 16 bits (palettes, bilevel, floats, CMYK, 4-bit TIFF) is
-refused with its reason, since a silent conversion would feed a network other numbers than it saw.
+TIFF goes through tifffile (any number of bands, any type), everything else through Pillow. Numbers stay those of the
+file: colours that it stores otherwise (palettes, CMYK) become RGB, what would be rescaled is refused with its reason,
+since a silent conversion would feed a network other numbers than it saw. What EXIF or TIFF say of the image's
+orientation is done. `decode` gives all that a file holds, `decode_image` what a patch is made of.
 """
 
 from __future__ import annotations
 
-import io
-import re
 import struct
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from bitswath.errors import ImageError
 from bitswath.imagery.code_formats import DECODE_ERRORS, one_line
-from bitswath.imagery.jpeg2000 import read_header
+from bitswath.imagery.pillow import read_with_pillow
+from bitswath.imagery.samples import MAX_SAMPLES, Samples, Stored, as_type, cmyk_as_rgb, require_size, without_alpha
 from bitswath.imagery.tiff import open_tiff
 
-__all__ = ["MAX_SAMPLES", "SUFFIXES", "decode_image"]
+__all__ = ["MAX_SAMPLES", "SUFFIXES", "decode", "decode_image"]
 
 SUFFIXES = frozenset(
     (
@@ -30,115 +30,79 @@ SUFFIXES = frozenset(
 )
 """Suffixes of image files, lower case."""
 
-MAX_SAMPLES = 1 << 26
-"""Largest H * W * C that is decoded: a guard against decompression bombs."""
-
-_FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "JPEG2000", "PPM")
 _TIFF_MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_GAP = rb"(?:\s|#[^\r\n]*[\r\n])+"
-_NETPBM = re.compile(rb"P[2356]" + _GAP + rb"\d+" + _GAP + rb"\d+" + _GAP + rb"(\d{1,9})\s")
-_KINDS = {
-    "1": "a bilevel image",
-    "P": "a palette image",
-    "PALETTE": "a palette image",
-    "PA": "a palette image",
-    "CMYK": "a CMYK image",
-    "LA": "a grey image with alpha",
-    "I": "a 32-bit grey image",
-    "F": "a float image",
-}
+_ORIENTATION = 274
+_ALPHA = (1, 2)
+"""ExtraSamples: associated and unassociated alpha."""
 
 
-def decode_image(data: bytes) -> NDArray[Any]:
-    """The samples, uint8 or uint16 (H, W, C), of an image file's bytes.
+def decode_image(data: bytes, bands: int | None = None, dtype: DTypeLike | None = None) -> Samples:
+    """The patch of an image file's bytes: (H, W, C) of `dtype`, by default uint8 or uint16.
 
+    An alpha channel that is opaque everywhere is left out, unless `bands` are expected and it is one of them. Samples
+    of another type are taken where they are the same numbers in it: int16 without negative ones as uint16.
     Raises `ImageError` with the reason (without a file name, which it does not know).
     """
+    image = decode(data)
+    return as_type(without_alpha(image, bands), None if dtype is None else np.dtype(dtype))
+
+
+def decode(data: bytes) -> Stored:
+    """All that an image file's bytes hold, of its own type. Raises as `decode_image`."""
     if not data:
         raise ImageError("is empty (zero bytes)")
     try:
-        samples = _decode_tiff(data) if data[:4] in _TIFF_MAGICS else _decode_pillow(data)
+        image = _read_tiff(data) if data[:4] in _TIFF_MAGICS else read_with_pillow(data)
     except ImageError:
         raise
     except DECODE_ERRORS as error:
         raise ImageError(f"cannot be decoded: {_reason(error)}") from error
-    if samples.dtype not in (np.uint8, np.uint16):
-        nan = ", with NaN" if samples.dtype.kind == "f" and np.isnan(samples).any() else ""
-        raise ImageError(f"holds {samples.dtype} samples{nan}; expected uint8 or uint16")
-    return np.ascontiguousarray(samples if samples.ndim == 3 else samples[..., None])
+    if image.samples.dtype.kind not in "uif":
+        raise ImageError(f"holds {image.samples.dtype} samples; expected integers or reals")
+    return image.upright()
 
 
-def _decode_pillow(data: bytes) -> NDArray[Any]:
-    from PIL import Image
-
-    try:
-        opened = Image.open(io.BytesIO(data), formats=_FORMATS)
-    except Image.DecompressionBombError:
-        raise ImageError(f"declares more pixels than the {MAX_SAMPLES} samples that are decoded") from None
-    with opened as image:
-        _check_size(image.width * image.height * len(image.getbands()))
-        frames = getattr(image, "n_frames", 1)
-        if frames > 1 and image.format in ("PNG", "WEBP"):  # of a JPEG, others are previews
-            raise ImageError(f"is an animation of {frames} frames; expected one image")
-        depth = _depth(data, image.format)
-        if depth not in (8, 16) and image.mode not in ("1", "P"):
-            raise ImageError(f"holds {depth}-bit samples, which would be rescaled; expected 8 or 16, store it as TIFF")
-        deep_grey = image.mode.startswith("I;16") or (image.mode == "I" and 8 < depth <= 16)
-        if not deep_grey and image.mode not in ("L", "RGB", "RGBA"):
-            raise ImageError(f"is {_KINDS.get(image.mode, f'of mode {image.mode}')}; expected grey, RGB or multi-band")
-        if not deep_grey and depth > 8:
-            raise ImageError(f"is a {image.format} of more than 8 bits a sample, which would be cut; store it as TIFF")
-        samples = np.asarray(image)
-    return samples.astype(np.uint16) if deep_grey else samples
-
-
-def _depth(data: bytes, name: str | None) -> int:
-    """Declared bits a sample where Pillow rescales them without a word; else 8."""
-    if name == "PNG":
-        return data[24]
-    if name == "JPEG2000":
-        return _jpeg2000_depth(data)
-    if name != "PPM" or data[1:2] in b"14":
-        return 8
-    header = _NETPBM.match(data)
-    if header is None:
-        raise ImageError("has a header that is not understood; store it as TIFF or PNG")
-    maxval = int(header[1])
-    if maxval not in (255, 65535):
-        raise ImageError(f"holds samples up to {maxval}, which would be rescaled; expected 255 or 65535")
-    return maxval.bit_length()
-
-
-def _jpeg2000_depth(data: bytes) -> int:
-    header = read_header(data)
-    if header.signed or header.subsampled or len(set(header.depths)) > 1:
-        raise ImageError("holds signed, subsampled or mixed bands; expected unsigned ones of one size")
-    return header.depths[0]
-
-
-def _decode_tiff(data: bytes) -> NDArray[Any]:
-    with open_tiff(data) as image:
-        _check_size(image.size)
-        _check_kind(image.page)
-        return image.samples()
-
-
-def _check_kind(page: Any) -> None:
-    """A TIFF's samples are grey levels, bands or RGB of whole bytes."""
+def _read_tiff(data: bytes) -> Stored:
     import tifffile
 
-    photometric = tifffile.PHOTOMETRIC(page.photometric).name
+    with open_tiff(data) as image:
+        page = image.page
+        photometric = tifffile.PHOTOMETRIC(page.photometric).name
+        palette = photometric == "PALETTE"
+        require_size(3 * image.size if palette else image.size)
+        _check_kind(page, photometric)
+        samples = image.samples()
+        alpha = bool(page.extrasamples) and page.extrasamples[-1] in _ALPHA
+        if palette:
+            samples = _colours(samples, page.colormap)
+        if photometric == "SEPARATED":
+            samples = cmyk_as_rgb(samples)
+        return Stored(samples, alpha and samples.shape[2] > 1, page.tags.valueof(_ORIENTATION, default=1))
+
+
+def _check_kind(page: Any, photometric: str) -> None:
+    """A TIFF's samples are grey levels, bands, RGB, CMYK, or a palette's colours, and none would be rescaled."""
+    import tifffile
+
+    bits = page.bitspersample
     if photometric == "YCBCR" and page.compression != tifffile.COMPRESSION.JPEG:
         raise ImageError("is a YCbCr TIFF that is not JPEG, which would be read unconverted; store it as RGB")
-    if photometric not in ("MINISBLACK", "RGB", "YCBCR"):
-        raise ImageError(f"is {_KINDS.get(photometric, f'a TIFF of kind {photometric}')}; expected MINISBLACK or RGB")
-    if page.bitspersample % 8:
-        raise ImageError(f"holds {page.bitspersample}-bit samples; expected 8 or 16")
+    if photometric == "SEPARATED":
+        if page.samplesperpixel != 4 or bits != 8 or page.compression == tifffile.COMPRESSION.JPEG:
+            raise ImageError(f"is a TIFF of {page.samplesperpixel} inks of {bits} bits; expected CMYK of 8, or RGB")
+    elif photometric not in ("MINISBLACK", "RGB", "YCBCR", "PALETTE"):
+        raise ImageError(f"is a TIFF of kind {photometric}; expected MINISBLACK, RGB, CMYK or a palette")
+    elif photometric != "PALETTE" and (bits < 8 or (bits > 16 and bits % 8)):
+        raise ImageError(f"holds {bits}-bit samples; expected 8 to 16, or whole bytes")
 
 
-def _check_size(samples: int) -> None:
-    if not 0 < samples <= MAX_SAMPLES:
-        raise ImageError(f"declares {samples} samples; expected 1 to {MAX_SAMPLES}")
+def _colours(indices: Samples, colormap: NDArray[np.uint16] | None) -> NDArray[np.uint8]:
+    """RGB of a palette's indices (H, W, 1). Its colours (3, N) have 16 bits, of which the upper 8 are taken, as by
+    libtiff, unless none of them has any."""
+    if colormap is None or indices.shape[2] != 1 or indices.max(initial=0) >= colormap.shape[1]:
+        raise ImageError("is a palette TIFF whose samples are not in its palette")
+    colours = colormap >> 8 if colormap.max() > 255 else colormap
+    return colours.T.astype(np.uint8)[indices[..., 0]]
 
 
 def _reason(error: BaseException) -> str:

@@ -30,7 +30,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from bitswath.errors import ImageError
-from bitswath.imagery.decode import SUFFIXES, decode_image
+from bitswath.imagery.decode import SUFFIXES, decode, decode_image
 from bitswath.imagery.fit import AS_THEY_ARE, Fit
 from bitswath.imagery.labels import SPLITS, Item, label_images
 from bitswath.imagery.listing import Listing, list_images, read_file
@@ -42,7 +42,8 @@ _CHUNK = 8
 
 @dataclass(frozen=True)
 class Batch:
-    """Patches uint8 or uint16 (N, H, W, C), labels int64 (N,) or None, and N names."""
+    """Patches (N, H, W, C), uint8 or uint16 unless another type was asked for, labels int64 (N,) or
+    None, and N names."""
 
     patches: NDArray[Any]
     labels: NDArray[np.int64] | None
@@ -121,7 +122,8 @@ class ImageSource:
     def _decode(self, item: Item) -> NDArray[Any] | str:
         """The patch, or why there is none."""
         try:
-            return self.fit(decode_image(self.read(item[0])))
+            bands = None if self.shape is None else self.shape[2]
+            return self.fit(decode_image(self.read(item[0]), bands, self.dtype))
         except ImageError as error:
             return str(error)
 
@@ -164,10 +166,13 @@ def open_images(
 
 
 def read_image(path: str | Path) -> NDArray[Any]:
-    """One image file's samples, uint8 or uint16 (H, W, C). Raises `ImageError` naming file and reason."""
+    """All that an image file holds, upright: samples (H, W, C) of its own type, its alpha channel among them.
+
+    Raises `ImageError` naming file and reason.
+    """
     path = Path(path)
     try:
-        return decode_image(read_file(path))
+        return decode(read_file(path)).samples
     except ImageError as error:
         raise ImageError(f"{path}: {error}") from error
 

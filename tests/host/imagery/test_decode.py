@@ -90,8 +90,8 @@ def test_damage_gives_an_image_error_or_an_image(name: str) -> None:
     ("header", "samples"),
     [
         (b"P5 4 4 15\n", 16),
-        (b"P5 4 4 4095\n", 32),
-        (b"P6\n4 4\n#c\r65535\n", 96),
+        (b"P5 4 4 4095\n", 31),
+        (b"P5 4 4 65536\n", 32),
         (b"P6" + b" " * 5000 + b"4 4 +255\n", 48),
     ],
 )

@@ -194,21 +194,35 @@ def test_too_few_blocks_are_refused(tmp_path: Path) -> None:
         read_image(path)
 
 
-# what is no image of 8 or 16 bits
+# samples of other types, and what is refused
+
+
+@pytest.mark.parametrize(
+    ("data", "options"),
+    [
+        (noise(3, np.int16) - np.int16(100), {"nodata": -100}),
+        (noise(3, np.int8), {}),
+        (noise(3, np.uint32), {}),
+        (noise(2, np.float64) / 7, {}),
+        (noise(3, np.float32) / 3, {"compress": "deflate", "predictor": 3, "nodata": -9999, **TILED}),
+        (noise(3) * 16, {"NBITS": 12}),
+        (noise(1) * 16, {"NBITS": 12, "compress": "deflate"}),
+        (noise(5) * 8, {"NBITS": 11, "interleave": "band"}),
+        (noise(3), {"BIGTIFF": "YES", **TILED}),
+    ],
+)
+def test_samples_of_any_type_are_what_gdal_reads(tmp_path: Path, data: np.ndarray, options: dict[str, Any]) -> None:
+    assert_read(geotiff(tmp_path / "a.tif", data, **options))
 
 
 @pytest.mark.parametrize(
     ("data", "options", "reason"),
     [
-        (noise(3, np.int16), {}, "holds int16 samples"),
-        (noise(3, np.int8), {}, "holds int8 samples"),
-        (noise(3, np.uint32), {}, "holds uint32 samples"),
-        (noise(3, np.float32), {"compress": "deflate", "predictor": 3}, "holds float32 samples"),
-        (noise(3), {"NBITS": 12}, "holds 12-bit samples"),
         (noise(1, np.uint8) & 1, {"NBITS": 1}, "holds 1-bit samples"),
+        (noise(1, np.uint8) & 15, {"NBITS": 4}, "holds 4-bit samples"),
+        (noise(3, np.complex64), {}, "holds complex64 samples"),
         (noise(1, np.uint8), {"photometric": "miniswhite"}, "MINISWHITE"),
-        (noise(1, np.uint8), {"photometric": "palette"}, "a palette image"),
-        (noise(4, np.uint8), {"photometric": "cmyk"}, "SEPARATED"),
+        (noise(4), {"photometric": "cmyk"}, "4 inks of 16 bits"),
         (noise(3, np.uint8), {"photometric": "icclab"}, "ICCLAB"),
     ],
 )
