@@ -209,6 +209,9 @@ class Accelerator:
         ours, theirs = self.bundle.manifest, other.bundle.manifest
         if ours.files[NETWORK] != theirs.files[NETWORK] or ours.input != theirs.input:
             raise InputError(f"expected accelerators of the network of {self.bundle.path}, got {other.bundle.path}")
+        shapes = [one.bundle.network.output.shape for one in (self, other)]
+        if shapes[0] != shapes[1]:
+            raise InputError(f"expected accelerators that answer alike, got {shapes[0]} and {shapes[1]} a patch")
 
     @property
     def _device(self) -> Hashable:

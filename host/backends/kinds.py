@@ -57,7 +57,10 @@ BACKENDS: dict[str, Callable[[Bundle, dict[str, Any]], Backend]] = {
 
 
 def best(bundle: Bundle, options: dict[str, Any]) -> str:
-    """The board's backend on a board (with pynq) or beside a card (with pyxrt) that the bundle has a bitstream for."""
+    """The board's backend for a bitstream that is given, and on a board (with pynq) or beside a card (with pyxrt) that
+    the bundle has one for."""
+    if options.get("bitstream") is not None:
+        return "pynq"
     if not set(options) <= set(_PYNQ_OPTIONS):
         return "emulator"
     bits = {path.suffix for path in (bundle.path / HARDWARE).glob("*/bitstream/*") if path.suffix in _DRIVERS}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bitswath.basics.files import write_atomic
+from bitswath.basics.files import keep_folder, write_atomic
 
 
 def test_a_file_is_replaced_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
@@ -46,3 +46,14 @@ def test_a_full_disk_is_named() -> None:
     with pytest.raises(OSError, match="/dev/full") as caught:
         write_atomic(Path("/dev/full"), b"new")
     assert caught.value.errno == errno.ENOSPC
+
+
+def test_a_folder_that_is_kept_is_the_first_one(tmp_path: Path) -> None:
+    """Of two processes that make the same: the second one's is left out, and both find it."""
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "who").write_text(name)
+        keep_folder(tmp_path / name, tmp_path / "kept")
+    assert (tmp_path / "kept" / "who").read_text() == "first" and not (tmp_path / "second").exists()
+    with pytest.raises(OSError, match="No such file"):
+        keep_folder(tmp_path / "first", tmp_path / "none" / "kept")
