@@ -102,7 +102,8 @@ def find_build(folder: Path, *, suffix: str = "", bitfile: str = "") -> FinnBuil
         name=bitfile,
         likely=driver.bitfile,
     )
-    places = [*driver.places, *([] if folder in driver.places else [folder])]
+    inside = folder in driver.path.parents and not bitfile
+    places = list(dict.fromkeys([*driver.places, folder] if inside else [folder, *driver.places]))
     pair, problem = None, ""
     try:
         pair = pick_bitfile(places, wanted)

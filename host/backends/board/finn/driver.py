@@ -89,23 +89,37 @@ class Driver:
 
 
 def find_driver(folder: Path) -> Driver | None:
-    """Of a FINN or FINN+ output or deployment folder, its ``driver/``, its ``bitfile/``, or a folder that holds one of
-    these and no other; None if there is none. Raises `BundleError` for a damaged file and where there are several."""
-    for root in (folder, folder / "deploy", folder.parent if folder.name == "bitfile" else folder):
-        for place in (root / "driver", root):
-            if _has_driver(place):
+    """Of a FINN or FINN+ output or deployment folder, its ``driver/``, the folder of its bit files, or a folder that
+    holds one of these and no other; None if there is none. Raises `BundleError` for a damaged file and where there are
+    several."""
+    error: BundleError | None = None
+    for place in (*(root / sub for root in (folder, folder / "deploy") for sub in ("driver", "")), *_beside(folder)):
+        if _has_driver(place):
+            try:
                 return _driver(place)
+            except BundleError as problem:  # settings.json is a name that others use, too
+                error = error or problem
     below = list(_below(folder))
     if len(below) > 1:
         names = ", ".join(str(place.relative_to(folder)) for place in below[:5])
         raise BundleError(f"{folder}: holds {len(below)} drivers, in {names}; give the folder of one")
+    if below:
+        return _driver(below[0])
     for place in (folder / "driver" / "cpp", folder / "driver", folder / "cpp", folder):
-        if not below and (place / _CPP).is_file():
+        if (place / _CPP).is_file():
             raise BundleError(
                 f"{place / _CPP}: is of FINN's C++ driver, which has the datatypes in its source; generate the PYNQ "
                 "driver as well"
             )
-    return _driver(below[0]) if below else None
+    if error is not None:
+        raise error
+    return None
+
+
+def _beside(folder: Path) -> tuple[Path, ...]:
+    """The driver's place if this is a folder of bit files."""
+    holds = any(file.suffix in (".bit", ".xclbin", ".hwh") for file in folder.iterdir()) if folder.is_dir() else False
+    return (folder.parent / "driver", folder.parent) if holds else ()
 
 
 def _has_driver(place: Path) -> bool:

@@ -183,6 +183,19 @@ def test_a_bit_file_may_be_given_itself(tmp_path: Path) -> None:
     assert load_overlay(folder).bitfile.stem == "finn-accel"
 
 
+def test_bit_files_of_several_boards_beside_one_driver(tmp_path: Path) -> None:
+    folder = built(tmp_path)
+    (folder / "bitfile").rename(folder / "pynq-z1")
+    put(folder / "zcu104" / "finn-accel.bit", bit())
+    put(folder / "zcu104" / "finn-accel.hwh", hwh(clock_hz=123e6))
+    for path in (folder / "zcu104", folder / "zcu104" / "finn-accel.bit"):
+        overlay = load_overlay(path)
+        assert overlay.bitfile == folder / "zcu104" / "finn-accel.bit" and overlay.clock_hz == 123e6
+    assert load_overlay(folder / "pynq-z1").bitfile.parent == folder / "pynq-z1"
+    with pytest.raises(BundleError, match=r"expected a \.bit or \.xclbin file"):
+        load_overlay(folder)
+
+
 def test_a_folder_without_bit_file_is_described_all_the_same(tmp_path: Path) -> None:
     folder = built(tmp_path, hwh(clock_hz=200e6))
     (folder / "bitfile" / "finn-accel.bit").unlink()

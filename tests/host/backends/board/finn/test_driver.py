@@ -87,6 +87,18 @@ def test_the_driver_is_found_from_where_people_point(tmp_path: Path, place: str,
     assert (find_driver((folder / place).resolve()) is not None) == found
 
 
+def test_settings_of_others_are_passed_over(tmp_path: Path) -> None:
+    """A name that editors and applications use, too."""
+    LAYOUTS["finn-plus 1.4"][0](tmp_path / "deploy")
+    put(tmp_path / "settings.json", '{"editor.tabSize": 4}')
+    driver = find_driver(tmp_path)
+    assert driver is not None and driver.path == tmp_path / "deploy" / "driver" / "settings.json"
+    (tmp_path / "deploy" / "driver" / "settings.json").unlink()
+    (tmp_path / "deploy" / "driver" / "driver.py").unlink()
+    with pytest.raises(BundleError, match=r"settings\.json: expected io_shape_dict in it, found none"):
+        find_driver(tmp_path)
+
+
 def test_one_of_several_drivers_must_be_named(tmp_path: Path) -> None:
     for name in ("a", "b"):
         LAYOUTS["finn-plus 1.4"][0](tmp_path / name)
