@@ -169,24 +169,25 @@ def _integer_product(rewriter: Rewriter, node: Node) -> None:
 
 def _qlinear_add(rewriter: Rewriter, node: Node) -> None:
     """Two fused multiply-adds in float32 (MLAS: `MlasQLinearAddKernelAvx2`), each as one rounding of a double."""
-    positions = (0, 3)
+    positions = (3, 0) if _is_spread(rewriter, node.proto.input[0]) else (0, 3)
     scales = [_scale(rewriter, node, i + 1) for i in positions]
     zeros = [_zero(rewriter, node, i + 2) for i in positions]
     unit, zero = _scale(rewriter, node, 6), _zero(rewriter, node, 7)
     ratios = [np.float32(scale / unit) for scale in scales]
     shift = _fused(ratios[0], zeros[0], np.float32(ratios[1] * np.float32(zeros[1])))
     fixed = np.float32(np.float32(zero) - shift)
-    order = (1, 0)
-    total: str | None = None
-    for i in order:
-        part = _raw(rewriter, node, positions[i], zeros[i])
-        part = rewriter.node(node, "Cast", part, to=TensorProto.DOUBLE)
+    y = rewriter.constant(node, fixed, "fixed")
+    for i in (1, 0):
+        part = rewriter.node(node, "Cast", _raw(rewriter, node, positions[i], zeros[i]), to=TensorProto.DOUBLE)
         part = rewriter.node(node, "Mul", part, rewriter.constant(node, ratios[i], "ratio", np.float64))
-        rest = total or rewriter.constant(node, fixed, "fixed", np.float64)
-        total = rewriter.node(node, "Cast", rewriter.node(node, "Add", part, rest), to=TensorProto.FLOAT)
-        if i != order[-1]:
-            total = rewriter.node(node, "Cast", total, to=TensorProto.DOUBLE)
-    requantized(rewriter, node, total or "", np.zeros((), zero.dtype), node.output)
+        rest = rewriter.node(node, "Cast", y, to=TensorProto.DOUBLE)
+        y = rewriter.node(node, "Cast", rewriter.node(node, "Add", part, rest), to=TensorProto.FLOAT)
+    requantized(rewriter, node, y, np.zeros((), zero.dtype), node.output)
+
+
+def _is_spread(rewriter: Rewriter, name: str) -> bool:
+    """Whether each value of a constant goes to many of the other's; ONNX Runtime takes such a one for the second."""
+    return rewriter.known(name) and (rewriter.array(name).size == 1 or rewriter.array(name).shape[-1] == 1)
 
 
 def _fused(a: Any, b: Any, c: Any) -> np.float32:
