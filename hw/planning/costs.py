@@ -222,6 +222,24 @@ def _thresholding(*, channels: int, pe: int, in_bits: int, out_bits: int) -> Str
     return Structure(fixed, (pe * out_bits * in_bits, pe * out_bits * (out_bits + clog2(fold)), pe * out_bits, 1))
 
 
+def _requantize(
+    *, channels: int, pe: int, in_bits: int, line_bits: tuple[int, int, int], count: int, off_line: bool
+) -> Structure:
+    """requantize.sv; `line_bits`: of a gain, of an offset, and the shift; `off_line`: whether it has tables."""
+    gain_bits, offset_bits, shift = line_bits
+    fold = channels // pe
+    fixed = rom(fold, pe * (gain_bits + offset_bits)) + Resources(dsp=pe * _multiplier(in_bits + 1, gain_bits + 1))
+    if off_line:
+        fixed = fixed + rom(fold << count.bit_length(), 2) * pe
+    sums = max(in_bits + gain_bits, offset_bits) + 3
+    return Structure(fixed, (pe * sums, pe * shift, pe * count.bit_length(), 1))
+
+
+def _multiplier(a: int, b: int) -> int:
+    """DSP blocks of a signed product, each of 25 x 18 bits."""
+    return min(math.ceil((x - 1) / 24) * math.ceil((y - 1) / 17) for x, y in ((a, b), (b, a)))
+
+
 def _window(
     *,
     kernel: tuple[int, int],
@@ -318,6 +336,7 @@ KINDS: dict[str, Callable[..., Structure]] = {
     "LutMVAU_rtl": _lut_mvau,
     "LutVVAU_rtl": _lut_vvau,
     "Thresholding_rtl": _thresholding,
+    "Requantize_rtl": _requantize,
     "ConvolutionInputGenerator_rtl": _window,
     "FMPadding_rtl": _padding,
     "StreamingDataWidthConverter_rtl": _converter,

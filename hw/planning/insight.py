@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from bitswath.hw.units import Numbers
 from bitswath.network import network as net
 
-__all__ = ["comparable", "flat_first", "flipped", "steps_of_one", "ungrouped"]
+__all__ = ["channel_ranges", "comparable", "flat_first", "flipped", "steps_of_one", "ungrouped"]
 
 
 def flipped(network: net.Network, readers: Counter[str]) -> dict[str, NDArray[np.int8]]:
@@ -63,6 +63,20 @@ def steps_of_one(rows: NDArray[np.int64], spec: net.TensorSpec) -> int | None:
         return None
     same = (rows[:, :below] <= spec.lo).all() and (beyond > spec.hi).all()
     return below - spec.lo if same else None
+
+
+def channel_ranges(
+    network: net.Network, stage: net.Threshold, channels: int, flipped: dict[str, NDArray[np.int8]]
+) -> net.Ranges:
+    """Lowest and highest input of each channel of a stage, as the hardware has it."""
+    (name,) = stage.inputs
+    spec = network.tensors[name]
+    source = next((other for other in network.stages if other.name == name), None)
+    lo, hi = np.full(channels, spec.lo), np.full(channels, spec.hi)
+    if isinstance(source, net.Conv | net.Dense):
+        lo, hi = source.channel_ranges(network.tensors[source.inputs[0]])
+    falls = np.broadcast_to(flipped.get(name, np.ones(1, np.int8)), (channels,)) < 0
+    return np.where(falls, -hi, lo), np.where(falls, -lo, hi)
 
 
 def comparable(rows: NDArray[np.int64], numbers: Numbers) -> NDArray[np.int64]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from bitswath.errors import BuildError
 from bitswath.hw import units
-from bitswath.hw.planning.insight import comparable, flat_first, flipped, steps_of_one, ungrouped
+from bitswath.hw.planning.insight import channel_ranges, comparable, flat_first, flipped, steps_of_one, ungrouped
 from bitswath.hw.units import Numbers, Unit, Wire
 from bitswath.network import network as net
 
@@ -248,16 +248,18 @@ class _Planner:
         if below is not None and not signs:
             offset, top = base + stage.step * below, base + stage.step * (count - below)
             return self._line(stage, self._integers(stage, source), result, stage.step, offset, top, falling)
+        ranges = None if source.numbers.bipolar else channel_ranges(self.network, stage, source.shape[-1], self.flipped)
         if not count:
             result = replace(result, numbers=Numbers.holding(base, base + 1))
         if not falling.any() and (stage.step == 1 or signs or not count):
             bounded = comparable(rows, source.numbers)
+            base = 0 if signs else base
             return self._add_unit(
-                units.Threshold, stage, (source,), result, thresholds=bounded, base=0 if signs else base
+                units.Threshold, stage, (source,), result, thresholds=bounded, base=base, ranges=ranges
             )
         counts = Wire(f"{result.name}_count", source.shape, Numbers.holding(0, count))
         bounded = comparable(rows, source.numbers)
-        self._add_unit(units.Threshold, stage, (source,), counts, thresholds=bounded)
+        self._add_unit(units.Threshold, stage, (source,), counts, thresholds=bounded, ranges=ranges)
         factor, base = (1, 0) if signs else (stage.step, base)
         return self._line(stage, counts, result, factor, base, base + factor * count, falling)
 

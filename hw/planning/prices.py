@@ -32,6 +32,16 @@ def unit_logic_cost(unit: Unit, folding: Folding, board: Board) -> Resources:
     match unit:
         case MatVec() | Depthwise():
             return _products(unit, folding, board)
+        case Threshold() if folding.get("line") and unit.lines is not None:
+            return cost(
+                kind,
+                channels=unit.channels(folding),
+                pe=folding["PE"],
+                in_bits=source.numbers.bits,
+                line_bits=(unit.lines.gain_bits, unit.lines.offset_bits, unit.lines.shift),
+                count=unit.thresholds.shape[1],
+                off_line=bool(unit.lines.exceptions.any()),
+            )
         case Threshold():
             bits = source.numbers.bits
             steps = unit.thresholds.shape[1].bit_length()
@@ -56,8 +66,8 @@ def unit_logic_cost(unit: Unit, folding: Folding, board: Board) -> Resources:
             factors = unit.multipliers if isinstance(unit, AddStreams) else (unit.factor,)
             return cost(kind, width=folding["PE"] * unit.outputs[0].numbers.bits, factors=factors)
         case Take():
-            pe, bits = folding["PE"], (source.numbers.bits, unit.outputs[0].numbers.bits)
-            widths = (pe * bits[0], pe * bits[1])
+            pe = folding["PE"]
+            widths = (pe * source.numbers.bits, pe * unit.outputs[0].numbers.bits)
             if not unit.in_order:
                 beats = (source.size // pe, unit.index.size // pe)
                 return cost(kind, frame=beats, widths=widths, dsp_block=board.dsp_block)

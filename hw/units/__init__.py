@@ -8,9 +8,10 @@ FINN's own are repeated here because searching a folding needs thousands of them
 from __future__ import annotations
 
 from bitswath.hw.units.base import Folding, Numbers, Pair, Unit, Wire, divisors
-from bitswath.hw.units.products import Affine, Depthwise, MatVec, Threshold
+from bitswath.hw.units.products import Depthwise, MatVec
 from bitswath.hw.units.streams import AddStreams, ArgMax, Concat, Duplicate, Lookup, Pack, Unpack
 from bitswath.hw.units.takes import Take
+from bitswath.hw.units.thresholds import Affine, Threshold
 from bitswath.hw.units.windows import GlobalSum, MaxPool, Pad, Pool, SumPool, Window
 
 __all__ = [

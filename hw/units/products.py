@@ -1,4 +1,4 @@
-"""Units with parameters: products, thresholds and lines."""
+"""Units with weights: products."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bitswath.hw.units.base import Choices, Folding, Numbers, Pair, Unit, divisors
 
-__all__ = ["Affine", "Depthwise", "MatVec", "Threshold"]
+__all__ = ["Depthwise", "MatVec"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,78 +134,4 @@ class Depthwise(_Weighted):
             "Channels": self.weights.shape[1],
             "Kernel": list(self.kernel),
             "Dim": list(self.outputs[0].shape[:2]),
-        }
-
-
-@dataclass(frozen=True, eq=False)
-class Threshold(Unit):
-    """Counts of thresholds reached, plus `base`. `thresholds`: integers (channels, steps), ascending."""
-
-    thresholds: NDArray[np.int64] = field(default_factory=lambda: np.zeros((1, 1), np.int64))
-    base: int = 0
-
-    op = "Thresholding_rtl"
-
-    @cached_property
-    def shared(self) -> bool:
-        """Whether all channels have the same thresholds."""
-        return bool((self.thresholds == self.thresholds[0]).all())
-
-    def channels(self, folding: Folding) -> int:
-        """That a memory is made for: a beat's where they are all alike."""
-        return folding["PE"] if self.shared else int(self.inputs[0].shape[-1])
-
-    @property
-    def parameters(self) -> NDArray[np.float64]:
-        return (self.thresholds[:1] if self.shared else self.thresholds).astype(np.float64)
-
-    @property
-    def parameter_type(self) -> Numbers:
-        """FINN compares inputs that it does not hold as the nearest that it does: one below all thresholds is held."""
-        lowest = max(int(self.thresholds.min()) - 1, self._compared.lo)
-        return Numbers.holding(lowest, int(self.thresholds.max()), signed=self._compared.signed)
-
-    @property
-    def _compared(self) -> Numbers:
-        """Inputs as they are compared: -1 and +1 as bits."""
-        return self.inputs[0].numbers.coded
-
-    def attributes(self, folding: Folding) -> dict[str, Any]:
-        source, result = self.inputs[0], self.outputs[0]
-        vectors = (source.size // folding["PE"],) if self.shared else source.shape[:-1]
-        return {
-            "PE": folding["PE"],
-            "NumChannels": self.channels(folding),
-            "numSteps": self.thresholds.shape[1],
-            "inputDataType": self._compared.datatype,
-            "weightDataType": self.parameter_type.datatype,
-            "outputDataType": result.numbers.datatype,
-            "numInputVectors": [1, *vectors],
-            "ActVal": self.base,
-            "runtime_writeable_weights": 0,
-        }
-
-
-@dataclass(frozen=True, eq=False)
-class Affine(Unit):
-    """``factor * x + offset``; where `falling` (channels,) is set, ``falling_offset - factor * x``."""
-
-    factor: int = 1
-    offset: int = 0
-    falling_offset: int = 0
-    falling: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(1, bool))
-
-    op = "Affine_rtl"
-
-    def attributes(self, folding: Folding) -> dict[str, Any]:
-        source, result = self.inputs[0], self.outputs[0]
-        return {
-            "NumChannels": source.shape[-1],
-            "PE": folding["PE"],
-            "numInputVectors": [1, *source.shape[:-1]],
-            "inputDataType": source.numbers.coded.datatype,
-            "outputDataType": result.numbers.coded.datatype,
-            "factor": self.factor,
-            "offsets": [self.offset, self.falling_offset],
-            "falling": np.flatnonzero(self.falling).tolist() or [-1],
         }

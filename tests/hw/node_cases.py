@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitswath.codecs.packing import pack
+from bitswath.hw.units.lines import fit_lines
 from tests.rtl.simulate import packed, random_integers, to_beats
 
 Values = NDArray[np.int64]
@@ -67,6 +68,8 @@ def cases(random: np.random.Generator) -> list[Case]:
         add("weighted", (4, False), (3, True), (3, -5), 8, random),
         affine("line", (4, True), 3, (-5, 0), (), 8, random),
         affine("falling", (3, False), 1, (0, 7), (1, 2), 4, random),
+        requantize("levels_of_channels", shared=False, random=random),
+        requantize("levels_of_all", shared=True, random=random),
         take("cropped", [*range(12, 24), *range(30, 36)], 6, random),
         take("framed", [-1, -1, *range(36), -1, -1], 2, random),
         take("turned", [i + j for i in range(33, -1, -3) for j in range(3)], 3, random),
@@ -175,6 +178,23 @@ def affine(
     }  # fmt: skip
     beats = [to_beats(x.reshape(-1, 2), kind[0])]
     return Case(name, "Affine_rtl", attributes, [flat(x)], beats, [Result(y, 2, bits, True)])
+
+
+def requantize(name: str, shared: bool, random: np.random.Generator) -> Case:
+    x = random_integers(random, 10, True, (FRAMES, 5, 4))
+    rows = np.ceil(np.linspace(7, 9, 4)[:, None] * np.arange(40) - 180).astype(np.int64)
+    rows = (rows + random.integers(0, 2, rows.shape))[: 1 if shared else 4]
+    lines = fit_lines(rows, np.full(len(rows), -512), np.full(len(rows), 511))
+    assert lines is not None and lines.exceptions.any()
+    y = (x[..., None] >= rows).sum(-1) - 20
+    attributes = {
+        "NumChannels": 2 if shared else 4, "PE": 2, "numInputVectors": [1, 10 if shared else 5],
+        "inputDataType": "INT10", "outputDataType": "INT6", "numSteps": 40, "ActVal": -20,
+        "gains": lines.gains.tolist(), "offsets": lines.offsets.tolist(), "shift": lines.shift,
+    }  # fmt: skip
+    parameters = {"values": rows.tolist(), "datatype": "INT10"}
+    beats = [to_beats(x.reshape(-1, 2), 10)]
+    return Case(name, "Requantize_rtl", attributes, [flat(x)], beats, [Result(y, 2, 6, True)], parameters)
 
 
 def take(name: str, index: list[int], pe: int, random: np.random.Generator) -> Case:

@@ -14,7 +14,7 @@ from bitswath.hw.worker.nodes.products import LutMVAU, LutVVAU
 from bitswath.hw.worker.nodes.streams import AddStreams, Affine, DuplicateStreams, LabelSelect, StreamingConcat
 from bitswath.hw.worker.nodes.tables import Lookup
 from bitswath.hw.worker.nodes.takes import TakeFrame, TakeRuns
-from bitswath.hw.worker.nodes.thresholds import Thresholding
+from bitswath.hw.worker.nodes.thresholds import Requantize, Thresholding
 from bitswath.hw.worker.nodes.weights import MVAU, VVAU
 
 __all__ = ["DOMAIN", "OPERATORS", "register"]
@@ -35,6 +35,7 @@ OPERATORS: dict[str, type[HWCustomOp]] = {
     "LutVVAU_rtl": LutVVAU,
     "MVAU_rtl": MVAU,
     "Pool_rtl": Pool,
+    "Requantize_rtl": Requantize,
     "StreamingConcat_rtl": StreamingConcat,
     "TakeFrame_rtl": TakeFrame,
     "TakeRuns_rtl": TakeRuns,

@@ -185,3 +185,22 @@ def test_numbers_hold_their_ends_and_no_bit_is_wasted(lo: int, hi: int) -> None:
     if numbers.bits > 1:
         narrower = Numbers(numbers.bits - 1, numbers.signed)
         assert narrower.lo > lo or narrower.hi < hi
+
+
+@pytest.mark.parametrize("even", [False, True], ids=["to even numbers", "plain"])
+def test_many_levels_may_be_counted_by_a_line(even: bool) -> None:
+    levels = 8 * np.arange(63) - 200 + (np.arange(63) % 2) * even
+    built = network(conv("c", INPUT, 3, 4), Threshold("t", ("c",), np.tile(levels, (4, 1)), base=-3))
+    unit = threshold(plan(built, 4, 64))
+    assert unit.choices()["line"] == (0, 1)
+    assert unit.operator({"PE": 1, "line": 1}) == "Requantize_rtl"
+    spec = built.tensors["c"]
+    x = np.arange(spec.lo, spec.hi + 1)[:, np.newaxis]
+    assert unit.lines is not None
+    np.testing.assert_array_equal(unit.lines(x)[:, 0], (x >= levels).sum(1))
+
+
+def test_levels_that_are_on_no_line_are_searched() -> None:
+    levels = np.cumsum(1 + np.arange(63) // 2)
+    built = network(conv("c", INPUT, 3, 4), Threshold("t", ("c",), np.tile(levels - 200, (4, 1))))
+    assert "line" not in threshold(plan(built, 4, 64)).choices()
