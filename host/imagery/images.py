@@ -150,7 +150,7 @@ def open_images(
     """
     path = Path(path)
     if shape is not None and fit.size not in (None, shape[:2]):
-        raise ImageError(f"{path}: resized and cropped to {_by(fit.size)}; expected {_by(shape[:2])}")
+        raise ImageError(f"{path}: would be brought to {_by(fit.size)}; expected {_by(shape[:2])}")
     listing = list_images(path)
     others = sum(listing.left_out.values())
     if not listing.names:

@@ -8,6 +8,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from bitswath.basics.console import say
 from bitswath.codecs.kinds import fit_codec, parse_codec
 from bitswath.models.data.datasets import load_configured
 from bitswath.models.nets.config import load_config
@@ -32,7 +33,11 @@ def command(config: Path, output: Path, data: Path | None, download: bool) -> No
     """
     settings = load_config(config)
     spec = parse_codec(settings.codec)
-    train, val = (load_configured(settings.data, split, data=data, download=download) for split in ("train", "val"))
+    train = load_configured(settings.data, "train", data=data, download=download)
+    val = load_configured(settings.data, "val", data=data, progress=False)
+    for note in val.notes:
+        if note not in train.notes:
+            say(f"{settings.data.name}, val: {note}", "yellow")
     console = Console()
     codec = fit_codec(spec, train.patches)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

@@ -152,7 +152,7 @@ def test_images_of_other_sizes_are_resized_and_cropped(bundle: Bundle, tmp_path:
             "b.png: is 7 x 8 x 3 uint8 (RGB); expected 8 x 8 x 3 uint8 (RGB); classify and compress take --resize 8x8",
         ),
         (("--crop", "8"), "b.png: is 7 x 8, too small to crop to 8 x 8; resize it"),
-        (("--resize", "9"), "images: resized and cropped to 9 x 9; expected 8 x 8"),
+        (("--resize", "9"), "images: would be brought to 9 x 9; expected 8 x 8"),
     ],
 )
 @pytest.mark.parametrize("command", [classify.command, compress.command])
