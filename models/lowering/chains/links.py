@@ -124,6 +124,8 @@ def elementwise_link(
     flat = node.op == "BatchNormalization"
     if node.op == "Div" and any(a is not None and np.issubdtype(a.dtype, np.integer) for a in arrays):
         affine = None  # which truncates
+    if any(a is not None and a.dtype == np.int32 for a in arrays):
+        exact = False  # may wrap
     formed = [a if a is None else _kept(a if flat else _aligned(a)) for a in arrays]
     return make_link(node, formed, opsets, direction, exact, affine)
 
