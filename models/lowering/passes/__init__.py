@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from onnx import ModelProto
 
-from bitswath.errors import LoweringError
 from bitswath.models.lowering.passes.finn import finn
 from bitswath.models.lowering.passes.merge import merged
 from bitswath.models.lowering.passes.order import ordered
 from bitswath.models.lowering.passes.qoperators import qoperators
 from bitswath.models.lowering.passes.requant import requant
-from bitswath.models.lowering.passes.standard import inlined, standard
+from bitswath.models.lowering.passes.standard import inlined, require_text, standard
 
 __all__ = ["canonical"]
 
@@ -22,10 +21,8 @@ def canonical(model: ModelProto) -> ModelProto:
 
     Raises `LoweringError` naming the node or tensor of a graph that has no such form.
     """
-    try:
-        model = inlined(model)
-        for change in PASSES:
-            change(model)
-    except UnicodeDecodeError as error:
-        raise LoweringError(f"a node or tensor has a name that is no text ({error.reason}); restore it") from error
+    require_text(model)
+    model = inlined(model)
+    for change in PASSES:
+        change(model)
     return model

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import onnx
 from onnx import GraphProto, ModelProto, SparseTensorProto, TensorProto, helper, numpy_helper
@@ -12,7 +14,7 @@ from bitswath.models.lowering.chains.chain import in_a_line
 from bitswath.models.lowering.chains.links import QUANTIZERS
 from bitswath.models.lowering.passes.rewriting import QONNX
 
-__all__ = ["inlined", "standard"]
+__all__ = ["inlined", "require_text", "standard"]
 
 OLDEST_OPSET = 7
 """Whose operators onnxruntime, and with it qonnx, executes."""
@@ -22,6 +24,28 @@ TRUNC_INPUTS = 6
 """Of the second version of QONNX's Trunc."""
 MICROSOFT_TWINS = ("QuantizeLinear", "DequantizeLinear")
 """Of ONNX Runtime's own domain, as ONNX has them."""
+
+
+def require_text(model: ModelProto) -> None:
+    """Raises `LoweringError` for names that are no text, of which protobuf makes bytes or an error of its own."""
+    try:
+        whole = all(isinstance(name, str) for name in _names(model))
+    except UnicodeDecodeError:
+        whole = False
+    if not whole:
+        raise LoweringError("a node, tensor or domain of the file has a name that is no text; restore the file")
+
+
+def _names(model: ModelProto) -> Iterator[object]:
+    graph = model.graph
+    for entry in model.opset_import:
+        yield entry.domain
+    for named in (*graph.initializer, *graph.input, *graph.output, *graph.value_info):
+        yield named.name
+    for node in graph.node:
+        yield from (node.name, node.op_type, node.domain, *node.input, *node.output)
+        for attribute in node.attribute:
+            yield attribute.name
 
 
 def inlined(model: ModelProto) -> ModelProto:
