@@ -77,7 +77,7 @@ def label_images(path: Path, listing: Listing, split: str | None, classes: Seque
     """The images of the chosen split, labelled by their folders where these are classes."""
     parts = _look_through({name: parts_of(name) for name in listing.names}, classes)
     parts, beside = _choose_split(path, parts, split, classes)
-    parts = _look_through(parts, classes)
+    parts = _down_to(_look_through(parts, classes), classes)
     notes = [f"left out beside the splits: {_listed(beside)}"] if beside else []
     folders = sorted({part[0] for part in parts.values() if len(part) > 1})
     known, index = _meanings(folders, classes)
@@ -89,6 +89,8 @@ def label_images(path: Path, listing: Listing, split: str | None, classes: Seque
         if len(part) == 1 or index[part[0]] is None:
             raise ImageError(f"{path}: {part[0]} is in none of the classes {', '.join(known)}")
     items = [(name, index[part[0]]) for name, part in parts.items()]
+    if classes is None and (inner := sorted({part[:2] for part in parts.values() if len(part) > 2})):
+        notes.append(f"folders inside those of classes count as these: {_listed(['/'.join(part) for part in inner])}")
     labels = {label for _, label in items}
     absent = [text for label, text in enumerate(known) if label not in labels]
     absent += [folder for folder in _empty(listing, parts) if class_index(folder, known) is None]
@@ -115,6 +117,15 @@ def _look_through(parts: Parts, classes: Sequence[str] | None) -> Parts:
         if top.casefold() in SPLITS or (classes and class_index(top, classes) is not None):
             break
         parts = {name: part[1:] for name, part in parts.items()}
+    return parts
+
+
+def _down_to(parts: Parts, classes: Sequence[str] | None) -> Parts:
+    """Without the folders around those that are classes, such as categories of them."""
+    for depth in range(max(map(len, parts.values())) - 1 if classes else 0):
+        folders = {part[depth] for part in parts.values() if len(part) > depth + 1}
+        if any(class_index(folder, classes or ()) is not None for folder in folders):
+            return {name: part[min(depth, len(part) - 1) :] for name, part in parts.items()}
     return parts
 
 

@@ -338,7 +338,7 @@ def test_what_a_desktop_leaves_in_a_zip_is_no_image(tmp_path: Path) -> None:
         assert source.classes == ("Wald ü", "海")
         assert batch.labels is not None and batch.labels.tolist() == [0, 0, 1]
         assert [Path(name).name for name in batch.names] == ["a.png", "b.png", "c.png"]
-        assert not source.notes
+        assert source.notes == ("folders inside those of classes count as these: Wald ü/deeper",)
 
 
 @pytest.mark.parametrize("profile", [None, "sRGB"])

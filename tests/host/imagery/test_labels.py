@@ -156,6 +156,27 @@ def test_empty_folders_in_a_zip_are_told(tmp_path: Path) -> None:
     )
 
 
+def test_classes_in_folders_of_categories_are_found(store: Store) -> None:
+    files = {
+        f"set/{split}/{name}/a.png": png() for split in ("train", "test") for name in ("water/River", "land/Forest")
+    }
+    source = open_images(store(files), split="test", classes=("Forest", "River"))
+    assert dict(source.items) == {
+        "set/test/land/Forest/a.png": 0,
+        "set/test/water/River/a.png": 1,
+    }
+    assert not source.notes
+    unknown = open_images(store(files), split="test")
+    assert unknown.classes == ("land", "water")
+    assert unknown.notes == ("folders inside those of classes count as these: land/Forest, water/River",)
+
+
+def test_an_image_beside_categories_is_refused(store: Store) -> None:
+    files = {"water/River/a.png": png(), "land/Forest/a.png": png(), "b.png": png()}
+    with pytest.raises(ImageError, match=r"b\.png is in none of the classes Forest, River"):
+        open_images(store(files), classes=("Forest", "River"))
+
+
 def test_folders_that_are_no_classes_are_told(store: Store) -> None:
     source = open_images(store(images("forest", "river")), classes=("Forest", "River"))
     assert source.classes is None
