@@ -23,8 +23,7 @@ from bitswath.errors import BundleError
 __all__ = ["is_packed", "unpacked"]
 
 _SUFFIXES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tbz2", ".txz")
-_TAKEN_SUFFIXES = (".bit", ".xclbin", ".hwh", ".json", ".rpt")
-_TAKEN_NAMES = ("driver.py",)
+_TAKEN = (".bit", ".xclbin", ".hwh", ".json", ".rpt", ".py")
 _WEIGHTS = "runtime_weights"
 _SKIPPED = ("__MACOSX",)
 _MAX_ENTRIES = 100_000
@@ -118,7 +117,7 @@ def _is_taken(path: Path, name: str) -> bool:
     parts = _parts(path, name)
     if not parts or parts[-1].startswith(".") or set(parts) & set(_SKIPPED):
         return False
-    return parts[-1] in _TAKEN_NAMES or parts[-1].endswith(_TAKEN_SUFFIXES) or _WEIGHTS in parts
+    return parts[-1].endswith(_TAKEN) or _WEIGHTS in parts
 
 
 def _zip_entries(path: Path) -> _Entries:

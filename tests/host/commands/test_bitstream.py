@@ -109,8 +109,9 @@ def test_what_cannot_be_driven_is_described_with_the_reason(folder: Path) -> Non
 def test_what_is_no_bitstream_is_told_as_before(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="expected a bundle folder, found nothing"):
         said(str(tmp_path / "none"))
+    put(tmp_path / "y" / "readme.md", "hello")
     with pytest.raises(BundleError, match=r"y\.zip: holds no bit file"):
-        said(shutil.make_archive(str(tmp_path / "y"), "zip", Path(__file__).parent))
+        said(shutil.make_archive(str(tmp_path / "y"), "zip", tmp_path / "y"))
     LAYOUTS["finn 0.8"][0](tmp_path / "x.bsw" / "hw" / "board" / "bitstream")
     shutil.copytree(ZOO / "synthetic-u4-w4a4.bsw", tmp_path / "x.bsw", dirs_exist_ok=True)
     assert said(str(tmp_path / "x.bsw")).output.startswith("name: synthetic-u4-w4a4\n")

@@ -105,6 +105,8 @@ def find_driver(folder: Path) -> Driver | None:
         raise BundleError(f"{folder}: holds {len(below)} drivers, in {names}; give the folder of one")
     if below:
         return _driver(below[0])
+    if error is None and (script := _script(folder)) is not None:
+        return _checked(*script)
     for place in (folder / "driver" / "cpp", folder / "driver", folder / "cpp", folder):
         if (place / _CPP).is_file():
             raise BundleError(
@@ -138,6 +140,23 @@ def _below(folder: Path) -> Iterator[Path]:
             folders.clear()
 
 
+def _script(folder: Path) -> tuple[Path, dict[str, Any]] | None:
+    """A script of another name that has what a driver.py has, as people write them around FINN's base class."""
+    found: list[tuple[Path, dict[str, Any]]] = []
+    for path in sorted(file for place in (folder / "driver", folder) for file in place.glob("*.py")):
+        try:
+            text = _text(path)
+            told = read_source(path, text) if "ishape_normal" in text else {}
+        except BundleError:  # not a driver
+            continue
+        if {"idt", "odt", "ishape_normal", "oshape_normal"} <= told.keys():
+            found.append((path, told))
+    if any(told != found[0][1] for _, told in found):
+        names = ", ".join(path.name for path, _ in found)
+        raise BundleError(f"{folder}: {names} describe different accelerators; call the driver of this one driver.py")
+    return found[0] if found else None
+
+
 def _driver(place: Path) -> Driver:
     path = place / _NAMES[0]
     found = _from_json(path) if path.is_file() else {}
@@ -148,13 +167,7 @@ def _driver(place: Path) -> Driver:
         if "idt" not in found and "odt" not in found and not any(name.endswith("shape_normal") for name in found):
             expected = "an io_shape_dict as FINN's driver has it" if path == source else "io_shape_dict in it"
             raise BundleError(f"{path}: expected {expected}, found none")
-    try:
-        return _checked(path, found)
-    except (KeyError, TypeError, ValueError, IndexError, OverflowError, AttributeError) as error:
-        if isinstance(error, BundleError):
-            raise
-        what = f"no {error}" if isinstance(error, KeyError) else error
-        raise BundleError(f"{path}: is not complete ({what}); generate the driver again") from None
+    return _checked(path, found)
 
 
 def _text(path: Path) -> str:
@@ -179,6 +192,16 @@ def _from_json(path: Path) -> dict[str, Any]:
 
 
 def _checked(path: Path, found: Mapping[str, Any]) -> Driver:
+    try:
+        return _told(path, found)
+    except (KeyError, TypeError, ValueError, IndexError, OverflowError, AttributeError) as error:
+        if isinstance(error, BundleError):
+            raise
+        what = f"no {error}" if isinstance(error, KeyError) else error
+        raise BundleError(f"{path}: is not complete ({what}); generate the driver again") from None
+
+
+def _told(path: Path, found: Mapping[str, Any]) -> Driver:
     kind = str(found.get("driver_type", "axi_dma" if found.get("axi_dma") else "FINNDMAOverlay"))
     moving = "idt" in found or kind in ("FINNDMAOverlay", "FINNDMAInstrumentationOverlay")
     inputs, outputs = (_ends(path, found, end) if moving else () for end in "io")

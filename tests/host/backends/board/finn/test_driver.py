@@ -99,6 +99,20 @@ def test_settings_of_others_are_passed_over(tmp_path: Path) -> None:
         find_driver(tmp_path)
 
 
+def test_a_script_of_another_name_will_do(tmp_path: Path) -> None:
+    LAYOUTS["finn 0.8"][0](tmp_path)
+    source = (tmp_path / "driver" / "driver.py").rename(tmp_path / "run_200MHz.py").read_text()
+    put(tmp_path / "driver_base.py", "self.io_shape_dict = io_shape_dict\n")
+    put(tmp_path / "python2.py", "print 'io_shape_dict'\n")
+    put(tmp_path / "copy.py", source)
+    driver = find_driver(tmp_path)
+    assert driver is not None and driver.path.name == "copy.py" and driver.inputs == (INPUT,)
+    assert load_overlay(tmp_path).bitfile.name == "finn-accel.bit"
+    put(tmp_path / "copy.py", source.replace("UINT4", "INT4"))
+    with pytest.raises(BundleError, match=r"copy\.py, run_200MHz\.py describe different accelerators"):
+        find_driver(tmp_path)
+
+
 def test_one_of_several_drivers_must_be_named(tmp_path: Path) -> None:
     for name in ("a", "b"):
         LAYOUTS["finn-plus 1.4"][0](tmp_path / name)
