@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 __all__ = ["Lines", "fit_lines"]
 
 _MOST_SHIFT = 40
+_SUM_BITS = 61
+"""Of what is computed here: twice a product, in 64 bits."""
 _MULTIPLIER_BITS = 17
 """Of a gain that a DSP block takes beside a number of 25 bits."""
 
@@ -73,20 +75,20 @@ def fit_lines(rows: Integers, lo: Integers, hi: Integers) -> Lines | None:
     reference, which rounds ties to even numbers and sums to 24 bits, are rarely all on one.
     """
     exact = _fit(rows, lo, hi, 0)
-    if exact is not None and exact.gain_bits <= _MULTIPLIER_BITS:
-        return exact
-    near = _fit(rows, lo, hi, 1)
-    return near if near is not None and _counts(near, lo, hi) else exact
+    near = None if exact is not None and exact.gain_bits <= _MULTIPLIER_BITS else _fit(rows, lo, hi, 1)
+    return next((lines for lines in (near, exact) if lines is not None and _counts(lines, lo, hi)), None)
 
 
 def _fit(rows: Integers, lo: Integers, hi: Integers, off: int) -> Lines | None:
     """A line meets, for k thresholds, ``gain * (t + off) + offset >= k << shift`` and ``gain * (t - 1 - off) + offset <
     k << shift``. For one shift and gain these bound the offset from both sides, and how far apart the bounds are is
     concave in the gain. A line for one shift is one for the next, with twice the gain."""
+    reach = max(int(np.abs(ends).max()) for ends in (rows, lo, hi, np.array(rows.shape[1])))
+    most = min(_MOST_SHIFT, _SUM_BITS - (reach + 1 + off).bit_length())
     bounds = [_bounds(*channel, off) for channel in zip(rows, lo.tolist(), hi.tolist())]
     shift = 0
     for channel in bounds:
-        found = next((s for s in range(shift, _MOST_SHIFT + 1) if channel.line(s) is not None), None)
+        found = next((s for s in range(shift, most + 1) if channel.line(s) is not None), None)
         if found is None:
             return None
         shift = found
