@@ -43,6 +43,14 @@ _DATA = {
         _HELBER,
         f"For comparing few-bit classifiers and as a start for land cover from Sentinel-2. {_CLOUDLESS}",
     ),
+    "aid": _Data(
+        "AID: aerial images of 600 x 600 in 30 classes of scenes, 0.5 to 8 m a pixel, several countries",
+        "unclear: its publisher states none, and the images come from Google Earth; none of them is in bitswath",
+        "Xia, Hu, Hu, Shi, Bai, Zhong, Zhang, Lu: AID: A Benchmark Data Set for Performance Evaluation of Aerial Scene"
+        " Classification. IEEE TGRS 55 (7), 2017",
+        "For comparing few-bit classifiers on scenes of many classes, and as a start for your own aerial imagery. Ask"
+        " whether the licence of the images lets you use what was trained on them as you mean to.",
+    ),
     "synthetic": _Data(
         "procedural land cover, drawn by `bitswath.models.data.synthetic`",
         "Apache-2.0, as bitswath",
@@ -64,7 +72,7 @@ def card(entry: Entry) -> str:
         _accuracy(entry),
         *(["## Hardware", *_hardware(known["hardware"])] if entry.builds else []),
         "## Use",
-        _use(known, data),
+        _use(entry, known, data),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
 
@@ -75,7 +83,9 @@ def _description(entry: Entry, known: Facts, data: _Data | None) -> Iterable[tup
     yield "data", data.what if data else str(known["data"] or "not known")
     yield "training split", _code(known["dataset_digest"]) if known["dataset_digest"] else "not known"
     yield "classes", f"{len(known['classes'])}: {', '.join(known['classes'])}"
-    yield "patch", f"{height} x {width}, {bands} bands of {inputs.patch_dtype}"
+    done = {"resize": "resized", "crop": "cropped"}
+    fitted = "".join(f", images {done[option]} to {size[0]} x {size[1]}" for option, size in _fit(entry).items())
+    yield "patch", f"{height} x {width}, {bands} bands of {inputs.patch_dtype}{fitted}"
     pixel, raw = inputs.bits * math.prod(inputs.code_shape) // (height * width), known["raw_bytes"]
     instead = f"instead of {8 * raw // height // width}" if known["link_bytes"] < raw else "as in the image"
     yield "codec", f"{_code(known['codec'])}: {pixel} bits a pixel {instead}"
@@ -130,7 +140,15 @@ def _augment(entry: Entry) -> str:
     changes: Facts = entry.training.get("augment", {})
     named = [name for name in ("flips", "rotations") if changes.get(name)]
     shift = changes.get("shift")
-    return ", ".join([*named, *([f"shifts to {shift} pixels"] if shift else [])]) or "no augmentation"
+    named += [f"shifts to {shift} pixels"] if shift else []
+    zoom = changes.get("zoom")
+    return ", ".join([*named, *([f"zooms to {1 + zoom:g} times"] if zoom else [])]) or "no augmentation"
+
+
+def _fit(entry: Entry) -> dict[str, Sequence[int]]:
+    """What brought images to the patches' size, in order: the options of `bitswath classify`."""
+    data: Facts = entry.training.get("data", {})
+    return {option: data[option] for option in ("resize", "crop") if data.get(option)}
 
 
 def _accuracy(entry: Entry) -> str:
@@ -171,11 +189,12 @@ def _need(build: Facts, name: str) -> str:
     return number if share is None else f"{number} ({100 * share:.0f} %)"
 
 
-def _use(known: Facts, data: _Data | None) -> str:
+def _use(entry: Entry, known: Facts, data: _Data | None) -> str:
     purpose = data.use if data else "For imagery like what it was trained on."
     name = known["name"]
+    options = "".join(f" --{option} {size[0]}x{size[1]}" for option, size in _fit(entry).items())
     commands = (
-        f"bitswath classify zoo:{name} images/",
+        f"bitswath classify zoo:{name} images/{options}",
         f"bitswath zoo {name} -o {name}.bsw && bitswath build {name}.bsw --board Pynq-Z2",
     )
     return "\n".join((f"{purpose} {_ELSEWHERE}", "", "```", *commands, "```"))

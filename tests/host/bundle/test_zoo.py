@@ -215,3 +215,21 @@ def test_a_damaged_file_beside_it_is_named(alone: Path, ending: str) -> None:
     alone.with_suffix(ending).write_text("{")
     with pytest.raises(BundleError, match=ending):
         read_entry(alone)
+
+
+def test_a_card_tells_how_images_came_to_their_size(tmp_path: Path) -> None:
+    path = tmp_path / f"{SMALL}.bsw"
+    shutil.copytree(zoo.zoo_path(SMALL), path)
+    for suffix in (".yaml", ".log.jsonl"):
+        shutil.copy(zoo.zoo_path(SMALL).with_suffix(suffix), tmp_path)
+    manifest = json.loads((path / "manifest.json").read_text())
+    training = manifest["provenance"]["source"]["training"]
+    training["data"] |= {"name": "aid", "resize": [72, 80], "crop": [64, 64]}
+    training["augment"] |= {"shift": 0, "zoom": 0.4}
+    manifest["provenance"]["source"]["dataset"] = "aid"
+    (path / "manifest.json").write_text(json.dumps(manifest))
+    text = card(read_entry(path))
+    assert "| patch | 64 x 64, 3 bands of uint8, images resized to 72 x 80, images cropped to 64 x 64 |" in text
+    assert f"bitswath classify zoo:{SMALL} images/ --resize 72x80 --crop 64x64\n" in text
+    assert "flips, rotations, zooms to 1.4 times" in text
+    assert "| licence of the data | unclear: its publisher states none" in text
