@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import onnx
+from google.protobuf.message import Message
 from onnx import GraphProto, ModelProto, SparseTensorProto, TensorProto, helper, numpy_helper
 from onnx.inliner import inline_local_functions
 
@@ -29,23 +30,22 @@ MICROSOFT_TWINS = ("QuantizeLinear", "DequantizeLinear")
 def require_text(model: ModelProto) -> None:
     """Raises `LoweringError` for names that are no text, of which protobuf makes bytes or an error of its own."""
     try:
-        whole = all(isinstance(name, str) for name in _names(model))
+        whole = all(isinstance(name, str) for name in _strings(model))
     except UnicodeDecodeError:
         whole = False
     if not whole:
         raise LoweringError("a node, tensor or domain of the file has a name that is no text; restore the file")
 
 
-def _names(model: ModelProto) -> Iterator[object]:
-    graph = model.graph
-    for entry in model.opset_import:
-        yield entry.domain
-    for named in (*graph.initializer, *graph.input, *graph.output, *graph.value_info):
-        yield named.name
-    for node in graph.node:
-        yield from (node.name, node.op_type, node.domain, *node.input, *node.output)
-        for attribute in node.attribute:
-            yield attribute.name
+def _strings(message: Message) -> Iterator[object]:
+    """Every string of a message and of those within it."""
+    for field, value in message.ListFields():
+        values = value if field.label == field.LABEL_REPEATED else (value,)
+        if field.type == field.TYPE_STRING:
+            yield from values
+        elif field.type == field.TYPE_MESSAGE:
+            for part in values:
+                yield from _strings(part)
 
 
 def inlined(model: ModelProto) -> ModelProto:
