@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from bitswath.errors import CodecError, ExportError, LoweringError
 from bitswath.models.commands import export, verify
 from bitswath.models.export.onnx_bundle import bundle_onnx
 from bitswath.models.verify.compare import verify_bundle
+from bitswath.network.network import Network, Threshold
 from tests.models.graphs import QONNX, Graph, run_qonnx
 from tests.paths import DATA
 
@@ -319,6 +321,27 @@ def test_more_than_eight_bits_of_reals_are_refused(tmp_path: Path) -> None:
     y = classes_of(graph, graph.quant("global_in", 0.1, 12, signed=1), FEATURES)
     with pytest.raises(LoweringError, match="4096 levels; codes have at most 8 bits"):
         bundled(saved(graph, y, tmp_path))
+
+
+def test_sums_that_float32_rounds_over_a_tie_are_taken_exact(tmp_path: Path) -> None:
+    """A boundary in the middle of every two sums, and scales that are no powers of two; a wrong threshold is found."""
+    graph = Graph((1, 40), None)
+    rng = np.random.default_rng(0)
+    scale, step = np.float32(0.1), np.float32(1 / 127)
+    x = graph.quant("global_in", step, 8, signed=1)
+    x = graph.node("MatMul", x, graph.weights(rng.integers(-7, 8, (40, 30)), scale))
+    y = classes_of(graph, graph.quant(x, 2 * scale * step, 8, signed=1), 30)
+    bundle = bundled(saved(graph, y, tmp_path))
+    handed = rng.normal(0, 0.02, (200, 1, 1, 40)).astype(np.float32)
+    found = verify_bundle(bundle, handed)
+    assert found.equal
+    assert any("sums in float32, which may round a tie the other way" in note for note in found.notes)
+    last = next(stage for stage in reversed(bundle.network.stages) if isinstance(stage, Threshold))
+    wrong = replace(last, thresholds=last.thresholds + (np.arange(last.thresholds.shape[1]) == 127))
+    stages = tuple(wrong if stage is last else stage for stage in bundle.network.stages)
+    moved = replace(bundle, network=Network(bundle.network.input, stages, bundle.network.head))
+    first = verify_bundle(moved, handed).comparisons[0].first
+    assert first is not None and first.tensor.startswith("quant")
 
 
 @pytest.mark.skipif(not MODELS.is_dir(), reason=f"needs the models in {MODELS}")
