@@ -16,6 +16,7 @@ from bitswath.basics.console import say
 from bitswath.bundle.bundle import Bundle, how_pixels_enter, update_accuracy
 from bitswath.codecs.kinds import CodecSpec, parse_codec
 from bitswath.errors import CodecError, DatasetError, ExportError
+from bitswath.models.commands.quiet import hush_onnxruntime
 from bitswath.models.export.onnx_bundle import bundle_onnx
 from bitswath.models.nets.config import DataConfig
 
@@ -121,6 +122,7 @@ def command(
 
         bundle, dataset = bundle_trained(model, output)
     else:
+        hush_onnxruntime()
         bundle, note = bundle_onnx(model, output, **told)
     facts = bundle.manifest
     say(f"{output}: {facts.network.macs:,} multiply-accumulates, {facts.input.frame_bytes} bytes per patch")

@@ -18,6 +18,7 @@ from bitswath.bundle.bundle import Bundle, load_bundle
 from bitswath.errors import DatasetError, VerificationError
 from bitswath.evaluation.arrays import is_arrays, read_arrays
 from bitswath.imagery.images import open_images
+from bitswath.models.commands.quiet import hush_onnxruntime
 from bitswath.models.verify.compare import Verification, verify_bundle
 from bitswath.models.verify.rtl import verify_rtl
 
@@ -62,6 +63,7 @@ def command(
     that carries another integer is named. The last line is the verdict; the exit code is 0 only if everything is
     equal.
     """
+    hush_onnxruntime()
     loaded = load_bundle(bundle)
     if target == "rtl":
         build_folder(loaded.path, board)
