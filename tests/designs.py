@@ -192,6 +192,7 @@ def kernels() -> dict[str, str]:
         "dense_pack",
         "duplicate_streams",
         "add_streams",
+        "times_constant",
         "axis_check",
         "stream_fifo",
         "stream_tap",
