@@ -73,9 +73,10 @@ def as_type(samples: Samples, dtype: np.dtype[Any] | None) -> Samples:
         if wanted.kind == "f" and not np.isfinite(samples).all():
             raise ImageError(f"{_held(samples)}; fill them, and what is no data, first")
         return samples.astype(wanted, copy=False)
-    if wanted in _TAKING and samples.dtype != np.uint8 and _fits(samples, wanted):
+    taking = wanted in _TAKING and samples.dtype.itemsize > 1
+    if taking and _fits(samples, wanted):
         return samples.astype(wanted)
-    if wanted not in _TAKING:
+    if not taking:
         raise ImageError(f"{_held(samples)}; expected {wanted}: convert it as the images were that were trained on")
     limits = np.iinfo(wanted)
     raise ImageError(

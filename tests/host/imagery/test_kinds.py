@@ -285,6 +285,12 @@ def test_eight_bits_are_never_taken_from_more(dtype: type) -> None:
         decode_image(data, 1, np.uint8)
 
 
+@pytest.mark.parametrize("dtype", [np.uint16, np.int16, np.float32])
+def test_eight_bits_are_never_taken_for_more(dtype: type) -> None:
+    with pytest.raises(ImageError, match=f"holds uint8 samples from 0 to .*expected {np.dtype(dtype)}: convert it"):
+        decode_image(saved(smooth()), 3, dtype)
+
+
 def test_a_bundle_of_reals_or_signed_numbers_gets_them() -> None:
     reals = np.random.default_rng(0).normal(size=(9, 7)).astype(np.float32)
     np.testing.assert_array_equal(decode_image(tiff(reals), 1, np.float32)[..., 0], reals)
