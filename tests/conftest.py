@@ -32,6 +32,8 @@ SLOW = (
     "models/export/test_export.py",
     "models/export/test_onnx_bundle.py",
     "models/lowering/test_brevitas.py",
+    "models/lowering/test_damage.py",
+    "models/lowering/test_random_graphs.py",
     "models/training/test_origins.py",
     "models/training/test_train.py",
     "models/verify/test_verify.py",
