@@ -318,12 +318,14 @@ def _take_runs(*, runs: int, longest: int, widths: tuple[int, int]) -> Structure
     return Structure(order.fixed, (widths[1], length, clog2(runs), 1))
 
 
-def _take_frame(*, frame: tuple[int, int], widths: tuple[int, int], dsp_block: str = "DSP48E1") -> Structure:
-    """take_frame.sv; `frame`: beats in and out."""
-    order = _rom_stream(depth=frame[1], width=clog2(frame[0]) + 1)
-    frames = memory(2 * frame[0], widths[0], dsp_block)
-    register = Resources(ff=0 if frames.bram36 else widths[0])
-    return Structure(order.fixed + frames + register, (widths[1], clog2(frame[0]), clog2(frame[1]), 1))
+def _take_ring(
+    *, depth: int, entries: int, entry_bits: int, widths: tuple[int, int], dsp_block: str = "DSP48E1"
+) -> Structure:
+    """take_ring.sv; `widths`: bits of a beat in and out."""
+    order = _rom_stream(depth=entries, width=entry_bits)
+    ring = memory(depth, widths[0], dsp_block)
+    register = Resources(ff=0 if ring.bram36 else widths[0])
+    return Structure(order.fixed + ring + register, (widths[1], clog2(depth), clog2(entries), 1))
 
 
 def clog2(number: int) -> int:
@@ -352,7 +354,7 @@ KINDS: dict[str, Callable[..., Structure]] = {
     "Lookup_rtl": _elementwise,
     "GlobalAccPool_rtl": _elementwise,
     "TakeRuns_rtl": _take_runs,
-    "TakeFrame_rtl": _take_frame,
+    "TakeRing_rtl": _take_ring,
     "Pool_rtl": _elementwise,
 }
 """Units by FINN's operator name, with the parameters that their cost depends on."""

@@ -298,6 +298,13 @@ class _Planner:
             source = self._integers(stage, source)
             numbers = Numbers.holding(min(source.numbers.lo, stage.fill), max(source.numbers.hi, stage.fill))
         index = stage.index.astype(np.int64)
+        used = np.unique(index[index >= 0])
+        taken = index[index >= 0]
+        if len(used) < source.size and (np.diff(taken) <= 0).any():  # what nobody asks for is left out first
+            some = replace(self._result(stage, source.numbers), name=f"{_name(stage.name)}_some", tensor=None)
+            some = replace(some, shape=(len(used),))
+            self.units.append(units.Take(f"{some.name}_take", stage.name, (source,), (some,), index=used))
+            source, index = some, np.where(index < 0, -1, np.searchsorted(used, index))
         return self._add_unit(
             units.Take,
             stage,

@@ -8,7 +8,7 @@ from typing import Any
 from bitswath.hw.planning.boards import Board
 from bitswath.hw.planning.costs import Resources, cost
 from bitswath.hw.units import AddStreams, Affine, Depthwise, Folding, MatVec, Pad, Take, Threshold, Unit, Window
-from bitswath.hw.units.takes import runs_of
+from bitswath.hw.units.takes import ring_of, runs_of
 
 __all__ = ["converter_cost", "unit_cost", "unit_logic_cost", "weights_cost"]
 
@@ -69,8 +69,9 @@ def unit_logic_cost(unit: Unit, folding: Folding, board: Board) -> Resources:
             pe = folding["PE"]
             widths = (pe * source.numbers.bits, pe * unit.outputs[0].numbers.bits)
             if not unit.in_order:
-                beats = (source.size // pe, unit.index.size // pe)
-                return cost(kind, frame=beats, widths=widths, dsp_block=board.dsp_block)
+                ring = ring_of(unit.beats(pe), source.size // pe)
+                sizes = {"depth": ring.depth, "entries": len(ring.entries), "entry_bits": 1 + sum(ring.bits)}
+                return cost(kind, **sizes, widths=widths, dsp_block=board.dsp_block)
             lengths = [length for _, length in runs_of(unit.beats(pe), source.size // pe)]
             return cost(kind, runs=len(lengths), longest=max(lengths), widths=widths)
     taken = sum(unit.taken(folding) * wire.numbers.bits for wire in unit.inputs)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bitswath.hw.units.base import Choices, Folding, Numbers, Unit, divisors
 
-__all__ = ["FILL", "FILL_BEGUN", "LEAVE_OUT", "PASS", "Take", "runs_of"]
+__all__ = ["FILL", "FILL_BEGUN", "LEAVE_OUT", "PASS", "Ring", "Take", "ring_of", "runs_of"]
 
 PASS, LEAVE_OUT, FILL_BEGUN, FILL = range(4)
 """What take_runs.sv does with beats."""
@@ -33,10 +33,41 @@ def runs_of(beats: NDArray[np.int64], count: int) -> list[tuple[int, int]]:
 
 
 @dataclass(frozen=True, eq=False)
+class Ring:
+    """A memory of `depth` beats, and for each beat that is given: whether it is the constant, which of those held it
+    is, and how many of them are not asked for again. `entries` (n, 3) are given over and over, a frame or less."""
+
+    depth: int
+    entries: NDArray[np.int64]
+
+    @property
+    def bits(self) -> tuple[int, int]:
+        """Of which beat and of how many."""
+        return max(int(self.entries[:, 1].max()).bit_length(), 1), max(int(self.entries[:, 2].max()).bit_length(), 1)
+
+
+def ring_of(beats: NDArray[np.int64], count: int) -> Ring:
+    """The ring from which `beats` (-1: the constant) of a frame of `count` are given. It is as deep as it must be for
+    beats to come and go at an even rate, and at most two frames."""
+    wanted = np.where(beats < 0, count - 1, beats)
+    first = np.minimum.accumulate(wanted[::-1])[::-1]
+    first[0] = 0
+    drops = np.diff(first, append=count)
+    entries = np.stack([beats < 0, np.where(beats < 0, 0, beats - first), drops], axis=1)
+    step_in, step_out = max(1.0, len(beats) / count), max(1.0, count / len(beats))
+    times = np.arange(len(beats)) * step_out
+    times += np.max(np.where(beats < 0, 0, beats * step_in - times)) + 1
+    even = int((times / step_in + 3 - first).max())
+    least = max(int(entries[:, 1].max()) + 1, int(drops.max()), 2)
+    periods = (n for n in divisors(len(beats)) if (entries[n:] == entries[:-n]).all())
+    return Ring(max(least, min(even, 2 * count)), entries[: next(periods)])
+
+
+@dataclass(frozen=True, eq=False)
 class Take(Unit):
     """``y.flat[i] = x.flat[index[i]]``, or `fill` where the index is -1.
 
-    Beats whose order stays pass as they come; for any other order a memory holds two frames.
+    Beats whose order stays pass as they come; for any other order a ring holds what may still be asked for.
     """
 
     index: NDArray[np.int64] = field(default_factory=lambda: np.zeros(1, np.int64))
@@ -80,7 +111,7 @@ class Take(Unit):
 
     @property
     def op(self) -> str:  # type: ignore[override]
-        return "TakeRuns_rtl" if self.in_order else "TakeFrame_rtl"
+        return "TakeRuns_rtl" if self.in_order else "TakeRing_rtl"
 
     def operator(self, folding: Folding) -> str:
         return self.op

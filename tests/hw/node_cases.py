@@ -201,7 +201,7 @@ def take(name: str, index: list[int], pe: int, random: np.random.Generator) -> C
     x = random_integers(random, 4, False, (FRAMES, 36))
     y = np.where(np.array(index) < 0, -7, x[:, index])
     taken = [i for i in index if i >= 0]
-    op = "TakeRuns_rtl" if taken == sorted(taken) else "TakeFrame_rtl"
+    op = "TakeRuns_rtl" if taken == sorted(taken) else "TakeRing_rtl"
     attributes = {
         "Sizes": [36, len(index)], "PE": pe, "inputDataType": "UINT4", "outputDataType": "INT5", "fill": -7,
         "filled": index.count(-1),

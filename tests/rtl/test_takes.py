@@ -8,6 +8,7 @@ from itertools import groupby
 import numpy as np
 import pytest
 
+from bitswath.hw.units.takes import ring_of
 from tests.rtl.simulate import FULL_RATE, Run, from_beats, random_integers, simulate, to_beats
 
 FRAMES = 4
@@ -59,22 +60,32 @@ def test_beats_pass_are_left_out_and_put_in_between(seed: int, order: list[int])
 
 
 ORDERS = [
-    [0],
+    # which of six beats, or the constant
     [5, 4, 3, 2, 1, 0],
     [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5],
+    [0, 1, 0, 1, 2, 3, 2, 3, 4, 5, 4, 5],
     [-1, 0, 2, 4, -1, 1, 3, 5],
     [2, 1],
+    [0, 0],
     [-1, 5, 0, -1],
 ]
 
 
 @pytest.mark.parametrize("order", ORDERS)
 def test_beats_come_in_any_order(seed: int, order: list[int]) -> None:
-    beats = max(order) + 1 if max(order) != 2 else 6
-    width = max(beats - 1, 1).bit_length()
-    text = "".join(f"{(1 << width) if beat < 0 else beat:x}\n" for beat in order)
-    runs = streamed("take_frame", order, beats, text, {"IN_BEATS": beats, "OUT_BEATS": len(order)}, seed)
+    ring = ring_of(np.array(order), 6)
+    offset_bits, drop_bits = ring.bits
+    words = ((fill << offset_bits | offset) << drop_bits | drop for fill, offset, drop in ring.entries.tolist())
+    sizes = {"DEPTH": ring.depth, "ENTRIES": len(ring.entries), "OFFSET_BITS": offset_bits, "DROP_BITS": drop_bits}
+    runs = streamed("take_ring", order, 6, "".join(f"{word:x}\n" for word in words), sizes, seed)
     full = next(run for run in runs if run.scenario is FULL_RATE)
     out = full.cycles["m_axis"][0]
-    interval = (out[-1] - out[len(order) - 1]) / (FRAMES - 1)
-    assert interval <= max(beats, len(order)) + (2 if beats < 4 else 0)
+    assert (out[-1] - out[len(order) - 1]) / (FRAMES - 1) <= max(6, len(order))
+
+
+def test_a_ring_is_as_deep_as_its_order_needs() -> None:
+    pixels = np.arange(32 * 32).reshape(32, 32)
+    nearest = ring_of(pixels.repeat(3, 0).repeat(3, 1).reshape(-1), 1024)
+    assert 32 <= nearest.depth <= 64
+    assert len(nearest.entries) == 3 * 3 * 32  # three rows, again and again
+    assert ring_of(pixels.T.reshape(-1), 1024).depth <= 2048

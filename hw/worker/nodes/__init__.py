@@ -13,7 +13,7 @@ from bitswath.hw.worker.nodes.pools import GlobalAccPool, Pool
 from bitswath.hw.worker.nodes.products import LutMVAU, LutVVAU
 from bitswath.hw.worker.nodes.streams import AddStreams, Affine, DuplicateStreams, LabelSelect, StreamingConcat
 from bitswath.hw.worker.nodes.tables import Lookup
-from bitswath.hw.worker.nodes.takes import TakeFrame, TakeRuns
+from bitswath.hw.worker.nodes.takes import TakeRing, TakeRuns
 from bitswath.hw.worker.nodes.thresholds import Requantize, Thresholding
 from bitswath.hw.worker.nodes.weights import MVAU, VVAU
 
@@ -37,7 +37,7 @@ OPERATORS: dict[str, type[HWCustomOp]] = {
     "Pool_rtl": Pool,
     "Requantize_rtl": Requantize,
     "StreamingConcat_rtl": StreamingConcat,
-    "TakeFrame_rtl": TakeFrame,
+    "TakeRing_rtl": TakeRing,
     "TakeRuns_rtl": TakeRuns,
     "Thresholding_rtl": Thresholding,
     "VVAU_rtl": VVAU,

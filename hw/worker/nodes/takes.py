@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bitswath.hw.units.takes import runs_of
+from bitswath.hw.units.takes import Ring, ring_of, runs_of
 from bitswath.hw.worker.nodes.base import Beats, Parameters, StreamNode
 
-__all__ = ["TakeFrame", "TakeRuns"]
+__all__ = ["TakeRing", "TakeRuns"]
 
 
 class _Take(StreamNode):
@@ -105,19 +105,39 @@ class TakeRuns(_Take):
         return (self.numbers("Sizes")[0] + self.number("filled")) // self.number("PE")
 
 
-class TakeFrame(_Take):
-    """In any order: a memory of two frames, and the beats' addresses."""
+class TakeRing(_Take):
+    """In any order: a ring of the beats that may still be asked for, and which of them comes next."""
 
-    kernel = "take_frame"
+    kernel = "take_ring"
+
+    def get_nodeattr_types(self) -> dict[str, Any]:
+        sizes: dict[str, Any] = dict.fromkeys(("Depth", "Entries", "offsetBits", "dropBits"), ("i", False, 0))
+        return sizes | super().get_nodeattr_types()
+
+    def ring(self, model: Any) -> Ring:
+        return ring_of(self.beats_taken(model), self.sources()[0].count)
+
+    def generate_hdl(self, model: Any, fpgapart: str, clk: float) -> None:
+        ring = self.ring(model)
+        sizes = zip(("Depth", "Entries", "offsetBits", "dropBits"), (ring.depth, len(ring.entries), *ring.bits))
+        for name, size in sizes:
+            self.set_nodeattr(name, size)
+        super().generate_hdl(model, fpgapart, clk)
 
     def parameters(self) -> Parameters:
-        beats = {"IN_BEATS": self.sources()[0].count, "OUT_BEATS": self.sinks()[0].count}
-        return {**super().parameters(), **beats}
+        return {
+            **super().parameters(),
+            "DEPTH": self.number("Depth"),
+            "ENTRIES": self.number("Entries"),
+            "OFFSET_BITS": self.number("offsetBits"),
+            "DROP_BITS": self.number("dropBits"),
+        }
 
     def memories(self, model: Any) -> dict[str, str]:
-        constant = 1 << max(self.sources()[0].count - 1, 1).bit_length()
-        beats = self.beats_taken(model).tolist()
-        return {self._file: "".join(f"{constant if beat < 0 else beat:x}\n" for beat in beats)}
+        ring = self.ring(model)
+        offset_bits, drop_bits = ring.bits
+        words = ((fill << offset_bits | offset) << drop_bits | drop for fill, offset, drop in ring.entries.tolist())
+        return {self._file: "".join(f"{entry:x}\n" for entry in words)}
 
     def bram_estimation(self, fpgapart: str) -> int:
-        return -(-2 * self.numbers("Sizes")[0] * int(self.get_input_datatype().bitwidth()) // 18432)
+        return -(-self.number("Depth") * self.number("PE") * int(self.get_input_datatype().bitwidth()) // 18432)

@@ -148,8 +148,8 @@ PIXELS = np.arange(192).reshape(8, 8, 3)
         (PIXELS[2:4], ["TakeRuns_rtl"], 48),
         (PIXELS[:, 1:7], ["TakeRuns_rtl"], 3),
         (np.pad(PIXELS, ((1, 1), (0, 0), (0, 0)), constant_values=-1), ["TakeRuns_rtl"], 24),
-        (PIXELS.repeat(2, 0), ["TakeFrame_rtl"], 24),
-        (PIXELS.transpose(2, 0, 1), ["TakeFrame_rtl"], 1),
+        (PIXELS.repeat(2, 0), ["TakeRing_rtl"], 24),
+        (PIXELS.transpose(2, 0, 1), ["TakeRing_rtl"], 1),
     ],
     ids=["rows", "columns", "padding", "repeated", "transposed"],
 )
