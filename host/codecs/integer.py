@@ -62,11 +62,17 @@ class IntegerCodec(Codec):
         """The code of `highest`."""
         return int((self.highest - self.lowest) // self.step)
 
+    @property
+    def _all_codes(self) -> bool:
+        """Whether the samples are what a uniform codec makes of pixels."""
+        return (self.lowest, self.highest, self.step) == (0, (1 << self.bits) - 1, 1)
+
     def _fill(self, batch: Patches, out: Codes, pack_bits: int, threads: int) -> int:
         outside = self._misfits[batch.view(np.uint8)]
         if outside.any():
             where = tuple(int(i) for i in np.unravel_index(int(outside.argmax()), batch.shape))
-            raise CodecError(f"expected {self._expected}, got {batch[where]} at index {where}")
+            advice = f"; of raw pixels make a bundle with --codec uniform:{self.bits}" if self._all_codes else ""
+            raise CodecError(f"expected {self._expected}, got {batch[where]} at index {where}{advice}")
         self._fill_positions(batch.view(np.uint8), self._positions, out, pack_bits, threads)
         return 0
 

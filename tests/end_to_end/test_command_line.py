@@ -144,7 +144,7 @@ def test_verify_proves_equality(bundle: Path) -> None:
 
 
 def test_info_reads_bundles_and_archives(bundle: Path, images: Path, tmp_path: Path) -> None:
-    assert "32 x 32 x 3 uint8" in bitswath("info", bundle).stdout
+    assert "uint8 images 32 x 32 x 3" in bitswath("info", bundle).stdout
     bitswath("compress", images, "--codec", "palette:3:ordered", "-o", tmp_path / "p.bsa")
     facts = json.loads(bitswath("info", tmp_path / "p.bsa", "--json").stdout)
     assert facts["bytes per patch"] == 32 * 32 * 3 / 8
@@ -210,7 +210,8 @@ def test_a_flipped_byte_in_a_bundle_is_found(bundle: Path, images: Path, tmp_pat
 
 
 def test_a_qonnx_file_becomes_a_bundle(bundle: Path, images: Path, tmp_path: Path) -> None:
-    bitswath("export", bundle / "model.onnx", "-o", tmp_path / "again.bsw", "--classes", ",".join(CLASSES))
+    options = ("--classes", ",".join(CLASSES), "--codec", "uniform:4")
+    bitswath("export", bundle / "model.onnx", "-o", tmp_path / "again.bsw", *options)
     for source, target in ((bundle, "a.csv"), (tmp_path / "again.bsw", "b.csv")):
         bitswath("classify", source, images, "--predictions", tmp_path / target)
     assert (tmp_path / "a.csv").read_text() == (tmp_path / "b.csv").read_text()

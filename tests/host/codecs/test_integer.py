@@ -39,7 +39,7 @@ def test_integers_are_numbered_from_the_lowest(told: tuple[int, ...], shape: tup
         ((4, -8, 7, 1), 8, r"samples -8\.\.7, got 8 at index \(1, 0, 0, 2\)"),
         ((2, -1, 1, 1), -2, r"samples -1\.\.1, got -2"),
         ((1, -1, 1, 2), 0, "samples -1 or 1, got 0"),
-        ((2, 0, 3, 1), 4, r"samples 0\.\.3, got 4"),
+        ((2, 0, 3, 1), 4, r"samples 0\.\.3, got 4 at .*; of raw pixels make a bundle with --codec uniform:2"),
     ],
 )
 def test_others_are_refused_with_their_place(told: tuple[int, ...], sample: int, reason: str) -> None:
