@@ -24,7 +24,7 @@ from bitswath.models.lowering.chains.thresholds import (
     find_steps,
 )
 from bitswath.models.lowering.chains.values import Node, Value, compress, resized
-from bitswath.network.network import INPUT, Add, Conv, Dense, MaxPool, Stage, SumPool, TensorSpec, Threshold
+from bitswath.network.network import INPUT, Add, Conv, Dense, Lookup, MaxPool, Stage, SumPool, TensorSpec, Threshold
 
 __all__ = ["Builder"]
 
@@ -153,9 +153,11 @@ class Builder:
         """The value as ``scale * q + offset`` of a network tensor, with nothing pending."""
         if value.softmax:
             raise node.error(f"takes what {value.softmax} gives, which can only end the graph")
-        value = self.settle_pools(node, self.settle_pads(node, value))
+        value = self.settle_pads(node, value)
         links = _links(value.chain)
         folded = fold_affine(links, value.scale, value.offset)
+        if folded is not None:
+            value = self.settle_pools(node, value)
         if not any(link.node.op_type == "QuantizeLinear" for link in links):
             self.settle_sum(value.tensor)
         if folded is not None:
@@ -163,6 +165,8 @@ class Builder:
         try:
             return self.quantize(node, value, _own_grid(value.scale, links), ".settled")
         except LoweringError as error:
+            if not isinstance(error.__cause__, StepsError | None):
+                raise
             pending = next(link for link in links if link.affine is None)
             if pending.label == node.name:
                 raise node.error("gives reals that stand for no integers; put a Quant behind it") from error
@@ -243,13 +247,24 @@ class Builder:
     def _add(self, node: Node, name: str, links: Sequence[Link], grid: Grid, suffix: str) -> str:
         """Levels of a sum of two tensors, from all pairs of their values."""
         total = self.sums[name]
-        multipliers, steps = find_sum(total, node, links, grid)
-        if multipliers == total.multipliers:
+        found = find_sum(total, node, links, grid)
+        if found.tables is None and found.multipliers == total.multipliers:
             self.settle_sum(name)
         else:
             tensors = [value.tensor for value in total.values]
-            name = self.emit(node, Add, tensors, f"{suffix}.sum", multipliers=multipliers)
-        return self._steps(node, name, steps, grid, suffix)
+            for i, table in enumerate(found.tables or ()):
+                tensors[i] = self._looked_up(node, tensors[i], table, f"{suffix}.part")
+            name = self.emit(node, Add, tensors, f"{suffix}.sum", multipliers=found.multipliers)
+        return self._steps(node, name, found.steps, grid, suffix)
+
+    def _looked_up(self, node: Node, name: str, table: Integers, suffix: str) -> str:
+        """A tensor whose integers, counted from their lowest, stand in a table (channels or 1, values)."""
+        spec = self.specs[name]
+        if spec.lo:
+            counted = np.arange(spec.lo + 1, spec.hi + 1)[None]
+            name = self.emit(node, Threshold, [name], f"{suffix}.counted", thresholds=counted)
+        entries = np.broadcast_to(table, (spec.shape[-1], table.shape[1]))[..., None]
+        return self.emit(node, Lookup, [name], suffix, table=np.ascontiguousarray(entries))
 
     def _bent(
         self, node: Node, source: str, levels: Levels, lo: Integers, hi: Integers, grid: Grid, suffix: str

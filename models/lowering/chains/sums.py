@@ -5,13 +5,14 @@ the graph's own arithmetic is done for every pair, and two multipliers are found
 the pairs of each level above all those of lower levels. The level is then a step function of that integer, by
 exhaustion exactly the graph's. Which ratios ``m1 / m2`` do is an open interval: each pair (a, b) of a level at least k
 and each (a', b') below k ask for ``m1 * (a - a') > m2 * (b' - b)``. The simplest fraction in it (Stern and Brocot's)
-has the smallest multipliers.
+has the smallest multipliers. Where no ratio does (ties that float32 breaks this way and that, scales that differ by
+channel), each tensor's integers are looked up in a table first, whose entries stand for its reals.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -23,13 +24,16 @@ from bitswath.models.lowering.chains.links import on_grid
 from bitswath.models.lowering.chains.thresholds import Steps, StepsError
 from bitswath.models.lowering.chains.values import Node, Value
 
-__all__ = ["MOST_PAIRS", "Sum", "find_sum", "simplest"]
+__all__ = ["MOST_PAIRS", "Found", "Sum", "find_sum", "simplest"]
 
+Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Multipliers = tuple[int, int]
 MOST_PAIRS = 1 << 18
 """Values of one tensor times values of the other; more are not tried."""
 LARGEST_MULTIPLIER = 1 << 16
+WIDEST = 30
+"""Bits of a table's integers."""
 AT_ONCE = 1 << 22
 """Pairs that are evaluated in one go."""
 
@@ -55,38 +59,102 @@ class Sum:
         return math.prod(hi - lo + 1 for lo, hi in self.ranges)
 
 
-def find_sum(sum_: Sum, node: Node, links: Sequence[Link], grid: Grid) -> tuple[Multipliers, Steps]:
-    """Multipliers of the two tensors, and the steps over their sum to levels on `grid` of the chain `links`.
+@dataclass(frozen=True, eq=False)
+class Found:
+    """Levels as steps over ``m1 * f(a) + m2 * g(b)``; `tables` are f and g (channels or 1, values), None if both leave
+    their integers as they are."""
 
-    Raises `StepsError` if the level is no step function of any such sum.
+    multipliers: Multipliers
+    tables: tuple[Integers, Integers] | None
+    steps: Steps
+
+
+def find_sum(sum_: Sum, node: Node, links: Sequence[Link], grid: Grid) -> Found:
+    """Steps over an integer sum of the two tensors to levels on `grid` of the chain `links`.
+
+    Raises `StepsError` if the levels both rise and fall with one of the tensors, or need integers of over 31 bits.
     """
-    levels = _levels(sum_, node, links, grid)
+    levels, reals = _levels(sum_, node, links, grid)
     signs = (_direction(levels, 1), _direction(levels, 2))
     levels = levels[:, :: signs[0], :: signs[1]]
     base, top = int(levels.min()), int(levels.max())
     first = np.stack([_first(row, base, top) for row in levels])
-    given = None if sum_.multipliers is None else Fraction(*map(abs, sum_.multipliers))
-    ratio = _ratio(first, levels.shape[2], given)
+    ratio = _ratio(first, levels.shape[2], sum_.multipliers)
+    if ratio is None or max(ratio.numerator, ratio.denominator) > LARGEST_MULTIPLIER:
+        turned = [real[:, ::sign] for real, sign in zip(reals, signs)]
+        f, g, thresholds = _tables(first, turned[0], turned[1], sum_.multipliers)
+        tables = f[:, :: signs[0]], g[:, :: signs[1]]
+        return Found((1, 1), tables, Steps(thresholds, np.ones(len(first), np.int8), base))
     factors = ratio.numerator * signs[0], ratio.denominator * signs[1]
-    if max(map(abs, factors)) > LARGEST_MULTIPLIER:
-        raise StepsError(f"the tensors would need the multipliers {factors}, at most {LARGEST_MULTIPLIER} are allowed")
-    ends = [range_ if sign > 0 else range_[::-1] for range_, sign in zip(sum_.ranges, signs)]
-    a = factors[0] * ends[0][0] + ratio.numerator * np.arange(levels.shape[1])
-    b = factors[1] * ends[1][0] + ratio.denominator * np.arange(levels.shape[2] + 1)
-    reached = np.where(first < levels.shape[2], a + b[first], a[-1] + b[-1])
-    thresholds = reached.min(axis=2, initial=int(a[-1] + b[-1]))
+    ends = [factor * end[::sign][0] for factor, end, sign in zip(factors, sum_.ranges, signs)]
+    a, b = (end + abs(f) * np.arange(n)[None] for end, f, n in zip(ends, factors, levels.shape[1:]))
+    thresholds, _ = _bounds(first, a, b)
     direction = 1
     if sum_.multipliers == (-factors[0], -factors[1]):
         factors, direction = sum_.multipliers, -1
-    return factors, Steps(thresholds, np.full(len(thresholds), direction, np.int8), base)
+    return Found(factors, None, Steps(thresholds, np.full(len(first), direction, np.int8), base))
 
 
-def _levels(sum_: Sum, node: Node, links: Sequence[Link], grid: Grid) -> Integers:
-    """Levels (channels or 1, A, B) of all pairs."""
+def _bounds(first: Integers, a: Integers, b: Integers) -> tuple[Integers, Integers]:
+    """The smallest sum (channels, levels) of a pair that reaches each level, and the largest of one that does not."""
+    columns = b.shape[1]
+    beyond, below = int(a.max() + b.max()) + 1, int(a.min() + b.min()) - 1
+    b = np.broadcast_to(b, (len(first), columns))
+    place = first.reshape(len(first), -1)
+
+    def sums(at: Integers) -> Integers:
+        return a[:, None] + np.take_along_axis(b, np.clip(at, 0, columns - 1), axis=1).reshape(first.shape)
+
+    upper = np.where(first < columns, sums(place), beyond).min(axis=2, initial=beyond)
+    lower = np.where(first > 0, sums(place - 1), below).max(axis=2, initial=below)
+    return upper, lower
+
+
+def _tables(first: Integers, a: Floats, b: Floats, given: Multipliers | None) -> tuple[Integers, Integers, Integers]:
+    """Integers for the reals (channels or 1, values) of both tensors, as coarse as the levels allow, and thresholds.
+
+    What a chain gives rises or falls with the exact sum of the two reals, however that was rounded.
+    """
+    rising = (a[:, -1] - a[:, 0]).sum() + (b[:, -1] - b[:, 0]).sum() >= 0
+    a, b = (np.asarray(v if rising else -v, np.float64) for v in (a, b))
+    for f, g in (*_scaled(a, b), *(() if given is None else _with_noise(a, b, given))):
+        upper, lower = _bounds(first, f, g)
+        if (upper > lower).all():
+            return f, g, upper
+    raise StepsError("its levels lie in no order of a sum of integers")
+
+
+def _scaled(a: Floats, b: Floats) -> Iterator[tuple[Integers, Integers]]:
+    """The reals in ever smaller units."""
+    size = max(np.abs(a).max(), np.abs(b).max(), np.finfo(float).tiny)
+    for bits in range(8, WIDEST):
+        yield _rounded(a, (1 << bits) / size), _rounded(b, (1 << bits) / size)
+
+
+def _with_noise(a: Floats, b: Floats, given: Multipliers) -> Iterator[tuple[Integers, Integers]]:
+    """Multiples of the integers that ties are between, and ever more of what float32's rounding put on them."""
+    m, n = np.abs(given)
+    step = (a[:, -1:] - a[:, :1]) / (m * max(a.shape[1] - 1, 1))
+    counts = m * np.arange(a.shape[1]), n * np.arange(b.shape[1])
+    noise = [v - v[:, :1] - step * count for v, count in zip((a, b), counts)]
+    size = max(np.abs(noise[0]).max(), np.abs(noise[1]).max(), np.finfo(float).tiny)
+    bits = 1
+    while (int(counts[0][-1]) + int(counts[1][-1])) << bits + 2 < 1 << WIDEST:
+        f, g = (count * (4 << bits) + _rounded(v, (1 << bits) / size) for count, v in zip(counts, noise))
+        yield f, g
+        bits += 1
+
+
+def _rounded(reals: Floats, factor: float) -> Integers:
+    return np.asarray(np.rint(reals * factor), np.int64)
+
+
+def _levels(sum_: Sum, node: Node, links: Sequence[Link], grid: Grid) -> tuple[Integers, list[Floats]]:
+    """Levels (channels or 1, A, B) of all pairs, and the reals (channels or 1, A) and (channels or 1, B) of the two."""
     sizes = [size for value in sum_.values for size in _widths(value, value.chain)]
     width = max(*sizes, grid.scale.size, grid.offset.size, *(link.width for link in links), 1)
     q = [np.arange(lo, hi + 1)[None] for lo, hi in sum_.ranges]
-    parts = []
+    parts, summands = [], []
     step = max(AT_ONCE // (q[0].size * q[1].size), 1)
     for start in range(0, width, step):
         channels = np.arange(start, min(start + step, width))
@@ -97,10 +165,11 @@ def _levels(sum_: Sum, node: Node, links: Sequence[Link], grid: Grid) -> Integer
             rows = np.broadcast_to(integers, (len(channels), integers.size))
             reals.append(evaluate(chain, scale, offset, rows))
         total = reals[0][:, :, None] + sum_.sign * reals[1][:, None, :]
+        summands.append((reals[0], sum_.sign * reals[1]))
         own = replace(grid, scale=_rows(grid.scale, channels), offset=_rows(grid.offset, channels))
         real = run_chain(_taken(links, channels, width), total.reshape(1, len(channels), -1))[0]
         parts.append(on_grid(node, own, real).reshape(total.shape))
-    return np.concatenate(parts)
+    return np.concatenate(parts), [np.concatenate(part) for part in zip(*summands)]
 
 
 def _taken(links: Sequence[Link], channels: Integers, width: int) -> Sequence[Link]:
@@ -133,8 +202,11 @@ def _first(levels: Integers, base: int, top: int) -> Integers:
     return np.cumsum(counts, axis=1)[:, :-1].T
 
 
-def _ratio(first: Integers, columns: int, given: Fraction | None) -> Fraction:
-    """The simplest ratio of multipliers that orders all levels (channels, levels, A), or the given one if it does."""
+def _ratio(first: Integers, columns: int, given: Multipliers | None) -> Fraction | None:
+    """The simplest ratio of multipliers that orders all levels (channels, levels, A), or the given one if it does.
+
+    None if there is no such ratio.
+    """
     low, high = Fraction(0), None
     distance = np.arange(first.shape[2])[:, None] - np.arange(first.shape[2])
     for row in np.unique(first.reshape(-1, first.shape[2]), axis=0):
@@ -143,13 +215,11 @@ def _ratio(first: Integers, columns: int, given: Fraction | None) -> Fraction:
         both = above[:, None] & below[None]
         low = max(low, _extreme(-room, distance, both & (distance > 0)) or low)
         found = _extreme(-room, -distance, both & (distance < 0))
-        bound = None if found is None else -found
-        high = bound if high is None or (bound is not None and bound < high) else high
-    if high is not None and low >= high:
-        raise StepsError("its levels lie in no order of any weighted sum")
-    if given is not None and low < given and (high is None or given < high):
-        return given
-    return simplest(low, high)
+        high = high if found is None else -found if high is None else min(high, -found)
+        if high is not None and low >= high:
+            return None
+    wanted = None if given is None else abs(Fraction(*given))
+    return wanted if wanted is not None and low < wanted and (high is None or wanted < high) else simplest(low, high)
 
 
 def _extreme(numerators: Integers, denominators: Integers, where: NDArray[np.bool_]) -> Fraction | None:

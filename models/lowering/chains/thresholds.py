@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 __all__ = ["EXHAUSTIVE_LIMIT", "BentError", "Steps", "StepsError", "find_bends", "find_steps"]
 
-EXHAUSTIVE_LIMIT = 1 << 26
+EXHAUSTIVE_LIMIT = 1 << 20
 """Evaluations (channels x reachable integers) up to which every one is made."""
 
 MAX_STEPS = 1 << 16

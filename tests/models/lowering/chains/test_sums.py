@@ -60,6 +60,27 @@ def test_the_steps_of_a_chain_are_rounded_as_in_the_graph() -> None:
     assert_same_integers(graph.model(pair(graph, graph.node("Add", a, b), 0.77, 0)), EVERY_PAIR)
 
 
+def test_ties_that_float32_breaks_this_way_and_that_are_looked_up() -> None:
+    graph = Graph((1, 2, 256, 256), "INT8")
+    a, b = halves(graph)
+    a = graph.node("Mul", graph.node("Mul", a, np.float32(0.7)), np.float32(1 / 0.7))
+    b = graph.node("Mul", graph.node("Div", b, np.float32(3)), np.float32(0.6))
+    lowered = assert_same_integers(graph.model(pair(graph, graph.node("Add", a, b), 0.4, 0)), EVERY_PAIR)
+    assert stages_of(lowered)[-4:] == ["Threshold", "Lookup", "Add", "Threshold"]
+
+
+@FEW
+@given(seed=st.integers(0, 2**32 - 1), falls=st.booleans(), op=st.sampled_from(["Add", "Sub"]))
+def test_scales_that_differ_by_channel_are_looked_up(seed, falls, op) -> None:
+    rng = np.random.default_rng(seed)
+    graph = Graph((1, 6, 16, 16), "INT8")
+    parts = [graph.quant(graph.node("Mul", "global_in", np.float32(s)), s, 8, signed=1) for s in (0.31, 0.173)]
+    factor = rng.uniform(0.5, 2, (1, 6, 1, 1)).astype(np.float32)
+    y = graph.node(op, graph.node("Mul", parts[0], factor), parts[1])
+    y = graph.quant(graph.node("Neg", y) if falls else y, 2.3, 4, signed=1)
+    assert "Lookup" in stages_of(assert_same_integers(graph.model(y)))
+
+
 def test_scales_of_each_channel_share_multipliers() -> None:
     rng = np.random.default_rng(0)
     graph = Graph((1, 6, 8, 8), "INT8")
@@ -125,3 +146,13 @@ def test_the_simplest_fraction_lies_between_and_no_simpler_one_does(low, width) 
         numerator = low * denominator // 1 + 1
         assert numerator >= (low + width) * denominator
     assert simplest(low, None) == low // 1 + 1
+
+
+@FEW
+@given(scale=st.floats(1 / 64, 1.0, width=32), bits=st.sampled_from([3, 8]), rest=st.sampled_from([0.25, 0.5, 2 / 3]))
+def test_sums_of_one_scale_tie_half_the_time(scale, bits, rest) -> None:
+    graph = Graph((1, 2, 256, 256), "INT8")
+    real = [graph.node("Mul", half, np.float32(scale)) for half in halves(graph)]
+    a, b = (graph.quant(half, np.float32(scale), bits, signed=1) for half in real)
+    y = graph.quant(graph.node("Add", a, b), np.float32(scale / rest), bits, signed=1)
+    assert_same_integers(graph.model(y), EVERY_PAIR)
