@@ -29,6 +29,13 @@ def likely_scale(graph: GraphProto, name: str) -> float | None:
     1 where they are divided by 255 there, or meet an unsigned quantizer that ends at 255; 1/255 where ``2 x - 1`` or
     ``(x - 0.5) / 0.5`` follows, or an unsigned quantizer that ends at 1.
     """
+    try:
+        return _told(graph, name)
+    except (ArithmeticError, LookupError, TypeError, ValueError):  # lowering names the node that is not as specified
+        return None
+
+
+def _told(graph: GraphProto, name: str) -> float | None:
     tensors = [(tensor.name, tensor) for tensor in graph.initializer]
     tensors += [
         (n.output[0], a.t) for n in graph.node if n.op_type == "Constant" for a in n.attribute if a.HasField("t")
@@ -53,7 +60,7 @@ def likely_scale(graph: GraphProto, name: str) -> float | None:
 
 def _in_a_row(graph: GraphProto, name: str) -> Iterator[Node]:
     """The nodes that a tensor passes one after the other, as far as there is one way."""
-    while True:
+    for _ in graph.node:
         takers = [Node(n) for n in graph.node if name in n.input and n.op_type != "Shape"]
         if len(takers) != 1:
             return

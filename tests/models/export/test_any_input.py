@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from onnx import TensorProto
+from onnx import TensorProto, helper
 
 import bitswath as bs
 from bitswath.bundle.bundle import Bundle, how_pixels_enter
@@ -263,6 +263,30 @@ def test_what_the_graph_does_not_tell_is_asked_for(tmp_path: Path, form: str) ->
     y = classes_of(graph, graph.node("Flatten", graph.quant(x, step, 4, signed=int(form == "signed"))), 192)
     with pytest.raises((ExportError, LoweringError), match=r"--input-|expected one tensor and constants"):
         bundled(saved(graph, y, tmp_path))
+
+
+@pytest.mark.parametrize("damage", ["no output", "text", "three inputs", "zero", "circle"])
+def test_damage_where_pixels_are_looked_for_is_named(tmp_path: Path, damage: str) -> None:
+    graph = Graph((1, 3, 8, 8), None)
+    x = graph.node("Mul", "global_in", np.float32(0 if damage == "zero" else 2))
+    y = graph.node("Flatten", graph.quant(x, 1 / 15, 4))
+    model = graph.unchecked(classes_of(graph, y, 192))
+    first, second = model.graph.node[:2]
+    if damage == "no output":
+        del first.output[:]
+    elif damage == "text":
+        tensor = next(t for t in model.graph.initializer if t.name == first.input[1])
+        tensor.CopyFrom(helper.make_tensor(tensor.name, TensorProto.STRING, [], [b"two"]))
+    elif damage == "three inputs":
+        second.input[0] = "global_in"
+        model.graph.node.remove(first)
+        del second.input[3:]
+    elif damage == "circle":
+        first.op_type, first.input[0] = "Relu", first.output[0]
+        del first.input[1:]
+    model.save(str(tmp_path / "model.onnx"))
+    with pytest.raises((ExportError, LoweringError)):
+        bundled(tmp_path / "model.onnx")
 
 
 def test_the_codec_asked_for_must_be_the_graphs(tmp_path: Path) -> None:
