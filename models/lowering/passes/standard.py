@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 
 import numpy as np
 import onnx
@@ -59,7 +60,8 @@ def inlined(model: ModelProto) -> ModelProto:
 
 
 def standard(model: ModelProto) -> None:
-    """Names "ai.onnx" the standard domain, puts quantizers into QONNX's, and makes sparse tensors dense."""
+    """Names "ai.onnx" the standard domain, puts quantizers into QONNX's, makes sparse tensors dense, and drops notes
+    that tools leave as attributes no version of an operator has, such as QuantLab's `mult_bits` of Mul."""
     graph = model.graph
     for item in (*model.opset_import, *graph.node):
         if item.domain == "ai.onnx":
@@ -69,14 +71,27 @@ def standard(model: ModelProto) -> None:
             node.domain = QONNX
         if node.op_type in MICROSOFT_TWINS and node.domain == "com.microsoft":
             node.domain = ""
-        for attribute in node.attribute:
-            if node.op_type == "Constant" and attribute.name == "sparse_value":
+        known = _standard_attributes().get(node.op_type) if not node.domain else None
+        for attribute in list(node.attribute):
+            if known is not None and attribute.name not in known:
+                node.attribute.remove(attribute)
+            elif node.op_type == "Constant" and attribute.name == "sparse_value":
                 attribute.CopyFrom(helper.make_attribute("value", _dense(attribute.sparse_tensor)))
     graph.initializer.extend(map(_dense, graph.sparse_initializer))
     del graph.sparse_initializer[:]
     _import_quantizers(model)
     _check_opset(model)
     _check_annotations(graph)
+
+
+@cache
+def _standard_attributes() -> dict[str, frozenset[str]]:
+    """By operator of the standard domain, the attributes of all its versions."""
+    known: dict[str, frozenset[str]] = {}
+    for schema in onnx.defs.get_all_schemas_with_history():
+        if not schema.domain:
+            known[schema.name] = known.get(schema.name, frozenset()) | schema.attributes.keys()
+    return known
 
 
 def _import_quantizers(model: ModelProto) -> None:

@@ -46,6 +46,18 @@ def test_a_pool_before_a_falling_chain_works_on_the_accumulators(first) -> None:
     assert stages_of(lowered) == ["Conv", "MaxPool", "Threshold"]
 
 
+def test_a_pool_behind_rounded_integers_works_on_them_where_some_channels_fall() -> None:
+    rng = np.random.default_rng(5)
+    graph = Graph((1, 2, 6, 6), "UINT4")
+    y = graph.node("Conv", "global_in", graph.weights(rng.integers(-7, 8, (3, 2, 3, 3))), kernel_shape=(3, 3))
+    y = graph.node("Mul", y, np.array([1, -1, 0.5]).reshape(1, 3, 1, 1) / 16)
+    y = graph.node("Clip", graph.node("Floor", y), 0.0, 15.0)
+    y = graph.node("MaxPool", y, kernel_shape=(2, 2), strides=(2, 2))
+    y = graph.node("Conv", y, graph.weights(rng.integers(-7, 8, (2, 3, 2, 2))), kernel_shape=(2, 2))
+    lowered = assert_same_integers(graph.model(y))
+    assert stages_of(lowered) == ["Conv", "Threshold", "MaxPool", "Conv"]
+
+
 @pytest.mark.parametrize("op", ["GlobalAveragePool", "ReduceMean", "ReduceSum", "AveragePool", "GlobalMaxPool"])
 def test_pooled_heads(op) -> None:
     rng = np.random.default_rng(6)

@@ -79,6 +79,13 @@ def _no_import(model: ModelProto) -> None:
     del model.opset_import[1:]
 
 
+def _notes(model: ModelProto) -> None:
+    """As QuantLab: what ONNX Runtime refuses, on operators that are executed to find thresholds and on others."""
+    for node in model.graph.node:
+        if not node.domain:
+            node.attribute.append(helper.make_attribute("out_bits", 4))
+
+
 CHANGES = {
     "unsorted": _unsorted,
     "constant outputs": _constant_outputs,
@@ -90,6 +97,7 @@ CHANGES = {
     "a batch nobody says": _batch(None),
     "a needless node": _needless,
     "no import": _no_import,
+    "notes as attributes": _notes,
 }
 
 
