@@ -1,4 +1,4 @@
-"""What steps of FINN's build make of a graph, as it was: Im2Col with MatMul, XnorPopcountMatMul, StreamingSlice."""
+"""What steps of FINN's build make of a graph, as it was: Im2Col and MatMul as a convolution, and others."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto
 
 from bitswath.models.lowering.chains.values import Node
-from bitswath.models.lowering.passes.rewriting import QONNX, Rewriter, rewrite
+from bitswath.models.lowering.passes.rewriting import QONNX, Rewriter, Rule, rewrite
 
 __all__ = ["finn"]
 
@@ -20,9 +20,9 @@ FIRST_SLICE = 10
 
 
 def finn(model: ModelProto) -> None:
-    """Writes these operators as Conv, MatMul and Slice."""
+    """Writes these operators as standard ones."""
     rules = _Rules(model)
-    rewrite(model, {"XnorPopcountMatMul": _xnor_popcount, "StreamingSlice": _streaming_slice}, DOMAINS)
+    rewrite(model, RULES, DOMAINS)
     if rules.columns:
         rewrite(model, {"Im2Col": rules.im2col, "MatMul": rules.matmul}, DOMAINS)
 
@@ -111,3 +111,31 @@ def _streaming_slice(rewriter: Rewriter, node: Node) -> None:
         for k, v in (("starts", start), ("ends", ends), ("axes", axis), ("steps", step))
     )
     rewriter.node(node, "Slice", node.proto.input[0], *bounds, output=node.output)
+
+
+def _average(rewriter: Rewriter, node: Node) -> None:
+    """QuantAvgPool2d: the sum of integers over a window, shifted to `obits` bits."""
+    size, step = int(node.attributes["kernel"]), int(node.attributes["stride"])
+    widest = ((1 << int(node.attributes["ibits"])) - 1) * size * size
+    shift = max(widest.bit_length() - int(node.attributes["obits"]), 0)
+    last = node.get("data_layout", "NCHW") == "NHWC"
+    y = rewriter.node(node, "Transpose", node.proto.input[0], perm=(0, 3, 1, 2)) if last else node.proto.input[0]
+    y = rewriter.node(node, "AveragePool", y, kernel_shape=(size, size), strides=(step, step))
+    y = rewriter.node(node, "Mul", y, rewriter.constant(node, size * size, "count"))
+    y = rewriter.node(node, "Floor", rewriter.node(node, "Add", y, rewriter.constant(node, 0.5, "half")))
+    y = rewriter.node(node, "Mul", y, rewriter.constant(node, 0.5**shift, "shift"))
+    y = rewriter.node(node, "Floor", y, output=None if last else node.output)
+    if last:
+        rewriter.node(node, "Transpose", y, output=node.output, perm=(0, 2, 3, 1))
+
+
+def _marker(rewriter: Rewriter, node: Node) -> None:
+    rewriter.node(node, "Identity", node.proto.input[0], output=node.output)
+
+
+RULES: dict[str, Rule] = {
+    "XnorPopcountMatMul": _xnor_popcount,
+    "StreamingSlice": _streaming_slice,
+    "QuantAvgPool2d": _average,
+    "DebugMarker": _marker,
+}

@@ -26,7 +26,7 @@ TO_QDQ = (
     "is an operator of a QOperator graph that is not read; export the model in QDQ form"
     " (onnxruntime.quantization: quant_format=QuantFormat.QDQ) or as QONNX (Brevitas: export_qonnx)"
 )
-LOWERED = "Im2Col", "XnorPopcountMatMul", "DebugMarker"
+LOWERED = "Im2Col", "XnorPopcountMatMul"
 
 
 def why_not(node: Node) -> str:

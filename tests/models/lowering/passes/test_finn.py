@@ -92,6 +92,21 @@ def test_counted_agreements() -> None:
     assert assert_equal(graph.model(y))[0] == "Dense"
 
 
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+@pytest.mark.parametrize(("kernel", "signed", "obits"), [(3, 1, 4), (2, 0, 4), (3, 0, 8)])
+def test_quantized_averages(layout: str, kernel: int, signed: int, obits: int) -> None:
+    shape = (1, 3, 6, 6) if layout == "NCHW" else (1, 6, 6, 3)
+    graph = Graph(shape, "INT4" if signed else "UINT4")
+    attributes = {"kernel": kernel, "stride": 2, "ibits": 4, "obits": obits, "signed": signed, "data_layout": layout}
+    y = graph.node("DebugMarker", "global_in", domain=QONNX, export_debug_name="marked")
+    y = graph.node("QuantAvgPool2d", y, domain=QONNX, **attributes)
+    side = (6 - kernel) // 2 + 1
+    reached = (1, 3, side, side) if layout == "NCHW" else (1, side, side, 3)
+    model = graph.model(graph.node("Identity", y), shapes={"debugmarker0": shape, y: reached})
+    model.set_tensor_layout("global_in", list(layout))
+    assert assert_equal(model)[0] == "SumPool"
+
+
 @pytest.mark.parametrize(
     "attributes", [{"start_idx": 0, "slice_length": 3, "step": 2}, {"start_idx": 2, "slice_length": 2}]
 )
