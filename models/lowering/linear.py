@@ -243,6 +243,11 @@ def _alike(values: Sequence[Value], axis: int) -> bool:
 def _operands(build: Builder, node: Node, inputs: Sequence[Symbol | None]) -> tuple[Value, Constant, Floats]:
     """Affine data, constant weights and the bias (1,) or (out,) of a linear node; pads stay pending."""
     data, weights = inputs[0], inputs[1]
+    if isinstance(data, Value) and isinstance(weights, Value):
+        raise node.error(
+            "multiplies two computed tensors, as attention does, which no stage can; expected constant weights: take a"
+            " network of convolutions and dense layers"
+        )
     if not isinstance(data, Value) or not isinstance(weights, Constant):
         raise node.error("expected a quantized tensor and constant weights")
     extra = inputs[2] if len(inputs) > 2 else None

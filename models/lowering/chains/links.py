@@ -118,7 +118,10 @@ def elementwise_link(
         elif isinstance(symbol, Constant):
             arrays.append(_rows(node, value, symbol.real, i))
         else:
-            raise node.error("expected one tensor and constants, got several tensors")
+            raise node.error(
+                "expected one computed tensor and constants, got several; of several tensors there is only the sum"
+                " (Add, Sub, Concat): leave the operator out before training"
+            )
     parameters = [None if a is None else np.asarray(a, np.float64).reshape(-1) for a in arrays]
     direction, exact, affine = ELEMENTWISE[node.op](node, position, parameters)
     flat = node.op == "BatchNormalization"

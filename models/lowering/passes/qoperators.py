@@ -21,6 +21,10 @@ __all__ = ["MICROSOFT", "qoperators", "relative", "requantized"]
 
 MICROSOFT = "com.microsoft"
 """ONNX Runtime's own domain."""
+COMPUTED = (
+    "one computed for each input (dynamic quantization) has no integer form; quantize the model statically"
+    " (onnxruntime.quantization.quantize_static)"
+)
 WHOLE = 1 << 24
 """Up to this float32 holds every integer."""
 
@@ -55,7 +59,7 @@ def _input(node: Node, position: int) -> str | None:
 def _constant(rewriter: Rewriter, node: Node, position: int, what: str) -> NDArray[Any]:
     name = _input(node, position)
     if name is None or not rewriter.known(name):
-        raise node.error(f"expected a constant {what} (input {position}); one that is computed has no integer form")
+        raise node.error(f"expected a constant {what} (input {position}); {COMPUTED}")
     return rewriter.array(name)
 
 
@@ -72,7 +76,7 @@ def _zero(rewriter: Rewriter, node: Node, position: int) -> NDArray[Any]:
 
 def _integer(rewriter: Rewriter, node: Node, name: str) -> NDArray[Any]:
     if not rewriter.known(name):
-        raise node.error("expected a constant zero point; one that is computed has no integer form")
+        raise node.error(f"expected a constant zero point; {COMPUTED}")
     array = rewriter.array(name)
     if array.size != 1 or array.dtype not in (np.uint8, np.int8, np.uint16, np.int16):
         raise node.error(f"expected one zero point of 8 or 16 bits, got {array.dtype} of shape {array.shape}")

@@ -17,7 +17,7 @@ from bitswath.models.lowering.passes.rewriting import QONNX, Rewriter, rewrite
 
 __all__ = ["requant"]
 
-DOMAINS = ("", "PACTOps", "pactops", "Deeploy")
+DOMAINS = ("", "PACTOps", "pactops", "Deeploy", "ai.onnx.contrib")
 
 
 def requant(model: ModelProto) -> None:

@@ -69,6 +69,16 @@ def _unequal_scales_in_a_sum(graph: Graph) -> str:
     return graph.node("Add", graph.quant(conv(graph), 1.0, 4), graph.quant(conv(graph), 0.7123, 4))
 
 
+@refused(r"'MatMul_2' \(MatMul\): multiplies two computed tensors, as attention does")
+def _attention(graph: Graph) -> str:
+    return graph.node("MatMul", conv(graph), "global_in")
+
+
+@refused(r"\(Mul\): expected one computed tensor and constants, got several; of several tensors there is only the sum")
+def _gate(graph: Graph) -> str:
+    return graph.node("Mul", graph.quant(conv(graph), 1.0, 4), "global_in")
+
+
 @refused("needs integers, but Sigmoid")
 def _nonlinear_sum(graph: Graph) -> str:
     return graph.node("Add", graph.node("Sigmoid", conv(graph)), "global_in")

@@ -27,15 +27,21 @@ def requantized(x: NDArray[np.int64], mul: Any, add: Any, shift: int, lowest: in
 
 
 @FEW
-@given(seed=st.integers(0, 2**32 - 1), signed=st.booleans(), bits=st.sampled_from([8, 4]), shift=st.integers(0, 24))
-def test_requant_shift(seed, signed, bits, shift) -> None:
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    signed=st.booleans(),
+    bits=st.sampled_from([8, 4]),
+    shift=st.integers(0, 24),
+    domain=st.sampled_from(["", "ai.onnx.contrib"]),
+)
+def test_requant_shift(seed, signed, bits, shift, domain) -> None:
     rng = np.random.default_rng(seed)
     weights, frame = rng.integers(-128, 128, (4, 3, 3, 3)), rng.integers(0, 256, (1, 5, 5, 3))
     mul, add = rng.integers(-300, 300, (4, 1, 1)), rng.integers(-(2**28), 2**28, (4, 1, 1)) >> (24 - shift)
     graph = Graph((1, 3, 5, 5), "UINT8")
     y = graph.node("Conv", "global_in", weights.astype(np.float32), kernel_shape=(3, 3))
     attributes = {"div": tensor(1 << shift), "n_levels_out": tensor(1 << bits), "signed": tensor(signed)}
-    y = graph.node("RequantShift", y, mul.astype(np.float32), add.astype(np.float32), domain="", **attributes)
+    y = graph.node("RequantShift", y, mul.astype(np.float32), add.astype(np.float32), domain=domain, **attributes)
     network = lower(graph.unchecked(y), exhaustive_limit=1 << 12).network
     sums = reference.output(lower_conv(graph), frame)
     lowest, highest = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
