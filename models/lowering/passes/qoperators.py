@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import ModelProto, TensorProto
+from onnx import ModelProto, NodeProto, TensorProto
 
 from bitswath.models.lowering.chains.values import Node
 from bitswath.models.lowering.passes.rewriting import Rewriter, Rule, rewrite
@@ -119,7 +119,6 @@ def _product(
 
 
 def _qlinear_conv(rewriter: Rewriter, node: Node) -> None:
-    _require_channels_first(node)
     x = relative(rewriter, node, node.proto.input[0], _input(node, 2))
     weights = _weights(rewriter, node, 3, 5, 0)
     bias = None if _input(node, 8) is None else _constant(rewriter, node, 8, "bias")
@@ -240,7 +239,6 @@ def _reals(rewriter: Rewriter, node: Node, x: int, scale: int, zero: int) -> str
 
 def _global_average(rewriter: Rewriter, node: Node) -> None:
     """The sum of integers, then one factor (MLAS: `MlasQLinearGlobalAveragePool`)."""
-    _require_channels_first(node)
     x = relative(rewriter, node, node.proto.input[0], _input(node, 2))
     axes = list(range(2, rewriter.rank(node.proto.input[0], 4)))
     shape = rewriter.node(node, "Shape", x)
@@ -255,14 +253,8 @@ def _global_average(rewriter: Rewriter, node: Node) -> None:
     requantized(rewriter, node, rewriter.node(node, "Mul", y, factor), _zero(rewriter, node, 4), node.output)
 
 
-def _require_channels_first(node: Node) -> None:
-    if node.get("channels_last", 0):
-        raise node.error("expected channels first (channels_last = 0); export the model without ONNX Runtime's layouts")
-
-
 def _average(rewriter: Rewriter, node: Node) -> None:
     """The mean of the reals, the zero point added before it is rounded."""
-    _require_channels_first(node)
     zero = _zero(rewriter, node, 4)
     y = rewriter.node(node, "AveragePool", _reals(rewriter, node, 0, 1, 2), **_kept(node, "channels_last"))
     y = rewriter.node(node, "Div", y, rewriter.constant(node, _scale(rewriter, node, 3), "scale"))
@@ -290,8 +282,28 @@ def _standard(rewriter: Rewriter, node: Node) -> None:
     rewriter.node(node, node.op, *node.proto.input, output=node.output, **node.attributes)
 
 
+def _in_either_layout(rule: Rule) -> Rule:
+    """The rule of an operator on NCHW, for channels_last = 1 too."""
+
+    def write(rewriter: Rewriter, node: Node) -> None:
+        if not node.get("channels_last", 0):
+            rule(rewriter, node)
+            return
+        last = rewriter.rank(node.proto.input[0], 4) - 1
+        twin = NodeProto.FromString(node.proto.SerializeToString())
+        twin.input[0] = rewriter.node(node, "Transpose", twin.input[0], perm=(0, last, *range(1, last)))
+        twin.output[0] = f"{node.output}.channels_first"
+        kept = [attribute for attribute in twin.attribute if attribute.name != "channels_last"]
+        del twin.attribute[:]
+        twin.attribute.extend(kept)
+        rule(rewriter, Node(twin))
+        rewriter.node(node, "Transpose", twin.output[0], output=node.output, perm=(0, *range(2, last + 1), 1))
+
+    return write
+
+
 RULES: dict[str, Rule] = {
-    "QLinearConv": _qlinear_conv,
+    "QLinearConv": _in_either_layout(_qlinear_conv),
     "QLinearMatMul": _qlinear_matmul,
     "QGemm": _qgemm,
     "ConvInteger": _integer_product,
@@ -301,7 +313,7 @@ RULES: dict[str, Rule] = {
     "QLinearLeakyRelu": _function,
     "QLinearSigmoid": _function,
     "QLinearSoftmax": _function,
-    "QLinearGlobalAveragePool": _global_average,
-    "QLinearAveragePool": _average,
+    "QLinearGlobalAveragePool": _in_either_layout(_global_average),
+    "QLinearAveragePool": _in_either_layout(_average),
     "QLinearConcat": _concat,
 }

@@ -15,7 +15,7 @@ from onnx import ModelProto, helper, numpy_helper
 
 from bitswath.errors import LoweringError
 from bitswath.models.lowering.reading.source import complete
-from tests.models.graphs import MANY
+from tests.models.graphs import FEW, MANY
 
 MICROSOFT = "com.microsoft"
 Arrays = dict[str, NDArray[Any]]
@@ -169,6 +169,27 @@ def test_functions_of_every_value(seed: int, dtype: Any) -> None:
     case.assert_same("QLinearSigmoid", [*names[:3], *case.parameters(1 / 256)])
     case.assert_same("QLinearGlobalAveragePool", names)
     case.assert_same("QLinearAveragePool", names, kernel_shape=[2, 2], strides=[2, 2])
+
+
+def test_a_softmax_keeps_the_order() -> None:
+    """ONNX Runtime's table of exponents is coarser than the function; the network leaves both out."""
+    case = Case(1, np.uint8)
+    names = [case.data(1, 9), *case.parameters(), *case.parameters(1 / 256, np.uint8(0))]
+    model = case.model("QLinearSoftmax", names, MICROSOFT, axis=1, opset=13)
+    expected, found = run(model, case.inputs), run(complete(model), case.inputs)
+    assert np.abs(expected.astype(int) - found).max() <= 1
+    assert expected.reshape(-1)[found.argmax()] == expected.max()
+
+
+@FEW
+@random_case
+def test_channels_last(seed: int, dtype: Any) -> None:
+    case = Case(seed, dtype)
+    names = [case.data(1, 6, 5, 4), *case.parameters(), *case.weights(3, 4, 3, 3), *case.parameters(2.0)]
+    case.assert_same("QLinearConv", names, channels_last=1, pads=[1, 0, 0, 1])
+    names = [*names[:3], *case.parameters()]
+    case.assert_same("QLinearGlobalAveragePool", names, channels_last=1)
+    case.assert_same("QLinearAveragePool", names, channels_last=1, kernel_shape=[2, 2])
 
 
 @MANY
