@@ -96,8 +96,8 @@ MODELS = (
         target_fps=462_963,
         published=Published(
             448_877,
-            "Pynq-Z2, simulated (145,000 measured on the board); normalization, label and shell included, after Vivado's"
-            " synthesis",
+            "Pynq-Z2, simulated (145,000 measured on the board); normalization, label and shell included, after"
+            " Vivado's synthesis",
             f"{_LABS}, task 4",
             lut=40_660,
             rams=27,
