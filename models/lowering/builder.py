@@ -13,7 +13,7 @@ from bitswath.errors import LoweringError, NetworkError
 from bitswath.models.lowering.chains.chain import Grid, Link, Pooling, direction_of, fold_affine
 from bitswath.models.lowering.chains.input_quantizer import Entry, InputQuantizer, Pixels, find_entry, levels_reached
 from bitswath.models.lowering.chains.links import levels_of
-from bitswath.models.lowering.chains.sums import Sum, find_sum
+from bitswath.models.lowering.chains.sums import MOST_PAIRS, Sum, find_sum
 from bitswath.models.lowering.chains.thresholds import (
     EXHAUSTIVE_LIMIT,
     BentError,
@@ -24,6 +24,7 @@ from bitswath.models.lowering.chains.thresholds import (
     find_steps,
 )
 from bitswath.models.lowering.chains.values import Node, Value, compress, resized
+from bitswath.models.lowering.chains.wide_sums import wide_sum
 from bitswath.network.network import INPUT, Add, Conv, Dense, Lookup, MaxPool, Stage, SumPool, TensorSpec, Threshold
 
 __all__ = ["Builder"]
@@ -207,7 +208,9 @@ class Builder:
 
     def _threshold(self, node: Node, value: Value, grid: Grid, suffix: str) -> str:
         links = _links(value.chain)
-        if value.tensor in self.sums:
+        if value.tensor in self.sums and self.sums[value.tensor].pairs > MOST_PAIRS:
+            value = self._add_wide(node, value, suffix)
+        elif value.tensor in self.sums:
             try:
                 return self._add(node, value.tensor, links, grid, suffix)
             except StepsError as error:
@@ -248,14 +251,25 @@ class Builder:
         """Levels of a sum of two tensors, from all pairs of their values."""
         total = self.sums[name]
         found = find_sum(total, node, links, grid)
-        if found.tables is None and found.multipliers == total.multipliers:
+        if not any(table is not None for table in found.tables) and found.multipliers == total.multipliers:
             self.settle_sum(name)
         else:
             tensors = [value.tensor for value in total.values]
-            for i, table in enumerate(found.tables or ()):
-                tensors[i] = self._looked_up(node, tensors[i], table, f"{suffix}.part")
+            for i, table in enumerate(found.tables):
+                if table is not None:
+                    tensors[i] = self._looked_up(node, tensors[i], table, f"{suffix}.part")
             name = self.emit(node, Add, tensors, f"{suffix}.sum", multipliers=found.multipliers)
         return self._steps(node, name, found.steps, grid, suffix)
+
+    def _add_wide(self, node: Node, value: Value, suffix: str) -> Value:
+        """The sum of an accumulator and a narrow tensor, as the integers of one tensor."""
+        total = self.sums[value.tensor]
+        found = wide_sum(total)
+        tensors = [summand.tensor for summand in total.values]
+        tensors[1 - found.wide] = self._looked_up(node, tensors[1 - found.wide], found.table, f"{suffix}.part")
+        multipliers = (found.factor, 1) if found.wide == 0 else (1, found.factor)
+        name = self.emit(node, Add, tensors, f"{suffix}.sum", multipliers=multipliers)
+        return replace(value, tensor=name, scale=compress(found.scale), offset=compress(found.offset))
 
     def _looked_up(self, node: Node, name: str, table: Integers, suffix: str) -> str:
         """A tensor whose integers, counted from their lowest, stand in a table (channels or 1, values)."""

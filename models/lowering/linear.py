@@ -15,6 +15,7 @@ from bitswath.models.lowering.builder import Builder
 from bitswath.models.lowering.chains.chain import Link
 from bitswath.models.lowering.chains.sums import MOST_PAIRS, Sum
 from bitswath.models.lowering.chains.values import Constant, Index, Node, Symbol, Value, canonical_index, compress
+from bitswath.models.lowering.chains.wide_sums import MOST_NARROW
 from bitswath.models.lowering.windows import add_pads, node_pads, pair
 from bitswath.network.network import Concat, Conv, Dense
 
@@ -182,11 +183,12 @@ def join(build: Builder, node: Node, inputs: Sequence[Symbol | None]) -> Value:
         f"adds tensors whose scales {_brief(first)} and {_brief(second)} are in no small integer ratio; "
         "put a quantizer of 8 bits before each and one behind the sum, or quantize both with one scale"
     )
-    parts = [_as_given(value, source) for value, source in zip(values, given)]
     ranges = [(build.specs[value.tensor].lo, build.specs[value.tensor].hi) for value in values]
-    total = Sum(node, (parts[0], parts[1]), (ranges[0], ranges[1]), int(sign), multipliers, refusal)
+    total = Sum(node, (values[0], values[1]), (ranges[0], ranges[1]), int(sign), multipliers, refusal)
+    if total.pairs <= MOST_PAIRS:
+        total = replace(total, values=(_as_given(values[0], given[0]), _as_given(values[1], given[1])))
     name = build.wait(total)
-    if total.pairs > MOST_PAIRS:
+    if total.pairs > MOST_PAIRS and (multipliers is not None or min(hi - lo for lo, hi in ranges) >= MOST_NARROW):
         build.settle_sum(name)
     offset = compress(values[0].offset + sign * values[1].offset)
     unit = 1 if multipliers is None else multipliers[0]

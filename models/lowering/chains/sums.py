@@ -15,6 +15,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,7 @@ from bitswath.models.lowering.chains.links import on_grid
 from bitswath.models.lowering.chains.thresholds import Steps, StepsError
 from bitswath.models.lowering.chains.values import Node, Value
 
-__all__ = ["MOST_PAIRS", "Found", "Sum", "find_sum", "simplest"]
+__all__ = ["MOST_PAIRS", "Arithmetic", "Found", "Sum", "find_sum", "simplest"]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -61,11 +62,11 @@ class Sum:
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """Levels as steps over ``m1 * f(a) + m2 * g(b)``; `tables` are f and g (channels or 1, values), None if both leave
-    their integers as they are."""
+    """Levels as steps over ``m1 * f(a) + m2 * g(b)``; `tables` are f and g (channels or 1, values), None where one
+    leaves the integers as they are."""
 
     multipliers: Multipliers
-    tables: tuple[Integers, Integers] | None
+    tables: tuple[Integers | None, Integers | None]
     steps: Steps
 
 
@@ -92,7 +93,7 @@ def find_sum(sum_: Sum, node: Node, links: Sequence[Link], grid: Grid) -> Found:
     direction = 1
     if sum_.multipliers == (-factors[0], -factors[1]):
         factors, direction = sum_.multipliers, -1
-    return Found(factors, None, Steps(thresholds, np.full(len(first), direction, np.int8), base))
+    return Found(factors, (None, None), Steps(thresholds, np.full(len(first), direction, np.int8), base))
 
 
 def _bounds(first: Integers, a: Integers, b: Integers) -> tuple[Integers, Integers]:
@@ -149,39 +150,50 @@ def _rounded(reals: Floats, factor: float) -> Integers:
     return np.asarray(np.rint(reals * factor), np.int64)
 
 
+class Arithmetic:
+    """The graph's own arithmetic of a sum: the chains before it, the sum, the chain behind it to its quantizer."""
+
+    def __init__(self, sum_: Sum, node: Node, links: Sequence[Link], grid: Grid) -> None:
+        self.node, self.links, self.grid = node, links, grid
+        self.values = sum_.values
+        self.signs = (1, sum_.sign)
+        self.chains = [[link for link in value.chain if isinstance(link, Link)] for value in sum_.values]
+        sizes = [size for v in sum_.values for size in (v.scale.size, v.offset.size)]
+        widths = [link.width for chain in (*self.chains, links) for link in chain]
+        self.width = max(*sizes, grid.scale.size, grid.offset.size, *widths, 1)
+
+    def reals(self, which: int, integers: Integers, channels: Integers) -> NDArray[Any]:
+        """What the summand gives for integers (channels, L) of these channels."""
+        value, chain = self.values[which], self._taken(self.chains[which], channels)
+        scale, offset = (_rows(v, channels) for v in (value.scale, value.offset))
+        return self.signs[which] * evaluate(chain, scale, offset, integers)
+
+    def levels(self, total: NDArray[Any], channels: Integers) -> Integers:
+        """Levels of sums (channels, L)."""
+        own = replace(self.grid, scale=_rows(self.grid.scale, channels), offset=_rows(self.grid.offset, channels))
+        return on_grid(self.node, own, run_chain(self._taken(self.links, channels), total[None])[0])
+
+    def _taken(self, links: Sequence[Link], channels: Integers) -> Sequence[Link]:
+        return [link.taken(channels) for link in links] if self.width > 1 else links
+
+
+def _rows(values: Floats, channels: Integers) -> Floats:
+    return values if values.size == 1 else values[channels]
+
+
 def _levels(sum_: Sum, node: Node, links: Sequence[Link], grid: Grid) -> tuple[Integers, list[Floats]]:
     """Levels (channels or 1, A, B) of all pairs, and the reals (channels or 1, A) and (channels or 1, B) of the two."""
-    sizes = [size for value in sum_.values for size in _widths(value, value.chain)]
-    width = max(*sizes, grid.scale.size, grid.offset.size, *(link.width for link in links), 1)
-    q = [np.arange(lo, hi + 1)[None] for lo, hi in sum_.ranges]
+    graph = Arithmetic(sum_, node, links, grid)
     parts, summands = [], []
-    step = max(AT_ONCE // (q[0].size * q[1].size), 1)
-    for start in range(0, width, step):
-        channels = np.arange(start, min(start + step, width))
-        reals = []
-        for value, integers in zip(sum_.values, q):
-            chain = _taken([link for link in value.chain if isinstance(link, Link)], channels, width)
-            scale, offset = (_rows(v, channels) for v in (value.scale, value.offset))
-            rows = np.broadcast_to(integers, (len(channels), integers.size))
-            reals.append(evaluate(chain, scale, offset, rows))
-        total = reals[0][:, :, None] + sum_.sign * reals[1][:, None, :]
-        summands.append((reals[0], sum_.sign * reals[1]))
-        own = replace(grid, scale=_rows(grid.scale, channels), offset=_rows(grid.offset, channels))
-        real = run_chain(_taken(links, channels, width), total.reshape(1, len(channels), -1))[0]
-        parts.append(on_grid(node, own, real).reshape(total.shape))
+    step = max(AT_ONCE // sum_.pairs, 1)
+    for start in range(0, graph.width, step):
+        channels = np.arange(start, min(start + step, graph.width))
+        ranges = [np.broadcast_to(np.arange(lo, hi + 1), (len(channels), hi - lo + 1)) for lo, hi in sum_.ranges]
+        a, b = (graph.reals(i, q, channels) for i, q in enumerate(ranges))
+        total = a[:, :, None] + b[:, None, :]
+        summands.append((a, b))
+        parts.append(graph.levels(total.reshape(len(channels), -1), channels).reshape(total.shape))
     return np.concatenate(parts), [np.concatenate(part) for part in zip(*summands)]
-
-
-def _taken(links: Sequence[Link], channels: Integers, width: int) -> Sequence[Link]:
-    return [link.taken(channels) for link in links] if width > 1 else links
-
-
-def _widths(value: Value, chain: Sequence[object]) -> list[int]:
-    return [value.scale.size, value.offset.size, *(link.width for link in chain if isinstance(link, Link))]
-
-
-def _rows(values: NDArray[np.float64], channels: Integers) -> NDArray[np.float64]:
-    return values if values.size == 1 else values[channels]
 
 
 def _direction(levels: Integers, axis: int) -> int:
