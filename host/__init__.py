@@ -16,7 +16,7 @@ from bitswath.basics.lazy import lazily
 from bitswath.version import __version__
 
 if TYPE_CHECKING:
-    from bitswath.accelerator import Accelerator, Result, open
+    from bitswath.accelerator import Accelerator, DenseResult, Result, open
     from bitswath.bundle.bundle import Bundle, load_bundle, save_bundle, update_accuracy
     from bitswath.codecs.archive import Archive, open_archive, write_archive
     from bitswath.codecs.base import Codec
@@ -42,6 +42,7 @@ __all__ = [
     "Codec",
     "CompandedCodec",
     "Counters",
+    "DenseResult",
     "Network",
     "PaletteCodec",
     "Report",
@@ -65,7 +66,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "accelerator": ("Accelerator", "Result", "open"),
+    "accelerator": ("Accelerator", "DenseResult", "Result", "open"),
     "bundle.bundle": ("Bundle", "load_bundle", "save_bundle", "update_accuracy"),
     "codecs.archive": ("Archive", "open_archive", "write_archive"),
     "codecs.base": ("Codec",),

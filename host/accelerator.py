@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import weakref
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -16,45 +16,25 @@ from numpy.typing import ArrayLike, NDArray
 
 from bitswath.backends.base import Backend, OnDevice, Shaped
 from bitswath.backends.kinds import BACKENDS, best
+from bitswath.bundle.answers import DenseResult, Result, answer
 from bitswath.bundle.bundle import NETWORK, Bundle, load_bundle
 from bitswath.bundle.patches import as_patches, batched, one_array
 from bitswath.codecs.packing import pack, pack_folded, unpack
 from bitswath.errors import BackendError, InputError
-from bitswath.network.network import ArgMax, labelled
+from bitswath.network.network import labelled
 from bitswath.streaming.counters import Counters, Tally
 from bitswath.streaming.lane import Lane, Prepare, Values, run
 from bitswath.streaming.stream import Source, Stream
 
-__all__ = ["Accelerator", "Result", "open"]
+__all__ = ["Accelerator", "DenseResult", "Result", "open"]
 
 _CHUNK_BYTES = 32 << 20
 _MAX_CHUNK = 256
 _CHUNK_MACS = 1 << 36
+_VALUE_BYTES = 4
 _DEFAULT_TIMEOUT_S = 120.0
 _Self = TypeVar("_Self", bound="Accelerator")
 _Array = NDArray[Any]
-
-
-@dataclass(frozen=True, eq=False)
-class Result:
-    """Predictions for N patches.
-
-    `labels`: int64 (N,), indices into `classes`; of equal logits the lowest index wins. `logits`:
-    float32 (N, classes), probabilities if the network ends in a softmax, None if it, or FINN's bitstream, ends in
-    ArgMax.
-    """
-
-    labels: NDArray[np.int64]
-    logits: NDArray[np.float32] | None
-    classes: tuple[str, ...]
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    @property
-    def names(self) -> list[str]:
-        """The class names of the labels."""
-        return [self.classes[label] for label in self.labels]
 
 
 class Accelerator:
@@ -70,7 +50,8 @@ class Accelerator:
         self.bundle = bundle
         macs = max(bundle.manifest.network.macs, 1)
         held = max(1, backend.frames_in_flight // 2)
-        self.chunk = max(1, min(chunk or min(_MAX_CHUNK, _CHUNK_BYTES // patch_bytes, _CHUNK_MACS // macs), held))
+        room = _CHUNK_BYTES // max(patch_bytes, _VALUE_BYTES * bundle.network.output.size)
+        self.chunk = max(1, min(chunk or min(_MAX_CHUNK, room, _CHUNK_MACS // macs), held))
         self.timeout_s = timeout_s
         self._backend: Backend | None = backend
         self._streams: weakref.WeakSet[Stream[Result]] = weakref.WeakSet()
@@ -253,20 +234,7 @@ class Accelerator:
         return array
 
     def _result(self, values: _Array) -> Result:
-        network = self.bundle.network
-        if isinstance(network.stages[-1], ArgMax):
-            return Result(values.reshape(-1).astype(np.int64), None, self.classes)
-        logits = network.head.dequantize(values).reshape(len(values), len(self.classes))
-        return Result(self._winners(values), logits, self.classes)
-
-    def _winners(self, values: _Array) -> NDArray[np.int64]:
-        """Largest value's index, compared before a softmax, and as integers where one positive scale
-        keeps their order: floats may round two unequal integers to one."""
-        head = self.bundle.network.head
-        ordered = head.scale.size == head.offset.size == 1 and bool(head.scale[0] > 0)
-        scores = values if ordered else replace(head, softmax=False).dequantize(values)
-        winners: NDArray[np.intp] = scores.reshape(len(values), len(self.classes)).argmax(axis=1)
-        return winners.astype(np.int64)
+        return answer(self.bundle, values)
 
 
 def open(  # the name under which users find it: bs.open

@@ -29,6 +29,7 @@ from bitswath.bundle.manifest import (
     Manifest,
     ModelInput,
     NetworkInfo,
+    OutputInfo,
     Provenance,
     Source,
     SplitAccuracy,
@@ -84,6 +85,7 @@ def save_bundle(
     patch_shape: Sequence[int],
     classes: Sequence[str],
     layout: Layout = "image",
+    outputs: Sequence[OutputInfo] = (),
     onnx_model: bytes | str | Path | None = None,
     model_input: ModelInput | None = None,
     provenance: Source | Mapping[str, Any] | None = None,
@@ -92,9 +94,10 @@ def save_bundle(
 ) -> Bundle:
     """Write a bundle to the folder `path` and return it as loaded; a bundle there is replaced.
 
-    `patch_shape`: (H, W, C) of the raw patches, `layout` what they are to users; `onnx_model`: a QONNX file or its
-    bytes, read as `model_input` says; `provenance`: what `Source` holds; `accuracy`: by split, (correct, patches);
-    `name`: by default the folder's. The result is checked as by `load_bundle` before it takes its place, so a failure
+    `patch_shape`: (H, W, C) of the raw patches, `layout` what they are to users; `outputs`: if there are several, what
+    lies one behind the other in the network's last tensor; `onnx_model`: a QONNX file or its bytes, read as
+    `model_input` says; `provenance`: what `Source` holds; `accuracy`: by split, (correct, patches); `name`: by default
+    the folder's. The result is checked as by `load_bundle` before it takes its place, so a failure
     leaves what was there. Raises `BundleError`, `NetworkError`, `PackingError`, `CodecError`.
     """
     refuse_writing(path)
@@ -128,6 +131,7 @@ def save_bundle(
         files={file: FileEntry(sha256=_sha256(data), bytes=len(data)) for file, data in contents.items()},
         provenance=Provenance(source=source),
         accuracy={split: _measured(split, value) for split, value in (accuracy or {}).items()},
+        outputs=tuple(outputs),
     )
     return _publish(path, {**contents, MANIFEST: _manifest_bytes(manifest)})
 
@@ -252,6 +256,7 @@ def _check_agreement(folder: Path, manifest: Manifest, network: Network, codec: 
         length = frame_bytes(code_shape, codec.bits)
     except BitswathError as error:
         raise BundleError(f"{path}: input.patch_shape: {error}") from error
+    size = network.output.size
     agreed: list[tuple[str, object, str, object]] = [
         ("input.patch_dtype", entry.patch_dtype, "codec", str(codec.dtype)),
         ("input.bits", entry.bits, "codec", codec.bits),
@@ -259,7 +264,8 @@ def _check_agreement(folder: Path, manifest: Manifest, network: Network, codec: 
         ("input.frame_bytes", entry.frame_bytes, "codec", length),
         ("input.code_shape", entry.code_shape, "network", _seen_as(network.input.shape, code_shape)),
         ("input.bits", f"codes 0..{2**codec.bits - 1}", "network", f"codes {network.input.lo}..{network.input.hi}"),
-        ("classes", len(manifest.classes), "network", _class_count(network)),
+        ("classes", len(manifest.classes), "network", _class_count(manifest, network)),
+        ("outputs", sum(math.prod(o.shape) for o in manifest.outputs) or size, "network", size),
         ("network", manifest.network, "network", NetworkInfo.of(network)),
     ]
     for what, declared, other, actual in agreed:
@@ -273,10 +279,12 @@ def _seen_as(shape: tuple[int, ...], code_shape: tuple[int, ...]) -> tuple[int, 
     return code_shape if unambiguous and shape == (math.prod(code_shape),) else shape
 
 
-def _class_count(network: Network) -> int:
-    """Classes told apart by the network's last tensor."""
+def _class_count(manifest: Manifest, network: Network) -> int:
+    """Classes told apart by the network's last tensor, of several outputs by the first."""
     last = network.stages[-1]
-    return network.tensors[last.inputs[0]].size if isinstance(last, ArgMax) else network.output.size
+    if isinstance(last, ArgMax):
+        return network.tensors[last.inputs[0]].size
+    return manifest.outputs[0].shape[-1] if manifest.outputs else network.output.shape[-1]
 
 
 def _check_target(path: Path) -> None:

@@ -21,6 +21,7 @@ __all__ = [
     "Manifest",
     "ModelInput",
     "NetworkInfo",
+    "OutputInfo",
     "Provenance",
     "Source",
     "SplitAccuracy",
@@ -30,11 +31,8 @@ SCHEMA_VERSION = 1
 
 _Count = Annotated[int, Field(ge=0, lt=1 << 63)]
 _Text = Annotated[str, Field(min_length=1, max_length=512)]
-_Shape = tuple[
-    Annotated[int, Field(ge=1, le=1 << 20)],
-    Annotated[int, Field(ge=1, le=1 << 20)],
-    Annotated[int, Field(ge=1, le=1 << 20)],
-]
+_Extent = Annotated[int, Field(ge=1, le=1 << 20)]
+_Shape = tuple[_Extent, _Extent, _Extent]
 _Bits = Annotated[int, Field(ge=1, le=64)]
 _Dtype = Literal["uint8", "uint16", "int8", "int16", "float32"]
 
@@ -106,6 +104,13 @@ class InputInfo(Schema):
         if not fits[self.layout]:
             raise ValueError(f"layout: patches of shape {self.patch_shape} are no {self.layout} ones")
         return self
+
+
+class OutputInfo(Schema):
+    """One of several outputs: its name in the model, and its shape, (classes,) or (H, W, classes)."""
+
+    name: _Text
+    shape: tuple[_Extent] | _Shape
 
 
 class NetworkInfo(Schema):
@@ -182,7 +187,11 @@ class SplitAccuracy(Schema):
 
 
 class Manifest(Schema):
-    """``manifest.json``. `files` lists every other file outside ``hw/`` by its relative path."""
+    """``manifest.json``. `files` lists every other file outside ``hw/`` by its relative path.
+
+    `classes`: names along the last axis of the output, of several `outputs` the first. The network's last tensor
+    holds those one behind the other.
+    """
 
     schema_version: Literal[1] = 1
     name: _Text
@@ -192,11 +201,14 @@ class Manifest(Schema):
     files: dict[_Path, FileEntry]
     provenance: Provenance
     accuracy: dict[_Text, SplitAccuracy]
+    outputs: tuple[OutputInfo, ...] = ()
 
     @model_validator(mode="after")
     def _distinct(self) -> Manifest:
         if len(set(self.classes)) != len(self.classes):
             raise ValueError("classes: expected distinct names")
+        if len({output.name for output in self.outputs}) != len(self.outputs):
+            raise ValueError("outputs: expected distinct names")
         return self
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ import click
 import numpy as np
 from rich.console import Console
 
+from bitswath.accelerator import Result
 from bitswath.accelerator import open as open_accelerator
 from bitswath.basics.console import say
 from bitswath.basics.files import check_outputs, write_atomic
@@ -22,6 +26,7 @@ from bitswath.commands.sizes import crop_option, resize_option
 from bitswath.errors import InputError
 from bitswath.evaluation.classify import Classified, classify_path
 from bitswath.evaluation.confusion import save_confusion_picture
+from bitswath.evaluation.maps import save_maps
 from bitswath.evaluation.report import Report, class_table
 from bitswath.imagery.fit import Fit, Size
 from bitswath.streaming.progress import stream_progress
@@ -41,6 +46,9 @@ __all__ = ["command"]
 @click.option("--bitstream", type=click.Path(path_type=Path), help="A bitstream's folder or archive, such as FINN's.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path, dir_okay=False), help="Write the figures as JSON.")
 @click.option("--predictions", type=click.Path(path_type=Path, dir_okay=False), help="Write a CSV of every patch.")
+@click.option(
+    "--maps", type=click.Path(path_type=Path, file_okay=False), help="Write a PNG of each patch's classes, if dense."
+)
 @click.option("--confusion", type=click.Path(path_type=Path, dir_okay=False), help="Write the matrix as PNG, SVG, PDF.")
 @click.option("--record", metavar="SPLIT", help="Store the accuracy in the bundle's manifest under this name.")
 def command(
@@ -55,6 +63,7 @@ def command(
     bitstream: Path | None,
     json_path: Path | None,
     predictions: Path | None,
+    maps: Path | None,
     confusion: Path | None,
     record: str | None,
 ) -> None:
@@ -67,11 +76,14 @@ def command(
     if record:
         refuse_writing(bundle)
     loaded = load_bundle(bundle)
+    if maps:
+        _check_maps(loaded, maps)
     given: dict[str, Any] = {"board": board, "bitstream": bitstream}
     options = {name: value for name, value in given.items() if value is not None}
     with open_accelerator(loaded, backend, **options) as accelerator, stream_progress() as progress:
         fit = Fit(resize, crop)
-        done = classify_path(accelerator, images, split=split, fit=fit, skip_bad=skip_bad, progress=progress)
+        take = partial(save_maps, maps) if maps else _nothing
+        done = classify_path(accelerator, images, split=split, fit=fit, skip_bad=skip_bad, progress=progress, take=take)
     report = done.report(loaded)
     if (confusion or record) and report is None:
         raise InputError(f"{images}: has no labels, so there is no accuracy; give a folder of the bundle's classes")
@@ -86,6 +98,16 @@ def command(
         update_accuracy(loaded, record, report.correct, report.patches)
 
 
+def _check_maps(bundle: Bundle, folder: Path) -> None:
+    if math.prod(bundle.network.output.shape[:-1]) == 1:
+        raise InputError(f"--maps: bundle {bundle.name!r} gives a class a patch, none a pixel; leave it out")
+    if folder.exists() and any(folder.iterdir()):
+        raise InputError(f"{folder}: expected an empty folder, or none yet, for the maps")
+
+
+def _nothing(names: Sequence[str], result: Result) -> None: ...
+
+
 def _show(bundle: Bundle, done: Classified, report: Report | None) -> None:
     if report:
         Console().print(class_table(report, bundle.name))
@@ -96,6 +118,9 @@ def _show(bundle: Bundle, done: Classified, report: Report | None) -> None:
         counts = np.bincount(done.predicted, minlength=len(bundle.classes))
         for name, count in zip(bundle.classes, counts):
             say(f"{name}: {count}")
+    if done.pixels is not None:
+        for name, share in zip(bundle.classes, done.pixels / max(int(done.pixels.sum()), 1)):
+            say(f"{name}: {100 * share:.2f} % of the pixels")
     for name, reason in done.skipped:
         say(f"skipped {name}: {reason}", "yellow")
     for note in done.notes:

@@ -14,6 +14,7 @@ from rich.table import Table
 from bitswath.basics.console import say
 from bitswath.builds.folder import HARDWARE
 from bitswath.builds.report import REPORT, Report, read_report
+from bitswath.bundle.answers import how_it_answers
 from bitswath.bundle.bundle import Bundle, how_pixels_enter, load_bundle
 from bitswath.bundle.zoo_entry import codec_name
 from bitswath.codecs.archive import is_archive, open_archive
@@ -70,6 +71,7 @@ def _bundle_facts(bundle: Bundle) -> dict[str, Any]:
         "codec": codec_name(dict(manifest.input.codec)),
         "input": how_pixels_enter(bundle),
         "bytes per patch": manifest.input.frame_bytes,
+        "answers": how_it_answers(bundle),
         "classes": ", ".join(manifest.classes),
         "multiply-accumulates": f"{manifest.network.macs:,}",
         "weight bits": manifest.network.weight_bits,

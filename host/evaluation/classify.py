@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bitswath.accelerator import Accelerator
+from bitswath.accelerator import Accelerator, DenseResult, Result
 from bitswath.bundle.bundle import Bundle
 from bitswath.codecs.archive import Archive, is_archive, open_archive
 from bitswath.errors import ArchiveError, InputError
@@ -32,8 +32,9 @@ BATCH = 256
 class Classified:
     """What came of a run over N patches.
 
-    `labels`: int64 (N,), or None where the patches carry none; `skipped`: (name, reason) of bad images;
-    `ignored`: files that are no images by their suffix; `notes`: what a user should be told about what is
+    `predicted`: int64 (N,), of a dense bundle the class that most of a patch's pixels have; `pixels`: int64 (classes,),
+    its pixels of each class. `labels`: int64 (N,), or None where the patches carry none; `skipped`: (name, reason) of
+    bad images; `ignored`: files that are no images by their suffix; `notes`: what a user should be told about what is
     missing, a line each; `seconds`: all of it, reading and decoding included; `classify_s`: of those, what
     encoding, packing and waiting for the device took.
     """
@@ -46,6 +47,7 @@ class Classified:
     notes: tuple[str, ...]
     seconds: float
     classify_s: float
+    pixels: NDArray[np.int64] | None = None
 
     def report(self, bundle: Bundle) -> Report | None:
         """The predictions against the labels, or None where there are no labels."""
@@ -64,6 +66,7 @@ class Classified:
             "skipped": [{"name": name, "reason": reason} for name, reason in self.skipped],
             "ignored_files": self.ignored,
             "notes": list(self.notes),
+            **({} if self.pixels is None else {"pixels": dict(zip(bundle.classes, self.pixels.tolist()))}),
             "accuracy": None,
             **(report.to_dict() if report else {}),
         }
@@ -84,12 +87,14 @@ def classify_path(
     fit: Fit = AS_THEY_ARE,
     skip_bad: bool = False,
     progress: Callable[[Counters], None] = lambda counters: None,
+    take: Callable[[Sequence[str], Result], None] = lambda names, result: None,
 ) -> Classified:
     """Classify what is at `path`: an image, a folder, a zip, a packed archive (``.bsa``), or numbers (``.npy``,
     ``.npz``, ``.csv``, see `bitswath.evaluation.arrays`).
 
-    `fit` brings images to the bundle's size. Images are read while those before are classified. `progress` is
-    called after every batch. Raises `ImageError`, `ArchiveError` or `InputError` naming the file that is wrong.
+    `fit` brings images to the bundle's size. Images are read while those before are classified. After every batch
+    `progress` is called, and `take` with the patches' names and predictions. Raises `ImageError`, `ArchiveError` or
+    `InputError` naming the file that is wrong.
     """
     started = time.perf_counter()
     source: ImageSource | None = None
@@ -113,11 +118,14 @@ def classify_path(
         items = _noted(_image_batches(source), drawn)
         results = accelerator.stream(items, total=len(source), progress=progress)
     names: list[str] = []
-    labels, predicted = [], []
+    labels, predicted, pixels = [], [], []
     with results:
         for result in results:
             batch = drawn.popleft()
-            predicted.append(result.labels)
+            take(batch.names, result)
+            predicted.append(result.of_patches)
+            if isinstance(result, DenseResult):
+                pixels.append(result.counts.sum(axis=0))
             names.extend(batch.names)
             if batch.labels is not None:
                 labels.append(batch.labels)
@@ -131,6 +139,7 @@ def classify_path(
         source.notes if source else (),
         time.perf_counter() - started,
         counters.host_s + counters.device_s,
+        np.sum(pixels, axis=0) if pixels else None,
     )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from bitswath.accelerator import open as open_accelerator
 from bitswath.basics.console import say
+from bitswath.bundle.answers import how_it_answers
 from bitswath.bundle.bundle import Bundle, how_pixels_enter, update_accuracy
 from bitswath.codecs.kinds import CodecSpec, parse_codec
 from bitswath.errors import CodecError, DatasetError, ExportError
@@ -127,6 +128,8 @@ def command(
     facts = bundle.manifest
     say(f"{output}: {facts.network.macs:,} multiply-accumulates, {facts.input.frame_bytes} bytes per patch")
     say(how_pixels_enter(bundle))
+    if facts.outputs or math.prod(bundle.network.output.shape[:-1]) > 1:
+        say(how_it_answers(bundle))
     if note:
         say(note)
     if dataset is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from onnx import ModelProto
 from pydantic import ValidationError
 
 from bitswath.bundle.bundle import Bundle, save_bundle
-from bitswath.bundle.manifest import ModelInput, Source
+from bitswath.bundle.manifest import ModelInput, OutputInfo, Source
 from bitswath.codecs.base import Codec
 from bitswath.codecs.kinds import CodecSpec
 from bitswath.codecs.uniform import UniformCodec
@@ -18,7 +17,7 @@ from bitswath.errors import BundleError, ExportError, LoweringError
 from bitswath.models.lowering import Lowered, lower, over_codes, read_model
 from bitswath.models.lowering.chains.input_quantizer import Entry
 from bitswath.models.nets.config import TrainConfig
-from bitswath.network.network import ArgMax, Network
+from bitswath.network.network import ArgMax
 
 __all__ = ["bundle_onnx", "lower_as", "training_config"]
 
@@ -57,7 +56,7 @@ def bundle_onnx(
         raise LoweringError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
     entry = _entry(path, lowered, told)
     network = lowered.network
-    count = _class_count(path, network)
+    count = _class_count(lowered)
     names = list(classes or (f"class {index}" for index in range(count)))
     if len(names) != count or len(set(names)) != count or not all(names):
         raise ExportError(f"{path}: has {count} outputs and needs as many distinct class names, got {names}")
@@ -69,6 +68,7 @@ def bundle_onnx(
         patch_shape=(height, width, bands),
         layout="flat" if height == width == 1 else "sequence" if 1 in (height, width) else "image",
         classes=names,
+        outputs=_outputs(lowered),
         onnx_model=model.SerializeToString(),
         model_input=_as_read(told, lowered, entry),
         provenance=Source(exporter=model.producer_name or None),
@@ -128,12 +128,16 @@ def _as_read(told: ModelInput, lowered: Lowered, entry: Entry) -> ModelInput:
     return told.model_copy(update={"scale": tuple(pixels.scale.tolist())}) if pixels.depth == 8 else told
 
 
-def _class_count(path: Path, network: Network) -> int:
-    last = network.stages[-1]
-    shape = network.output.shape
-    if math.prod(shape[:-1]) > 1:
-        raise ExportError(f"{path}: gives an image of scores {shape}, and bundles classify patches as a whole")
-    return network.tensors[last.inputs[0]].size if isinstance(last, ArgMax) else network.output.size
+def _outputs(lowered: Lowered) -> tuple[OutputInfo, ...]:
+    """What a manifest tells of several outputs."""
+    several = len(lowered.outputs) > 1
+    return tuple(OutputInfo(name=output.name, shape=output.shape) for output in lowered.outputs) if several else ()
+
+
+def _class_count(lowered: Lowered) -> int:
+    """Along the last axis of the first output."""
+    network, last = lowered.network, lowered.network.stages[-1]
+    return network.tensors[last.inputs[0]].size if isinstance(last, ArgMax) else lowered.outputs[0].shape[-1]
 
 
 def training_config(bundle: Bundle) -> TrainConfig | None:

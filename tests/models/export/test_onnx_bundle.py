@@ -219,11 +219,27 @@ def test_a_scale_for_each_band_must_be_of_as_many_bands(tmp_path: Path) -> None:
         bundled(path, tmp_path / "m.bsw", scale=(PIXELS, PIXELS))
 
 
-def test_an_image_of_scores_is_refused(tmp_path: Path) -> None:
+def test_an_image_of_scores_and_several_outputs(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
     graph = Graph((1, 3, 8, 8), "UINT8")
-    path = saved(graph, graph.node("Conv", "global_in", graph.weights(np.ones((4, 3, 1, 1), int))), tmp_path)
-    with pytest.raises(ExportError, match=r"an image of scores \(8, 8, 4\)"):
-        bundled(path, tmp_path / "m.bsw")
+    scores = graph.node("Conv", "global_in", graph.weights(rng.integers(-3, 4, (4, 3, 1, 1))), rng.normal(size=4))
+    logits = graph.node("MatMul", graph.node("Flatten", "global_in"), graph.weights(rng.integers(-3, 4, (192, 5))))
+    patches = dark()
+    for outputs in ([scores], [scores, logits], [logits, scores]):
+        model = graph.model(*outputs)
+        model.save(str(tmp_path / "m.onnx"))
+        bundle = bundled(tmp_path / "m.onnx", tmp_path / "m.bsw")
+        assert len(bundle.classes) == (4 if outputs[0] == scores else 5)
+        assert verify_bundle(bundle, patches).equal
+        with bs.open(bundle) as accelerator:
+            result = accelerator.classify(patches)
+        each = {scores: result} if len(outputs) == 1 else result.outputs
+        for i, patch in enumerate(patches.transpose(0, 3, 1, 2)):
+            context = run_qonnx(model, patch[None].astype(np.float32))
+            for name in outputs:
+                expected = context[name][0].transpose(1, 2, 0) if name == scores else context[name][0]
+                np.testing.assert_allclose(each[name].logits[i], expected, rtol=1e-5, atol=1e-4)
+                np.testing.assert_array_equal(each[name].labels[i], expected.argmax(axis=-1))
 
 
 def test_verify_starts_from_pixels(tmp_path: Path) -> None:
