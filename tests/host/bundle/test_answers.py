@@ -110,17 +110,8 @@ def test_maps_of_classes_are_written_beside_each_other(tmp_path: Path) -> None:
     bundle = saved(tmp_path / "dense.bsw", network)
     patches = rng.integers(0, 256, (3, 8, 6, 2), np.uint8)
     np.save(tmp_path / "patches.npy", patches)
-    run = CliRunner().invoke(
-        classify.command,
-        [
-            str(bundle.path),
-            str(tmp_path / "patches.npy"),
-            "--maps",
-            str(tmp_path / "maps"),
-            "--json",
-            str(tmp_path / "j"),
-        ],
-    )
+    given = [str(bundle.path), str(tmp_path / "patches.npy"), "--maps", str(tmp_path / "maps")]
+    run = CliRunner().invoke(classify.command, [*given, "--json", str(tmp_path / "j")])
     assert run.exit_code == 0, run.output
     labels = reference.output(network, patches >> 4).argmax(axis=-1)
     files = sorted((tmp_path / "maps").rglob("*.png"))
