@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto
 
-from bitswath.models.lowering.chains.chain import Link, evaluate, fold_affine
+from bitswath.models.lowering.chains.chain import WIDE, Link, evaluate, fold_affine
 from bitswath.models.lowering.chains.links import make_link
 from bitswath.models.lowering.chains.values import Node, Value
 
@@ -28,17 +28,22 @@ def cast_link(node: Node, value: Value, ranges: tuple[Integers, Integers], opset
     None where it changes nothing. Raises `LoweringError` for a type that does not hold every value.
     """
     to = node.get("to", TensorProto.FLOAT)
-    if to == TensorProto.FLOAT and not value.chain:
+    links = [link for link in value.chain if isinstance(link, Link)]
+    if to == TensorProto.FLOAT and not any(map(_is_wide, links)):
         return None
     affine: Any = (_ONE, _ZERO)
     if to not in FLOATS:
-        links = [link for link in value.chain if isinstance(link, Link)]
         folded = fold_affine(links, value.scale, value.offset)
         whole = folded is not None and all((v == np.rint(v)).all() for v in folded)
         affine = affine if whole else None
         _require_fit(node, to, _ends(value, links, ranges))
     wide = to if to in (*FLOATS, TensorProto.INT64, TensorProto.INT32) else TensorProto.INT64
     return make_link(node, [None], opsets, _ONE, True, affine, to=wide)
+
+
+def _is_wide(link: Link) -> bool:
+    """Whether a link may give anything but float32."""
+    return link.node.op_type == "Cast" or any(constant.dtype in WIDE for constant in link.constants.values())
 
 
 def _ends(value: Value, links: list[Link], ranges: tuple[Integers, Integers]) -> NDArray[Any]:

@@ -17,7 +17,7 @@ from onnx import ModelProto, NodeProto, TensorProto
 from bitswath.models.lowering.chains.values import Node
 from bitswath.models.lowering.passes.rewriting import Rewriter, Rule, rewrite
 
-__all__ = ["MICROSOFT", "qoperators", "relative", "requantized"]
+__all__ = ["qoperators"]
 
 MICROSOFT = "com.microsoft"
 """ONNX Runtime's own domain."""
@@ -34,7 +34,7 @@ def qoperators(model: ModelProto) -> None:
     rewrite(model, RULES, ("", MICROSOFT))
 
 
-def relative(rewriter: Rewriter, node: Node, x: str, zero: str | None) -> str:
+def _relative(rewriter: Rewriter, node: Node, x: str, zero: str | None) -> str:
     """A tensor of integers as floats, less its zero point."""
     if zero is None:
         return rewriter.node(node, "Cast", x, to=TensorProto.FLOAT)
@@ -43,7 +43,7 @@ def relative(rewriter: Rewriter, node: Node, x: str, zero: str | None) -> str:
     return rewriter.node(node, "DequantizeLinear", x, one, rewriter.constant(node, value, "zero", value.dtype))
 
 
-def requantized(rewriter: Rewriter, node: Node, y: str, zero: Any, output: str | None = None) -> str:
+def _requantized(rewriter: Rewriter, node: Node, y: str, zero: Any, output: str | None = None) -> str:
     """Floats rounded to even and saturated, as integers of the zero point's type."""
     one = rewriter.constant(node, 1, "one")
     return rewriter.node(
@@ -119,14 +119,14 @@ def _product(
 
 
 def _qlinear_conv(rewriter: Rewriter, node: Node) -> None:
-    x = relative(rewriter, node, node.proto.input[0], _input(node, 2))
+    x = _relative(rewriter, node, node.proto.input[0], _input(node, 2))
     weights = _weights(rewriter, node, 3, 5, 0)
     bias = None if _input(node, 8) is None else _constant(rewriter, node, 8, "bias")
     y = _product(rewriter, node, "Conv", x, weights, bias, _kept(node, "channels_last"))
     scale = _requantization(rewriter, node, 1, 4, 6)
     scale = scale.reshape(-1, *[1] * (weights.ndim - 2)) if scale.size > 1 else scale.reshape(())
     y = rewriter.node(node, "Mul", y, rewriter.constant(node, scale, "scale"))
-    requantized(rewriter, node, y, _zero(rewriter, node, 7), node.output)
+    _requantized(rewriter, node, y, _zero(rewriter, node, 7), node.output)
 
 
 def _requantization(rewriter: Rewriter, node: Node, x: int, w: int, y: int | None, alpha: float = 1.0) -> NDArray[Any]:
@@ -138,15 +138,15 @@ def _requantization(rewriter: Rewriter, node: Node, x: int, w: int, y: int | Non
 
 
 def _qlinear_matmul(rewriter: Rewriter, node: Node) -> None:
-    x = relative(rewriter, node, node.proto.input[0], _input(node, 2))
+    x = _relative(rewriter, node, node.proto.input[0], _input(node, 2))
     y = _product(rewriter, node, "MatMul", x, _weights(rewriter, node, 3, 5, -1), None, {})
     scale = _requantization(rewriter, node, 1, 4, 6)
     y = rewriter.node(node, "Mul", y, rewriter.constant(node, _flat(scale), "scale"))
-    requantized(rewriter, node, y, _zero(rewriter, node, 7), node.output)
+    _requantized(rewriter, node, y, _zero(rewriter, node, 7), node.output)
 
 
 def _qgemm(rewriter: Rewriter, node: Node) -> None:
-    x = relative(rewriter, node, node.proto.input[0], _input(node, 2))
+    x = _relative(rewriter, node, node.proto.input[0], _input(node, 2))
     weights = _weights(rewriter, node, 3, 5, 0 if node.get("transB", 0) else 1)
     bias = None if _input(node, 6) is None else _constant(rewriter, node, 6, "bias").reshape(-1)
     y = _product(rewriter, node, "Gemm", x, weights, bias, _kept(node, "alpha"))
@@ -154,7 +154,7 @@ def _qgemm(rewriter: Rewriter, node: Node) -> None:
     scale = _flat(_requantization(rewriter, node, 1, 4, given, node.get("alpha", 1.0)))
     y = rewriter.node(node, "Mul", y, rewriter.constant(node, scale, "scale"), output=None if given else node.output)
     if given is not None:
-        requantized(rewriter, node, y, _zero(rewriter, node, 8), node.output)
+        _requantized(rewriter, node, y, _zero(rewriter, node, 8), node.output)
 
 
 def _flat(scale: NDArray[Any]) -> NDArray[Any]:
@@ -165,7 +165,7 @@ def _integer_product(rewriter: Rewriter, node: Node) -> None:
     """ConvInteger and MatMulInteger: the accumulator itself."""
     op = node.op.removesuffix("Integer")
     weights = _weights(rewriter, node, 1, 3, 0 if op == "Conv" else -1)
-    x = relative(rewriter, node, node.proto.input[0], _input(node, 2))
+    x = _relative(rewriter, node, node.proto.input[0], _input(node, 2))
     y = _product(rewriter, node, op, x, weights, None, node.attributes)
     rewriter.node(node, "Cast", y, output=node.output, to=TensorProto.INT32)
 
@@ -185,7 +185,7 @@ def _qlinear_add(rewriter: Rewriter, node: Node) -> None:
         part = rewriter.node(node, "Mul", part, rewriter.constant(node, ratios[i], "ratio", np.float64))
         rest = rewriter.node(node, "Cast", y, to=TensorProto.DOUBLE)
         y = rewriter.node(node, "Cast", rewriter.node(node, "Add", part, rest), to=TensorProto.FLOAT)
-    requantized(rewriter, node, y, np.zeros((), zero.dtype), node.output)
+    _requantized(rewriter, node, y, np.zeros((), zero.dtype), node.output)
 
 
 def _is_spread(rewriter: Rewriter, name: str) -> bool:
@@ -203,7 +203,7 @@ def _raw(rewriter: Rewriter, node: Node, position: int, zero: NDArray[Any]) -> s
     name = node.proto.input[position]
     if rewriter.known(name):
         return rewriter.constant(node, rewriter.array(name), "stored")
-    x = relative(rewriter, node, name, node.proto.input[position + 2])
+    x = _relative(rewriter, node, name, node.proto.input[position + 2])
     return rewriter.node(node, "Add", x, rewriter.constant(node, zero, "zero")) if zero else x
 
 
@@ -215,11 +215,11 @@ def _qlinear_mul(rewriter: Rewriter, node: Node) -> None:
     zero = _zero(rewriter, node, 7)
     factor = rewriter.array(node.proto.input[constant]).astype(np.int64) - int(_zero(rewriter, node, constant + 2))
     ratio = np.float32(_scale(rewriter, node, 1) * _scale(rewriter, node, 4)) / _scale(rewriter, node, 6)
-    y = relative(rewriter, node, node.proto.input[first], node.proto.input[first + 2])
+    y = _relative(rewriter, node, node.proto.input[first], node.proto.input[first + 2])
     y = rewriter.node(node, "Mul", y, rewriter.constant(node, factor, "factor"))
     y = rewriter.node(node, "Mul", y, rewriter.constant(node, ratio, "ratio"))
     y = rewriter.node(node, "Add", y, rewriter.constant(node, zero, "shift"))
-    requantized(rewriter, node, y, np.zeros((), zero.dtype), node.output)
+    _requantized(rewriter, node, y, np.zeros((), zero.dtype), node.output)
 
 
 def _function(rewriter: Rewriter, node: Node) -> None:
@@ -233,13 +233,13 @@ def _function(rewriter: Rewriter, node: Node) -> None:
 
 
 def _reals(rewriter: Rewriter, node: Node, x: int, scale: int, zero: int) -> str:
-    y = relative(rewriter, node, node.proto.input[x], _input(node, zero))
+    y = _relative(rewriter, node, node.proto.input[x], _input(node, zero))
     return rewriter.node(node, "Mul", y, rewriter.constant(node, _scale(rewriter, node, scale), "scale"))
 
 
 def _global_average(rewriter: Rewriter, node: Node) -> None:
     """The sum of integers, then one factor (MLAS: `MlasQLinearGlobalAveragePool`)."""
-    x = relative(rewriter, node, node.proto.input[0], _input(node, 2))
+    x = _relative(rewriter, node, node.proto.input[0], _input(node, 2))
     axes = list(range(2, rewriter.rank(node.proto.input[0], 4)))
     shape = rewriter.node(node, "Shape", x)
     if rewriter.opset < 13:
@@ -250,7 +250,7 @@ def _global_average(rewriter: Rewriter, node: Node) -> None:
     pixels = rewriter.node(node, "ReduceProd", rewriter.node(node, "Cast", pixels, to=TensorProto.FLOAT), keepdims=0)
     unit = rewriter.node(node, "Mul", rewriter.constant(node, _scale(rewriter, node, 3), "scale"), pixels)
     factor = rewriter.node(node, "Div", rewriter.constant(node, _scale(rewriter, node, 1), "scale"), unit)
-    requantized(rewriter, node, rewriter.node(node, "Mul", y, factor), _zero(rewriter, node, 4), node.output)
+    _requantized(rewriter, node, rewriter.node(node, "Mul", y, factor), _zero(rewriter, node, 4), node.output)
 
 
 def _average(rewriter: Rewriter, node: Node) -> None:
@@ -259,7 +259,7 @@ def _average(rewriter: Rewriter, node: Node) -> None:
     y = rewriter.node(node, "AveragePool", _reals(rewriter, node, 0, 1, 2), **_kept(node, "channels_last"))
     y = rewriter.node(node, "Div", y, rewriter.constant(node, _scale(rewriter, node, 3), "scale"))
     y = rewriter.node(node, "Add", y, rewriter.constant(node, zero, "shift"))
-    requantized(rewriter, node, y, np.zeros((), zero.dtype), node.output)
+    _requantized(rewriter, node, y, np.zeros((), zero.dtype), node.output)
 
 
 def _concat(rewriter: Rewriter, node: Node) -> None:
@@ -268,13 +268,13 @@ def _concat(rewriter: Rewriter, node: Node) -> None:
     parts = []
     for i in range(2, len(node.proto.input), 3):
         if _scale(rewriter, node, i + 1) == unit and _zero(rewriter, node, i + 2) == zero:
-            parts.append(relative(rewriter, node, node.proto.input[i], node.proto.input[i + 2]))
+            parts.append(_relative(rewriter, node, node.proto.input[i], node.proto.input[i + 2]))
             continue
         scale = rewriter.constant(node, unit, "scale")
         y = _reals(rewriter, node, i, i + 1, i + 2)
         y = rewriter.node(node, "QuantizeLinear", y, scale, rewriter.constant(node, zero, "zero", zero.dtype))
-        parts.append(relative(rewriter, node, y, node.proto.input[1]))
-    requantized(rewriter, node, rewriter.node(node, "Concat", *parts, **node.attributes), zero, node.output)
+        parts.append(_relative(rewriter, node, y, node.proto.input[1]))
+    _requantized(rewriter, node, rewriter.node(node, "Concat", *parts, **node.attributes), zero, node.output)
 
 
 def _standard(rewriter: Rewriter, node: Node) -> None:
