@@ -29,7 +29,7 @@ def bundled(network: Network, folder: Path) -> Bundle:
     height, width, bands = network.input.shape
     last = network.stages[-1]
     scores = network.tensors[last.inputs[0]] if isinstance(last, ArgMax) else network.output
-    classes = [str(label) for label in range(scores.size)]
+    classes = [str(label) for label in range(scores.shape[-1])]
     codec = UniformCodec(network.input.bits)
     return save_bundle(
         folder / "x.bsw", network=network, codec=codec, patch_shape=(height, width, bands), classes=classes
