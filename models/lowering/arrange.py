@@ -46,7 +46,7 @@ def rearranged(build: Builder, node: Node, value: Value, index: Index, fill: int
     size = int(np.prod(value.shape))
     if index.size == size and np.array_equal(np.sort(index, axis=None), np.arange(size)):
         return replace(value, index=index)
-    for order in _orders(index):
+    for order in sorted(_orders(index), key=lambda order: _mixed(value, index.transpose(order))):
         moved = index.transpose(order)
         shape = moved.shape[1:] if index.ndim != 3 else (1, *moved.shape[1:])
         channels = _channels(value, moved.reshape(-1, shape[-1]))
@@ -159,6 +159,14 @@ def _channels(value: Value, rows: Index) -> Channels | None:
     alike, real = _alike(value), rows != NOTHING
     first = alike[rows[real.argmax(axis=0), np.arange(rows.shape[1])] % value.channels]
     return first if (alike[rows % value.channels] == first)[real].all() else None
+
+
+def _mixed(value: Value, moved: Index) -> bool:
+    """Whether a column, on the last axis, has elements of several channels."""
+    rows = moved.reshape(-1, moved.shape[-1])
+    channels, real = rows % value.channels, rows != NOTHING
+    first = channels[real.argmax(axis=0), np.arange(rows.shape[1])]
+    return bool((channels != first)[real].any())
 
 
 def _alike(value: Value) -> Channels:

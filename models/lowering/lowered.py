@@ -97,7 +97,7 @@ class Lowered:
     @property
     def coarse(self) -> tuple[str, ...]:
         """QONNX tensors whose float32 sums may be too far from an integer to tell which one it is."""
-        return tuple(name for name, pair in self.tensors.items() if self._rounding(pair.tensor) > LARGEST_ERROR)
+        return tuple(name for name, pair in self.tensors.items() if self._rounding(pair) > LARGEST_ERROR)
 
     def integers(self, name: str, array: NDArray[Any], near: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
         """A QONNX tensor (N, ...) as the network's integers (N, *network shape).
@@ -114,7 +114,7 @@ class Lowered:
         exact = (flat.reshape(len(array), *pair.shape) - pair.offset) / pair.scale
         rounded = np.rint(exact)
         distance = float(np.abs(exact - rounded).max(initial=0.0))
-        limit = OFF_INTEGER + self._rounding(pair.tensor)
+        limit = OFF_INTEGER + self._rounding(pair)
         if near is not None and name in self.coarse and np.abs(exact - near).max() <= limit:
             return near
         if not distance <= min(limit, LARGEST_ERROR):
@@ -129,16 +129,18 @@ class Lowered:
         real = (integers * pair.scale + pair.offset).astype(np.float32).reshape(len(integers), -1)
         return real[:, pair.index.reshape(-1)].reshape(len(integers), *pair.index.shape[1:])
 
-    def _rounding(self, tensor: str) -> float:
+    def _rounding(self, pair: Correspondence) -> float:
         """How far rounding takes a float32 sum from its integer, in steps.
 
-        Of n products whose magnitudes sum to at most the tensor's range: sqrt(n) unit roundoffs of that for the sum
-        (Higham and Mary, SIAM J. Sci. Comput. 41 (5), 2019: the probabilistic bound), three for input, weight, product.
+        Of n products and an offset whose magnitudes sum to at most the tensor's range and the offset: sqrt(n) unit
+        roundoffs of that for the sum (Higham and Mary, SIAM J. Sci. Comput. 41 (5), 2019: the probabilistic bound),
+        three for input, weight, product.
         """
-        spec = self.network.tensors[tensor]
-        stage = next((stage for stage in self.network.stages if stage.name == tensor), None)
+        spec = self.network.tensors[pair.tensor]
+        stage = next((stage for stage in self.network.stages if stage.name == pair.tensor), None)
         terms = stage.weights[0].size if isinstance(stage, Conv | Dense) else 1
-        return UNIT_ROUNDOFF * (math.sqrt(terms) + 3) * (spec.hi - spec.lo)
+        reach = spec.hi - spec.lo + float(np.abs(pair.offset / pair.scale).max())
+        return UNIT_ROUNDOFF * (math.sqrt(terms) + 3) * reach
 
     def _pair(self, name: str) -> Correspondence:
         if name not in self.tensors:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, numpy_helper
 
 from bitswath.models.lowering.chains.values import Node
@@ -32,7 +33,8 @@ def _requant_shift(rewriter: Rewriter, node: Node) -> None:
     bits = levels.bit_length() - 1
     if div < 1 or div & (div - 1) or levels != 1 << bits or not bits:
         raise node.error(f"expected powers of two as div and n_levels, got {div} and {levels}")
-    factor, shift = (np.asarray(rewriter.array(name), np.float64) for name in (mul, add))
+    rank = rewriter.rank(node.output, rewriter.rank(x, 0))
+    factor, shift = (_by_channel(np.asarray(rewriter.array(name), np.float64), rank) for name in (mul, add))
     y = rewriter.node(node, "Cast", x, to=TensorProto.DOUBLE)
     y = rewriter.node(node, "Mul", y, rewriter.constant(node, factor, "mul", np.float64))
     y = rewriter.node(node, "Add", y, rewriter.constant(node, shift + div // 2, "add", np.float64))
@@ -41,6 +43,11 @@ def _requant_shift(rewriter: Rewriter, node: Node) -> None:
     parameters = (rewriter.constant(node, value, what) for value, what in ((1, "scale"), (0, "zero"), (bits, "bits")))
     attributes = {"signed": int(signed), "narrow": 0, "rounding_mode": "ROUND"}
     rewriter.node(node, "Quant", y, *parameters, output=node.output, domain=QONNX, **attributes)
+
+
+def _by_channel(values: NDArray[np.float64], rank: int) -> NDArray[np.float64]:
+    """Those of a sequence (1, C, L) as (C, 1), for which Deeploy writes an image's (C, 1, 1)."""
+    return values.reshape(-1, 1) if rank == values.ndim == 3 and values.size == len(values) else values
 
 
 def _number(node: Node, name: str) -> int:

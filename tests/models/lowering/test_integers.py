@@ -60,3 +60,18 @@ def test_sums_that_float32_cannot_tell_are_compared_within_their_rounding() -> N
     np.testing.assert_array_equal(lowered.integers(y, one_by_one, exact), exact)
     with pytest.raises(InputError, match="off"):
         lowered.integers(y, one_by_one, exact + 100_000)
+
+
+def test_a_bias_beyond_float32s_digits_hides_the_integers_of_its_sum() -> None:
+    codes = np.random.default_rng(3).integers(0, 16, (20, 8))
+    graph = Graph((1, 8), "UINT4")
+    y = graph.node("Gemm", "global_in", graph.weights(np.arange(8)[:, np.newaxis], 2.0**-30), [1.0])
+    lowered = lower(graph.model(y))
+    assert y in lowered.coarse
+    exact = codes @ np.arange(8)[:, np.newaxis]
+    real = np.float32(1.0) + exact.astype(np.float32) * np.float32(2.0**-30)
+    with pytest.raises(InputError, match="off"):
+        lowered.integers(y, real)
+    np.testing.assert_array_equal(lowered.integers(y, real, exact), exact)
+    with pytest.raises(InputError, match="off"):
+        lowered.integers(y, real + np.float32(0.001), exact)

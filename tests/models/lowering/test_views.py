@@ -85,6 +85,18 @@ def test_a_sequence_that_is_transposed_first_has_its_channels_last() -> None:
     assert assert_same_integers(graph.model(y)).network.input.shape == (1, 9, 2)
 
 
+def test_a_channels_last_image_that_is_resized_keeps_its_channels_last() -> None:
+    graph = Graph((1, 2, 4, 4), "UINT4")
+    y = graph.node("Conv", "global_in", graph.weights(np.arange(6).reshape(3, 2, 1, 1) - 3), kernel_shape=(1, 1))
+    y = graph.quant(graph.node("Transpose", y, perm=(0, 2, 3, 1)), 4.0, 4, signed=1)
+    y = graph.node("Resize", y, graph.constant([]), graph.constant([1, 2, 2, 1]), mode="nearest", nearest_mode="floor",
+                   coordinate_transformation_mode="asymmetric")  # fmt: skip
+    y = graph.node("Transpose", y, perm=(0, 3, 1, 2))
+    y = graph.node("Conv", y, graph.weights(np.arange(54).reshape(2, 3, 3, 3) % 7 - 3), kernel_shape=(3, 3))
+    lowered = assert_same_integers(graph.model(y))
+    assert stages_of(lowered) == ["Conv", "Threshold", "Take", "Conv"]
+
+
 def images() -> ModelWrapper:
     rng = np.random.default_rng(4)
     graph = Graph((1, 3, 8, 8), "UINT4")

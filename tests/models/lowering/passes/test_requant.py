@@ -49,6 +49,20 @@ def test_requant_shift(seed, signed, bits, shift, domain) -> None:
     np.testing.assert_array_equal(network.head.dequantize(reference.output(network, frame)), expected)
 
 
+def test_a_sequence_has_the_parameters_of_an_image() -> None:
+    rng = np.random.default_rng(1)
+    weights, frame = rng.integers(-128, 128, (4, 3, 5)), rng.integers(0, 256, (1, 1, 9, 3))
+    mul, add = rng.integers(-300, 300, (4, 1, 1)), rng.integers(-(2**20), 2**20, (4, 1, 1))
+    graph = Graph((1, 3, 9), "UINT8")
+    sums = graph.node("Conv", "global_in", weights.astype(np.float32), kernel_shape=(5,))
+    attributes = {"div": tensor(1 << 16), "n_levels": tensor(256), "signed": tensor(1)}
+    y = graph.node("RequantShift", sums, mul.astype(np.float32), add.astype(np.float32), **attributes)
+    network = lower(graph.unchecked(y, shapes={sums: (1, 4, 5)})).network
+    accumulators = reference.output(lower_conv(graph), frame)
+    expected = requantized(accumulators, mul.reshape(-1), add.reshape(-1), 16, -128, 127)
+    np.testing.assert_array_equal(network.head.dequantize(reference.output(network, frame)), expected)
+
+
 def lower_conv(graph: Graph) -> Any:
     """The network of the graph's first node alone."""
     first = Graph(graph.shape, graph.datatype)
