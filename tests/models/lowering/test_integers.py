@@ -70,8 +70,6 @@ def test_a_bias_beyond_float32s_digits_hides_the_integers_of_its_sum() -> None:
     assert y in lowered.coarse
     exact = codes @ np.arange(8)[:, np.newaxis]
     real = np.float32(1.0) + exact.astype(np.float32) * np.float32(2.0**-30)
-    with pytest.raises(InputError, match="off"):
-        lowered.integers(y, real)
+    assert (lowered.integers(y, real) != exact).any()
     np.testing.assert_array_equal(lowered.integers(y, real, exact), exact)
-    with pytest.raises(InputError, match="off"):
-        lowered.integers(y, real + np.float32(0.001), exact)
+    assert (lowered.integers(y, real + np.float32(0.001), exact) != exact).all()
