@@ -92,9 +92,9 @@ def answer(bundle: Bundle, values: Integers) -> Result:
     start = 0
     for output in described:
         stop = start + prod(output.shape)
-        head = Head(*(v if v.size == 1 else v[start:stop] for v in (network.head.scale, network.head.offset)))
+        scale, offset = (v if v.size == 1 else v[start:stop] for v in (network.head.scale, network.head.offset))
         names = bundle.classes if not parts else tuple(map(str, range(output.shape[-1])))
-        parts[output.name] = _one(values[:, start:stop], head, names, output)
+        parts[output.name] = _one(values[:, start:stop], Head(scale, offset), names, output)
         start = stop
     return replace(parts[described[0].name], outputs=parts)
 

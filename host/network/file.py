@@ -178,8 +178,7 @@ _AnyForm = Annotated[
     Field(discriminator="op"),
 ]
 _FORMS: dict[type[Stage], type[_Form]] = {
-    form.stage: form
-    for form in (_Conv, _Dense, _Threshold, _MaxPool, _SumPool, _Add, _Concat, _Lookup, _Take, _ArgMax)
+    form.stage: form for form in (_Conv, _Dense, _Threshold, _MaxPool, _SumPool, _Add, _Concat, _Lookup, _Take, _ArgMax)
 }
 
 

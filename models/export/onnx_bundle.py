@@ -130,8 +130,8 @@ def _as_read(told: ModelInput, lowered: Lowered, entry: Entry) -> ModelInput:
 
 def _outputs(lowered: Lowered) -> tuple[OutputInfo, ...]:
     """What a manifest tells of several outputs."""
-    several = len(lowered.outputs) > 1
-    return tuple(OutputInfo(name=output.name, shape=output.shape) for output in lowered.outputs) if several else ()
+    described = [{"name": output.name, "shape": output.shape} for output in lowered.outputs]
+    return tuple(map(OutputInfo.model_validate, described)) if len(described) > 1 else ()
 
 
 def _class_count(lowered: Lowered) -> int:

@@ -8,6 +8,7 @@ pending chains if each comes from one channel; where channels mix, each element 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +32,7 @@ __all__ = [
 ]
 
 ORDERS = {"NCHW": (0, 2, 3, 1), "NHWC": (0, 1, 2, 3)}
-Channels = NDArray[np.intp]
+Channels = NDArray[Any]
 NOTHING = -1
 """The index of an element that no tensor has: a real zero, or what the fill stands for."""
 
@@ -156,17 +157,19 @@ def _orders(index: Index) -> list[tuple[int, ...]]:
 
 def _channels(value: Value, rows: Index) -> Channels | None:
     """For each column of flat positions one channel that all of it comes from, or is like; None where they differ."""
-    alike, real = _alike(value), rows != NOTHING
-    first = alike[rows[real.argmax(axis=0), np.arange(rows.shape[1])] % value.channels]
-    return first if (alike[rows % value.channels] == first)[real].all() else None
+    return _of_columns(_alike(value), rows)
 
 
 def _mixed(value: Value, moved: Index) -> bool:
     """Whether a column, on the last axis, has elements of several channels."""
-    rows = moved.reshape(-1, moved.shape[-1])
-    channels, real = rows % value.channels, rows != NOTHING
-    first = channels[real.argmax(axis=0), np.arange(rows.shape[1])]
-    return bool((channels != first)[real].any())
+    return _of_columns(np.arange(value.channels), moved.reshape(-1, moved.shape[-1])) is None
+
+
+def _of_columns(ids: Channels, rows: Index) -> Channels | None:
+    """The id, by channel, of each column of flat positions; None where a column has several."""
+    real = rows != NOTHING
+    first = ids[rows[real.argmax(axis=0), np.arange(rows.shape[1])] % len(ids)]
+    return first if (ids[rows % len(ids)] == first)[real].all() else None
 
 
 def _alike(value: Value) -> Channels:
