@@ -14,9 +14,10 @@ from bitswath.bundle.bundle import Bundle, save_bundle
 from bitswath.codecs.uniform import UniformCodec
 from bitswath.errors import BundleError, VerificationError
 from bitswath.models.export.qonnx import export_qonnx
-from bitswath.models.lowering import lower
+from bitswath.models.lowering import Lowered, lower
 from bitswath.models.nets.config import TrainConfig, WidthsConfig
 from bitswath.models.training.settle import settle
+from bitswath.models.verify import compare
 from bitswath.models.verify.compare import verify_bundle
 from bitswath.network.network import Network, Threshold
 from tests.models.small import ARCHITECTURES, small_model
@@ -117,6 +118,25 @@ def test_reals_off_the_grid_are_named(tmp_path: Path) -> None:
     onnx.save(model, bundle.onnx_path)
     with pytest.raises(VerificationError, match=r"Keras at stage act0: .*expected integers times"):
         verify_bundle(bundle, patches_for(bundle))
+
+
+def test_sums_that_float32_cannot_tell_behind_a_tie_are_compared_exactly(tmp_path: Path, monkeypatch) -> None:
+    bundle = made(tmp_path, "vgg")
+    made_executor = compare._qonnx_executor
+
+    def executor(path: Path, lowered: Lowered):
+        execute = made_executor(path, lowered)
+
+        def only_exactly(fed, near, exact):
+            if not exact:
+                raise VerificationError("QONNX at stage conv1: expected integers times 0.1, 0.4 off")
+            return execute(fed, near, exact)
+
+        return only_exactly
+
+    monkeypatch.setattr(compare, "_qonnx_executor", executor)
+    result = verify_bundle(bundle, patches_for(bundle))
+    assert result.equal and any("behind exact sums" in note for note in result.notes)
 
 
 def test_residual_branches_of_one_bit_are_equal_everywhere(tmp_path: Path) -> None:
