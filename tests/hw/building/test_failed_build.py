@@ -30,7 +30,7 @@ from tests.models.graphs import Graph
 BOARD = "Pynq-Z2"
 OPTIONS = building.Options(target_fps=100_000, counts="estimates")
 RAISED = 100
-"""What the fault adds to the middle threshold of channel 0."""
+"""What the fault adds to the middle threshold, which all channels share."""
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -59,7 +59,7 @@ def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bundle:
 
 
 def spoiled(*arguments: Any, **options: Any) -> Design:
-    """Compiled with another threshold of channel 0 in its memory."""
+    """Compiled with another threshold in the memory of all channels."""
     design, folder = compile_design(*arguments, **options), arguments[4]
     (memory,) = (folder / "rtl").glob("*_threshs_0_0.dat")
     first, *others = memory.read_text().split()
@@ -88,10 +88,10 @@ def test_the_first_stage_index_and_values_are_found(bundle: Bundle, monkeypatch:
     tensors = reference.interpret(bundle.network, codes)
     (stage,) = (stage for stage in bundle.network.stages if isinstance(stage, Threshold))
     sums = tensors[stage.inputs[0]]
-    wrong = sums[..., 0] - stage.thresholds[0, 7]
+    wrong = sums - stage.thresholds[0, 7]
     first = np.argwhere((wrong >= 0) & (wrong < RAISED))[0]
     assert said[1] == re.sub(r"\W", "_", stage.name)
-    assert [frame, row, column, channel] == [*first, 0]
+    assert [frame, row, column, channel] == list(first)
     assert int(said[3]) == tensors[stage.name][frame, row, column, channel]
     assert int(said[4]) == stage.base + searched(stage.thresholds[0], sums[frame, row, column, channel])
 
