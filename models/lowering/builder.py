@@ -99,7 +99,7 @@ class Builder:
         """Begins the network with the integers of the graph input's quantizer, the last of these links."""
         if INPUT not in self.specs:
             self.specs[INPUT], self.input_links = spec, links
-            self.input_grid = grid if len(links) == 1 else None
+            self.input_grid = grid if len(links) == 1 and node.op != "MultiThreshold" else None
             if self.pixels is not None:
                 self.entry, self.input_quantizer = find_entry(node, self.pixels, links, grid, spec)
         elif len(links) != len(self.input_links) or not all(map(Link.same_as, links, self.input_links)):

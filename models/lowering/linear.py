@@ -14,12 +14,13 @@ from bitswath.models.lowering.arrange import NOTHING, aligned, image, padded, pe
 from bitswath.models.lowering.builder import Builder
 from bitswath.models.lowering.chains.chain import Link
 from bitswath.models.lowering.chains.sums import MOST_PAIRS, Sum
+from bitswath.models.lowering.chains.unary import common, function_of_one, lineage
 from bitswath.models.lowering.chains.values import Constant, Index, Node, Symbol, Value, canonical_index, compress
 from bitswath.models.lowering.chains.wide_sums import MOST_NARROW
 from bitswath.models.lowering.windows import add_pads, node_pads, pair
 from bitswath.network.network import Concat, Conv, Dense
 
-__all__ = ["concat", "convolution", "join", "matrix_product", "transposed_convolution"]
+__all__ = ["combined", "concat", "convolution", "join", "matrix_product", "transposed_convolution"]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -295,6 +296,24 @@ def _smallest(weights: Integers) -> NDArray[np.integer[Any]]:
 
 def _brief(scale: Floats) -> str:
     return f"{scale[0]:.6g}" if scale.size == 1 else f"({scale.min():.6g} .. {scale.max():.6g} per channel)"
+
+
+def combined(build: Builder, node: Node, inputs: Sequence[Symbol | None]) -> Value:
+    """An operator on two tensors that are functions of one, such as x * Sigmoid(x)."""
+    values = [whole(build, node, value) for value in _values(node, inputs)]
+    for value in values:
+        build.settle_sum(value.tensor)
+    stages = {stage.name: stage for stage in build.stages}
+    lines = [lineage(value.tensor, stages) for value in values]
+    source = common(*lines)
+    if source is None or not np.array_equal(*(value.index for value in values)):
+        raise node.error(
+            "expected one computed tensor and constants, or two that are functions of one (x * Sigmoid(x)), got others;"
+            " of several tensors there is only the sum (Add, Sub, Concat): leave the operator out before training"
+        )
+    paths = [line[source] for line in lines]
+    links = function_of_one(node, values, paths, build.ranges(source), build.opsets)
+    return replace(values[0], tensor=source, scale=np.ones(1), offset=np.zeros(1), chain=links)
 
 
 def _values(node: Node, inputs: Sequence[Symbol | None]) -> list[Value]:

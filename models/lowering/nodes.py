@@ -33,7 +33,7 @@ from bitswath.models.lowering.chains.values import (
 )
 from bitswath.models.lowering.ends import arg_max, softmax
 from bitswath.models.lowering.layout import MOVES, SHAPES, gather, move, pad, reshape
-from bitswath.models.lowering.linear import concat, convolution, join, matrix_product, transposed_convolution
+from bitswath.models.lowering.linear import combined, concat, convolution, join, matrix_product, transposed_convolution
 from bitswath.models.lowering.pools import global_pool, pool, reduce
 from bitswath.models.lowering.qdq import dequantize_linear, dequantized_constant, quantize_linear
 from bitswath.models.lowering.reading.refusals import DOMAINS, malformed, why_not
@@ -161,6 +161,8 @@ def _elementwise(build: Builder, node: Node, inputs: Inputs) -> Symbol:
     ended = next((v.softmax for v in values if v.softmax), None)
     if ended:
         raise node.error(f"takes what {ended} gives, which can only end the graph")
+    if len(values) == 2:
+        return combined(build, node, inputs)
     settled = [build.settle_pads(node, i) if isinstance(i, Value) else i for i in inputs]
     value = next(i for i in settled if isinstance(i, Value))
     return replace(value, chain=(*value.chain, elementwise_link(node, settled, value, build.opsets)))

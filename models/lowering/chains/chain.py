@@ -92,6 +92,11 @@ class Link:
         )
 
     @property
+    def is_table(self) -> bool:
+        """Whether x is an index, not a number among its constants."""
+        return self.node.op_type == "GatherElements"
+
+    @property
     def width(self) -> int:
         """Channels that the constants tell apart: 1 or C."""
         per_channel = [c for c in self.constants.values() if c.ndim]
@@ -161,7 +166,7 @@ def opset_of(node: NodeProto, opsets: Mapping[str, int]) -> int:
 def run_chain(links: Sequence[Link], start: NDArray[Any]) -> NDArray[Any]:
     """The chain's result for float32 (1, C, L), or for doubles that its first link casts."""
     for link in links:
-        constant = next(iter(link.constants.values()), start)
+        constant = start if link.is_table else next(iter(link.constants.values()), start)
         data = start.astype(constant.dtype, copy=False)
         arrays = [data if name == "x" else link.constants[name] for name in link.node.input]
         result = execute(link.node, arrays, link.opset)[0]

@@ -90,9 +90,9 @@ RISING = ("Sigmoid", "Tanh", "Softplus", "Softsign", "Selu", "Exp", "Erf")
 """Strictly, but for rounding: of several values the largest stays the largest."""
 
 ELEMENTWISE: dict[str, Callable[[Node, int, Parameters], Moves]] = {
-    **dict.fromkeys(("Relu", "Clip", "Min", "Max", "Floor", "Ceil", "Round", "Sign", "HardSigmoid"), _rising),
+    **dict.fromkeys(("Relu", "Clip", "Min", "Max", "Floor", "Ceil", "Round", "Sign", "HardSigmoid", "Sqrt"), _rising),
     **dict.fromkeys(RISING, _approximated),
-    **dict.fromkeys(("Elu", "Abs", "HardSwish", "Gelu", "Mish"), _any_way),
+    **dict.fromkeys(("Elu", "Abs", "HardSwish", "Gelu", "Mish", "Pow"), _any_way),
     "Neg": _negative,
     "Mul": _product,
     "Div": _quotient,

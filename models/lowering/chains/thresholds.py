@@ -25,6 +25,8 @@ EXHAUSTIVE_LIMIT = 1 << 20
 """Evaluations (channels x reachable integers) up to which every one is made."""
 
 MAX_STEPS = 1 << 16
+MOST_THRESHOLDS = 1 << 22
+"""Of all channels."""
 MOST_BENT = 1 << 24
 """Evaluations of a function that is not monotone."""
 CHUNK = 1 << 20
@@ -60,6 +62,8 @@ def find_steps(levels: Levels, lo: Integers, hi: Integers, *, exact: bool, limit
     base, top = int(ends.min()), int(ends.max())
     if top - base > MAX_STEPS:
         raise StepsError(f"{top - base} thresholds would be needed, at most {MAX_STEPS} are allowed")
+    if (top - base) * len(lo) > MOST_THRESHOLDS:
+        raise StepsError(f"{top - base} thresholds for each of {len(lo)} channels are more than can be searched for")
     directions = np.where(ends[:, 1] < ends[:, 0], -1, 1)
     below = _count_all if not exact or int((hi - lo + 1).max()) * len(lo) <= limit else _count_by_bisection
     first = np.where(directions > 0, lo, -hi)

@@ -261,7 +261,7 @@ def test_what_the_graph_does_not_tell_is_asked_for(tmp_path: Path, form: str) ->
         x = graph.node("Add", graph.node("Relu", x), graph.node("Mul", x, np.float32(0.1)))
     step = 1 / 7 if form in ("signed", "too far") else 1 / 15
     y = classes_of(graph, graph.node("Flatten", graph.quant(x, step, 4, signed=int(form == "signed"))), 192)
-    with pytest.raises((ExportError, LoweringError), match=r"--input-|expected one tensor and constants"):
+    with pytest.raises((ExportError, LoweringError), match=r"--input-|expected one computed tensor and constants"):
         bundled(saved(graph, y, tmp_path))
 
 

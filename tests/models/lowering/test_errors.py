@@ -74,7 +74,7 @@ def _attention(graph: Graph) -> str:
     return graph.node("MatMul", conv(graph), "global_in")
 
 
-@refused(r"\(Mul\): expected one computed tensor and constants, got several; of several tensors there is only the sum")
+@refused(r"\(Mul\): expected one computed tensor and constants, or two that are functions of one .*, got others")
 def _gate(graph: Graph) -> str:
     return graph.node("Mul", graph.quant(conv(graph), 1.0, 4), "global_in")
 
