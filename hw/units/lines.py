@@ -86,7 +86,7 @@ def _fit(rows: Integers, lo: Integers, hi: Integers, off: int) -> Lines | None:
     reach = max(int(np.abs(ends).max()) for ends in (rows, lo, hi, np.array(rows.shape[1])))
     most = min(_MOST_SHIFT, _SUM_BITS - (reach + 1 + off).bit_length())
     bounds = [_bounds(*channel, off) for channel in zip(rows, lo.tolist(), hi.tolist())]
-    shift = 0
+    shift = 1
     for channel in bounds:
         found = next((s for s in range(shift, most + 1) if channel.line(s) is not None), None)
         if found is None:

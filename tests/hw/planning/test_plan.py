@@ -204,3 +204,9 @@ def test_levels_that_are_on_no_line_are_searched() -> None:
     levels = np.cumsum(1 + np.arange(63) // 2)
     built = network(conv("c", INPUT, 3, 4), Threshold("t", ("c",), np.tile(levels - 200, (4, 1))))
     assert "line" not in threshold(plan(built, 4, 64)).choices()
+
+
+def test_levels_that_nothing_reaches_are_a_line_too() -> None:
+    built = network(conv("c", INPUT, 3, 4), Threshold("t", ("c",), np.full((4, 40), 10**6)))
+    lines = threshold(plan(built, 4, 64)).lines
+    assert lines is not None and lines.shift >= 1 and not lines(np.array([[-900], [900]])).any()
