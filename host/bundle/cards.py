@@ -45,7 +45,7 @@ _DATA = {
     ),
     "aid": _Data(
         "AID: aerial images of 600 x 600 in 30 classes of scenes, 0.5 to 8 m a pixel, several countries",
-        "unclear: its publisher states none, and the images come from Google Earth; none of them is in bitswath",
+        "unclear: the images come from Google Earth, so ask the publisher; none of them is in bitswath",
         "Xia, Hu, Hu, Shi, Bai, Zhong, Zhang, Lu: AID: A Benchmark Data Set for Performance Evaluation of Aerial Scene"
         " Classification. IEEE TGRS 55 (7), 2017",
         "For comparing few-bit classifiers on scenes of many classes, and as a start for your own aerial imagery. Ask"

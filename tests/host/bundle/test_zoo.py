@@ -232,4 +232,4 @@ def test_a_card_tells_how_images_came_to_their_size(tmp_path: Path) -> None:
     assert "| patch | 64 x 64, 3 bands of uint8, images resized to 72 x 80, images cropped to 64 x 64 |" in text
     assert f"bitswath classify zoo:{SMALL} images/ --resize 72x80 --crop 64x64\n" in text
     assert "flips, rotations, zooms to 1.4 times" in text
-    assert "| licence of the data | unclear: its publisher states none" in text
+    assert "| licence of the data | unclear: the images come from Google Earth" in text
