@@ -306,7 +306,8 @@ def combined(build: Builder, node: Node, inputs: Sequence[Symbol | None]) -> Val
     stages = {stage.name: stage for stage in build.stages}
     lines = [lineage(value.tensor, stages) for value in values]
     source = common(*lines)
-    if source is None or not np.array_equal(*(value.index for value in values)):
+    first, second = (value.index for value in values)
+    if source is None or not np.array_equal(first, second):
         raise node.error(
             "expected one computed tensor and constants, or two that are functions of one (x * Sigmoid(x)), got others;"
             " of several tensors there is only the sum (Add, Sub, Concat): leave the operator out before training"

@@ -94,7 +94,7 @@ class Link:
     @property
     def is_table(self) -> bool:
         """Whether x is an index, not a number among its constants."""
-        return self.node.op_type == "GatherElements"
+        return bool(self.node.op_type == "GatherElements")
 
     @property
     def width(self) -> int:
