@@ -74,6 +74,9 @@ def limit_cases() -> list[Case]:
     """Sums at the most that a kernel may add in 16 bits, and one beyond."""
     limits = [(0, 31, 33), (0, 31, -34), (0, 127, 127), (0, 127, -128), (0, 128, 127), (-128, 0, -127), (-128, 0, -128)]
     cases = [Case.of(name, conv.network()) for name, conv in CONVS.items()]
+    taps = np.random.default_rng(0).integers(-14, 15, (16, 3, 3, 1))
+    depthwise = Conv("conv", (INPUT,), taps, pads=(1, 1, 1, 1), groups=16)
+    cases.append(Case.of("depthwise in 16 bits", network_of((6, 6, 16), 0, 255, depthwise)))
     for lo, hi, weight in limits:
         conv = Conv("conv", (INPUT,), np.full((9, 3, 3, 70), weight), pads=(1, 1, 1, 1))
         dense = Dense("dense", (INPUT,), np.full((5, 5 * 4 * 70), weight))

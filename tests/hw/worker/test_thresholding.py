@@ -62,8 +62,9 @@ class Case:
     def job(self) -> dict[str, Any]:
         unit = self.unit
         parameters = {"values": unit.parameters.tolist(), "datatype": unit.parameter_type.datatype}
+        folding = {"PE": self.pe}
         return {
-            "name": unit.name, "op": unit.op, "attributes": unit.attributes({"PE": self.pe}), "frames": 0,
+            "name": unit.name, "op": unit.operator(folding), "attributes": unit.attributes(folding), "frames": 0,
             "inputs": [f"{unit.name}_x"], "outputs": [f"{unit.name}_y"], "parameters": parameters,
         }  # fmt: skip
 

@@ -28,7 +28,7 @@ def cache(monkeypatch: pytest.MonkeyPatch) -> None:
 def bundle(tmp_path: Path) -> Bundle:
     """Doubles each code, as the residual design does."""
     network = Network(TensorSpec(SHAPE, 0, (1 << BITS) - 1), (Add("sum", (INPUT, INPUT), (1, 1)),))
-    classes = [f"c{i}" for i in range(CODES)]
+    classes = [f"c{i}" for i in range(SHAPE[-1])]
     return save_bundle(
         tmp_path / "x.bsw", network=network, codec=UniformCodec(BITS), patch_shape=SHAPE, classes=classes
     )
