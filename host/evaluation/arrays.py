@@ -46,7 +46,7 @@ class Arrays:
 
 
 def is_arrays(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES and path.is_file()
+    return path.suffix.lower() in SUFFIXES and not path.is_dir()
 
 
 def read_arrays(path: Path, bundle: Bundle) -> Arrays:

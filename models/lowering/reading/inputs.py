@@ -72,7 +72,10 @@ def find_input(
     known = {i.name for i in graph.initializer}
     inputs = [i for i in graph.input if i.name not in known]
     if len(inputs) != 1:
-        raise LoweringError(f"expected one graph input, got {[i.name for i in inputs]}")
+        found = ", ".join(repr(i.name) for i in inputs) or "none"
+        raise LoweringError(
+            f"expected one graph input, got {found}; make the others constants, or cut the graph where one tensor enters"
+        )
     name = str(inputs[0].name)
     tensor = inputs[0].type.tensor_type
     dims = [int(d.dim_value) for d in tensor.shape.dim]

@@ -190,6 +190,12 @@ def test_wrong_arrays_are_refused(reals: Bundle, tmp_path: Path) -> None:
     refused("cut.npz", "cut.npz: cannot be read")
 
 
+@pytest.mark.parametrize("name", ["absent.npy", "absent.npz", "absent.csv"])
+def test_a_file_that_is_not_there_is_said_to_be_so(reals: Bundle, tmp_path: Path, name: str) -> None:
+    with bs.open(reals) as accelerator, pytest.raises(InputError, match=rf"{name}: cannot be read: .*No such file"):
+        classify_path(accelerator, tmp_path / name)
+
+
 def test_images_are_no_vectors(reals: Bundle, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"takes float32 vectors of 6; give a \.npy, \.npz or \.csv"):
         classified(reals, tmp_path)
