@@ -74,7 +74,7 @@ def find_input(
     if len(inputs) != 1:
         found = ", ".join(repr(i.name) for i in inputs) or "none"
         raise LoweringError(
-            f"expected one graph input, got {found}; make the others constants, or cut the graph where one tensor enters"
+            f"expected one graph input, got {found}; make the others constants, or cut the graph where one enters"
         )
     name = str(inputs[0].name)
     tensor = inputs[0].type.tensor_type
