@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from bitswath.backends.emulator import EmulatorBackend, run
 from bitswath.bundle.bundle import Bundle
-from bitswath.errors import BundleError, InputError, VerificationError
+from bitswath.errors import BitswathError, BundleError, InputError, VerificationError
 from bitswath.network.network import Add, Conv, Dense, Head, SumPool
 
 __all__ = ["Comparison", "Difference", "Verification", "compare", "verify_bundle"]
@@ -206,12 +206,15 @@ def _qonnx_executor(path: Path, lowered: Any) -> Callable[[NDArray[np.float32], 
     from qonnx.transformation.infer_shapes import InferShapes
 
     from bitswath.models.lowering import read_model
-    from bitswath.models.lowering.chains.chain import opset_of
+    from bitswath.models.lowering.chains.chain import in_a_line, opset_of
+    from bitswath.models.lowering.chains.values import CHANNELS_LAST
 
     model = ModelWrapper(read_model(path))
     model.set_tensor_datatype(lowered.input, DataType["FLOAT32"])  # it may be fed other reals than its annotation says
     model.set_tensor_shape(lowered.input, [lowered.batch, *lowered.index.shape[1:]])
     model = model.transform(InferShapes())
+    if any(node.domain == CHANNELS_LAST for node in model.graph.node):
+        model.set_opset_import(CHANNELS_LAST, model.get_opset_imports()[""])  # of what its nodes wrap; qonnx assumes 1
     wanted = [name for name in lowered.tensors if name != lowered.input]
     element = helper.tensor_dtype_to_np_dtype(model.graph.input[0].type.tensor_type.elem_type)
 
@@ -233,10 +236,15 @@ def _qonnx_executor(path: Path, lowered: Any) -> Callable[[NDArray[np.float32], 
         for start in range(0, len(fed), lowered.batch):
             rows = np.minimum(np.arange(start, start + lowered.batch), len(fed) - 1)
             given = fed[rows].astype(element)
-            if exact:
-                context = behind_exact_sums(given, {name: near[name][rows] for name in sums})
-            else:
-                context = execute_onnx(model, {lowered.input: given}, return_full_exec_context=True)
+            try:
+                if exact:
+                    context = behind_exact_sums(given, {name: near[name][rows] for name in sums})
+                else:
+                    context = execute_onnx(model, {lowered.input: given}, return_full_exec_context=True)
+            except BitswathError:
+                raise
+            except Exception as error:  # qonnx raises bare ones, onnxruntime's have no base of their own
+                raise VerificationError(f"QONNX: qonnx cannot execute the model: {in_a_line(error)}") from error
             for name in wanted:
                 integers = _integers("QONNX", lowered, name, context[name], near[name][rows])
                 frames.setdefault(name, []).append(integers)

@@ -39,7 +39,7 @@ def small(folder: Path) -> None:
         network=doubling(),
         codec=UniformCodec(4),
         patch_shape=SHAPE,
-        classes=[f"class {i}" for i in range(VALUES)],
+        classes=[f"class {i}" for i in range(SHAPE[-1])],
     )
     residual(bundle.path / "hw" / BOARD, network=bundle.manifest.files[NETWORK].sha256)
 

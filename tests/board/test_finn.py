@@ -117,7 +117,7 @@ def test_a_bundle_on_a_bitstream_of_finn(plug: Plug, folder: Path, tmp_path: Pat
         network=network(),
         codec=UniformCodec(4),
         patch_shape=SHAPE,
-        classes=[f"class {i}" for i in range(VALUES)],
+        classes=[f"class {i}" for i in range(SHAPE[-1])],
     )
     device = plug.device(modelled(load_overlay(folder)))
     patches = np.random.default_rng(5).integers(0, 256, (9, *SHAPE), np.uint8)

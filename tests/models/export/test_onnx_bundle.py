@@ -23,6 +23,7 @@ from bitswath.codecs.uniform import UniformCodec
 from bitswath.errors import ExportError, LoweringError, VerificationError
 from bitswath.models.commands import export, verify
 from bitswath.models.export.onnx_bundle import bundle_onnx, training_config
+from bitswath.models.lowering.chains.values import CHANNELS_LAST
 from bitswath.models.verify.compare import verify_bundle
 from tests.models.graphs import QONNX, Graph, run_qonnx
 
@@ -240,6 +241,25 @@ def test_an_image_of_scores_and_several_outputs(tmp_path: Path) -> None:
                 expected = context[name][0].transpose(1, 2, 0) if name == scores else context[name][0]
                 np.testing.assert_allclose(each[name].logits[i], expected, rtol=1e-5, atol=1e-4)
                 np.testing.assert_array_equal(each[name].labels[i], expected.argmax(axis=-1))
+
+
+def test_verify_executes_channels_last_operators_of_the_files_own_operator_set(tmp_path: Path) -> None:
+    """qonnx takes their domain's version, 1 where it is not imported, for that of the operators they wrap."""
+    graph = Graph((1, 8, 8, 3), "UINT8")
+    y = graph.node(
+        "MaxPool",
+        "global_in",
+        domain=CHANNELS_LAST,
+        kernel_shape=(2, 2),
+        strides=(2, 2),
+        pads=(0, 0, 0, 0),
+        ceil_mode=0,
+    )
+    y = graph.node("Transpose", y, perm=(0, 3, 1, 2))
+    y = graph.node("MatMul", graph.node("Flatten", y), graph.weights(np.arange(96).reshape(48, 2) - 48))
+    model = graph.unchecked(y, shapes={"maxpool0": (1, 4, 4, 3)})
+    model.save(str(tmp_path / "m.onnx"))
+    assert verify_bundle(bundled(tmp_path / "m.onnx", tmp_path / "m.bsw"), dark()).equal
 
 
 def test_verify_starts_from_pixels(tmp_path: Path) -> None:
