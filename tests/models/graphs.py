@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from hypothesis import HealthCheck, settings
 from numpy.typing import ArrayLike, NDArray
-from onnx import TensorProto, helper, numpy_helper
+from onnx import ModelProto, TensorProto, helper, numpy_helper
 from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.core.onnx_exec import execute_onnx
@@ -142,3 +142,16 @@ def powers(rng: np.random.Generator, *shape: int) -> NDArray[np.float64]:
 def every_value(graph: Graph, scale: Any) -> str:
     """Accumulators that take all values of an 8-bit input, times the scales of three channels."""
     return graph.node("Conv", "global_in", graph.weights(np.ones((3, 1, 1, 1)), scale), group=3, kernel_shape=(1, 1))
+
+
+def classifier(domain: str = QONNX) -> ModelProto:
+    """A small one, whose quantizers are of this domain."""
+    rng = np.random.default_rng(0)
+    graph = Graph((1, 3, 8, 8), "UINT8")
+    y = graph.node("Conv", "global_in", graph.weights(rng.integers(-7, 8, (4, 3, 3, 3))), kernel_shape=(3, 3))
+    y = graph.quant(graph.node("Relu", y), 32.0, 4)
+    y = graph.node("MatMul", graph.node("Flatten", y), graph.weights(rng.integers(-7, 8, (144, 5))))
+    model: ModelProto = graph.unchecked(y).model
+    for node in model.graph.node:
+        node.domain = domain if node.op_type == "Quant" else ""
+    return model

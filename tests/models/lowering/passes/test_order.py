@@ -12,19 +12,7 @@ from bitswath.errors import LoweringError
 from bitswath.models.lowering import lower
 from bitswath.models.lowering.reading.source import complete
 from tests import reference
-from tests.models.graphs import QONNX, Graph
-
-
-def classifier(domain: str = QONNX) -> ModelProto:
-    rng = np.random.default_rng(0)
-    graph = Graph((1, 3, 8, 8), "UINT8")
-    y = graph.node("Conv", "global_in", graph.weights(rng.integers(-7, 8, (4, 3, 3, 3))), kernel_shape=(3, 3))
-    y = graph.quant(graph.node("Relu", y), 32.0, 4)
-    y = graph.node("MatMul", graph.node("Flatten", y), graph.weights(rng.integers(-7, 8, (144, 5))))
-    model: ModelProto = graph.unchecked(y).model
-    for node in model.graph.node:
-        node.domain = domain if node.op_type == "Quant" else ""
-    return model
+from tests.models.graphs import QONNX, Graph, classifier
 
 
 def outputs(model: ModelProto) -> np.ndarray:
