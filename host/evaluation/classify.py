@@ -97,26 +97,10 @@ def classify_path(
     `InputError` naming the file that is wrong.
     """
     started = time.perf_counter()
-    source: ImageSource | None = None
     drawn: deque[_Batch] = deque()
-    if is_archive(path):
-        if split is not None:
-            raise InputError(f"{path}: is an archive and holds no splits; leave --split out")
-        if fit.size is not None:
-            raise InputError(f"{path}: is an archive of packed patches; leave --resize and --crop out")
-        archive = _fitting_archive(path, accelerator.bundle)
-        items = _noted(_archive_batches(accelerator, archive), drawn)
-        results = accelerator.stream_frames(items, total=len(archive), progress=progress)
-    elif is_arrays(path):
-        if split is not None or fit.size is not None:
-            raise InputError(f"{path}: holds numbers as they are; leave --split, --resize and --crop out")
-        arrays = read_arrays(path, accelerator.bundle)
-        items = _noted(_array_batches(arrays), drawn)
-        results = accelerator.stream(items, total=len(arrays), progress=progress)
-    else:
-        source = _fitting_images(path, accelerator.bundle, split, fit, skip_bad)
-        items = _noted(_image_batches(source), drawn)
-        results = accelerator.stream(items, total=len(source), progress=progress)
+    source, batches, count = _batches(accelerator, path, split, fit, skip_bad)
+    stream = accelerator.stream_frames if isinstance(source, Archive) else accelerator.stream
+    results = stream(_noted(batches, drawn), total=count, progress=progress)
     names: list[str] = []
     labels, predicted, pixels = [], [], []
     with results:
@@ -129,18 +113,38 @@ def classify_path(
             names.extend(batch.names)
             if batch.labels is not None:
                 labels.append(batch.labels)
-    counters = results.counters
+    counters, images = results.counters, source if isinstance(source, ImageSource) else None
     return Classified(
         tuple(names),
         np.concatenate(predicted),
         np.concatenate(labels) if labels else None,
-        tuple(source.skipped) if source else (),
-        source.ignored if source else 0,
-        source.notes if source else (),
+        tuple(images.skipped) if images else (),
+        images.ignored if images else 0,
+        images.notes if images else (),
         time.perf_counter() - started,
         counters.host_s + counters.device_s,
         np.sum(pixels, axis=0) if pixels else None,
     )
+
+
+def _batches(
+    accelerator: Accelerator, path: Path, split: str | None, fit: Fit, skip_bad: bool
+) -> tuple[Archive | Arrays | ImageSource, Iterator[_Batch], int]:
+    """What is at a path, its batches, and how many patches they have."""
+    if is_archive(path):
+        if split is not None:
+            raise InputError(f"{path}: is an archive and holds no splits; leave --split out")
+        if fit.size is not None:
+            raise InputError(f"{path}: is an archive of packed patches; leave --resize and --crop out")
+        archive = _fitting_archive(path, accelerator.bundle)
+        return archive, _archive_batches(accelerator, archive), len(archive)
+    if is_arrays(path):
+        if split is not None or fit.size is not None:
+            raise InputError(f"{path}: holds numbers as they are; leave --split, --resize and --crop out")
+        arrays = read_arrays(path, accelerator.bundle)
+        return arrays, _array_batches(arrays), len(arrays)
+    source = _fitting_images(path, accelerator.bundle, split, fit, skip_bad)
+    return source, _image_batches(source), len(source)
 
 
 def _noted(batches: Iterable[_Batch], drawn: deque[_Batch]) -> Iterator[NDArray[Any]]:

@@ -45,7 +45,8 @@ def bundle_onnx(
     does, `LoweringError` for what has no integer form.
     """
     try:
-        told = ModelInput(datatype=datatype, scale=scale, offset=offset, layout=layout)  # type: ignore[arg-type]
+        given = {"datatype": datatype, "scale": scale, "offset": offset, "layout": layout}
+        told = ModelInput.model_validate(given)
     except ValidationError as error:
         found = error.errors()[0]
         raise ExportError(f"{path}: input {found['loc'][0]}: {found['msg']}, got {found['input']!r}") from error

@@ -144,7 +144,7 @@ def _take(
     flat = np.ascontiguousarray(index.reshape(-1), np.int32)
     name = build.emit(node, Take, [value.tensor], ".taken", shape=shape, index=flat, fill=fill)
     scale, offset = (compress(v[channels]) if v.size > 1 else v for v in (value.scale, value.offset))
-    chain = tuple(link.taken(channels) for link in value.chain)  # type: ignore[union-attr]
+    chain = tuple(link.taken(channels) for link in value.chain)
     return replace(value, tensor=name, shape=shape, scale=scale, offset=offset, chain=chain)
 
 
@@ -174,10 +174,10 @@ def _of_columns(ids: Channels, rows: Index) -> Channels | None:
 
 def _alike(value: Value) -> Channels:
     """For each channel the first of the same scale, offset and chain."""
-    width = max(value.scale.size, value.offset.size, *(link.width for link in value.chain), 1)  # type: ignore[union-attr]
+    width = max(value.scale.size, value.offset.size, *(link.width for link in value.chain), 1)
     if width == 1:
         return np.zeros(value.channels, np.intp)
-    if any(link.width > 1 for link in value.chain):  # type: ignore[union-attr]
+    if any(link.width > 1 for link in value.chain):
         return np.arange(value.channels)
     both = np.stack([np.broadcast_to(v, value.channels) for v in (value.scale, value.offset)], axis=1)
     _, first, inverse = np.unique(both, axis=0, return_index=True, return_inverse=True)

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,9 @@ from bitswath.backends.emulator import EmulatorBackend, run
 from bitswath.bundle.bundle import Bundle
 from bitswath.errors import BitswathError, BundleError, InputError, VerificationError
 from bitswath.network.network import Add, Conv, Dense, Head, SumPool
+
+if TYPE_CHECKING:
+    from bitswath.models.lowering import Lowered
 
 __all__ = ["Comparison", "Difference", "Verification", "compare", "verify_bundle"]
 
@@ -83,19 +86,10 @@ def verify_bundle(bundle: Bundle, patches: NDArray[Any], batch: int = 16) -> Ver
     """
     if len(patches) == 0:
         raise InputError("expected at least one frame to verify on, got none")
-    from bitswath.models.export.onnx_bundle import lower_as, training_config
+    from bitswath.models.export.onnx_bundle import training_config
 
-    if bundle.onnx_path is None:
-        raise BundleError(f"{bundle.path}: has no model.onnx to verify against; export it again")
+    model, lowered = _lowered(bundle)
     result = Verification(frames=len(patches))
-    lowered = lower_as(bundle.onnx_path, bundle.manifest.input.model)
-    if lowered.entry is None:
-        raise VerificationError(
-            "pixels and QONNX: the model takes reals, and the bundle does not say which real a raw pixel is; it may"
-            " have answered wrongly: export the model again with --input-scale"
-        )
-    if dict(lowered.network.tensors) != dict(bundle.network.tensors):
-        raise VerificationError("QONNX and network: model.onnx lowers to tensors of other names, shapes or ranges")
     keras_model, config = None, training_config(bundle)
     if config is not None:
         from bitswath.models.export.restore import restore_keras
@@ -108,7 +102,7 @@ def verify_bundle(bundle: Bundle, patches: NDArray[Any], batch: int = 16) -> Ver
             f"QONNX: float32 sums such as {lowered.coarse[0]!r} cannot tell their integers, and are compared within"
             " their rounding"
         )
-    execute = _qonnx_executor(bundle.onnx_path, lowered)
+    execute = _qonnx_executor(model, lowered)
     totals: dict[tuple[str, str], Comparison] = {}
     rounded = 0
     for start in range(0, len(patches), batch):
@@ -139,6 +133,26 @@ def verify_bundle(bundle: Bundle, patches: NDArray[Any], batch: int = 16) -> Ver
     result.comparisons.extend(totals.values())
     result.comparisons.append(_compare_heads(lowered.network.head, bundle.network.head))
     return result
+
+
+def _lowered(bundle: Bundle) -> tuple[Path, Lowered]:
+    """The bundle's QONNX file, and what it lowers to, which is the network that the bundle holds.
+
+    Raises as `verify_bundle`.
+    """
+    from bitswath.models.export.onnx_bundle import lower_as
+
+    if bundle.onnx_path is None:
+        raise BundleError(f"{bundle.path}: has no model.onnx to verify against; export it again")
+    lowered = lower_as(bundle.onnx_path, bundle.manifest.input.model)
+    if lowered.entry is None:
+        raise VerificationError(
+            "pixels and QONNX: the model takes reals, and the bundle does not say which real a raw pixel is; it may"
+            " have answered wrongly: export the model again with --input-scale"
+        )
+    if dict(lowered.network.tensors) != dict(bundle.network.tensors):
+        raise VerificationError("QONNX and network: model.onnx lowers to tensors of other names, shapes or ranges")
+    return bundle.onnx_path, lowered
 
 
 def _fed(bundle: Bundle, lowered: Any, raw: NDArray[Any], codes: NDArray[np.uint8]) -> NDArray[np.float32]:

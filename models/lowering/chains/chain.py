@@ -14,7 +14,7 @@ import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -111,6 +111,12 @@ class Pooling:
     kernel: tuple[int, int]
     strides: tuple[int, int]
     pads: tuple[int, int, int, int]
+
+    width: ClassVar[int] = 1
+    """See `Link.width`: it takes all channels alike."""
+
+    def taken(self, channels: NDArray[np.intp]) -> Pooling:
+        return self
 
 
 @dataclass(frozen=True, eq=False)
