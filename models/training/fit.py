@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
 
 from bitswath.codecs.base import Codec
+from bitswath.errors import ConfigError
 from bitswath.models.data.datasets import Dataset
 from bitswath.models.nets.architectures import input_spec
 from bitswath.models.nets.config import TrainConfig
@@ -39,6 +43,7 @@ def train_model(
     val: Dataset,
     folder: Path,
     *,
+    originals: NDArray[Any] | None = None,
     teacher: Teacher | None = None,
     start: keras.Model | None = None,
     report: Callable[[str, int, dict[str, float]], None] = lambda phase, epoch, metrics: None,
@@ -46,9 +51,13 @@ def train_model(
 ) -> tuple[Trained, list[Settled]]:
     """Train, settle and save; a run that was interrupted in `folder` goes on.
 
+    `originals`: for the teacher, the patches of `train` before a lossy file that the student sees them through.
     `teacher` and `start`, a network of the same layers whose weights the first phase starts from: by default those
     that the configuration names. `report` and `progress` are those of `TrainingRun`.
     """
+    if originals is not None and (originals.shape, originals.dtype) != (train.patches.shape, train.patches.dtype):
+        expected, found = (f"{array.dtype} {array.shape}" for array in (train.patches, originals))
+        raise ConfigError(f"originals for the teacher: expected {expected}, as the patches trained on, got {found}")
     distill = info.config.distill
     if teacher is None and distill is not None and distill.teacher != "float":
         teacher = load_teacher(distill.teacher, info)
@@ -58,14 +67,14 @@ def train_model(
         info.config,
         input_spec(codec, info.patch_shape),
         len(info.classes),
-        codec.encode,
+        codec,
         folder,
         teacher=teacher,
         start=start,
         report=report,
         progress=progress,
     )
-    model = run.fit(Samples(train.patches, train.labels), Samples(val.patches, val.labels))
+    model = run.fit(Samples(train.patches, train.labels, originals), Samples(val.patches, val.labels))
     settled = settle(model)
     save_trained(folder, info, model)
     return Trained(info, codec, model), settled

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import cast
-
-import numpy as np
-from numpy.typing import NDArray
 
 from bitswath.accelerator import open as open_accelerator
 from bitswath.bundle.bundle import MANIFEST, Bundle, load_bundle
@@ -43,13 +39,13 @@ def load_teacher(source: str | Path, student: ModelInfo) -> Teacher:
     if (bundle := _bundle(source)) is None:
         model, info = _run_network(Path(source), student)
         _require_fit(source, info.patch_shape, info.classes, student)
-        return keras_teacher(model, codec_from_dict(info.codec).encode)
+        return keras_teacher(model, codec_from_dict(info.codec))
     _require_fit(source, bundle.manifest.input.patch_shape, bundle.classes, student)
     network = bundle.network
     if isinstance(network.stages[-1], ArgMax) or network.head.softmax:
         raise ConfigError(f"{source}: puts out labels or probabilities; a teacher's outputs are logits")
     accelerator = open_accelerator(bundle, "emulator")
-    return Teacher(lambda patches: cast(NDArray[np.float32], accelerator.classify(patches).logits))
+    return Teacher(bundle.codec, accelerator.infer)
 
 
 def _bundle(source: str | Path) -> Bundle | None:

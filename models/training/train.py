@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from bitswath.basics.files import write_atomic
+from bitswath.codecs.base import Codec
 from bitswath.errors import ConfigError, TrainingError
 from bitswath.models.nets.architectures import BATCHNORM_MOMENTUM, InputSpec, build_model
 from bitswath.models.nets.config import TrainConfig
@@ -49,22 +50,35 @@ Encode = Callable[[NDArray[Any]], NDArray[np.uint8]]
 
 @dataclass(frozen=True)
 class Samples:
-    """Raw patches uint8 or uint16 (N, H, W, C) with their labels int64 (N,)."""
+    """Raw patches uint8 or uint16 (N, H, W, C) with their labels int64 (N,).
+
+    `originals`: the same patches before a lossy file that the student sees them through, None where there was none.
+    """
 
     patches: NDArray[Any]
     labels: NDArray[np.int64]
+    originals: NDArray[Any] | None = None
 
 
 @dataclass(frozen=True)
 class Teacher:
-    """A trained network to learn from. `logits`: float32 (N, classes) of raw patches (N, H, W, C)."""
+    """A trained network to learn from. `logits`: float32 (N, classes) of codes (N, H, W, C) of its own `codec`."""
 
-    logits: Callable[[NDArray[Any]], NDArray[np.float32]]
+    codec: Codec
+    logits: Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+
+    def of(self, batch: Samples, codes: NDArray[np.uint8], codec: Codec) -> NDArray[np.float32]:
+        """Logits of what its codec makes of the original patches; `codes`: what the student's `codec` made of them."""
+        if batch.originals is not None:
+            codes = self.codec.encode(batch.originals)
+        elif self.codec != codec:
+            codes = self.codec.encode(batch.patches)
+        return self.logits(codes)
 
 
 @dataclass
 class TrainingRun:
-    """Trains `config` on raw patches in `folder`; `encode` is the codec's.
+    """Trains `config` on raw patches in `folder`: the student on the codes of `codec`, see `Teacher` for the teacher.
 
     `start`: a network of the same layers, float or quantized, whose weights the first phase starts from.
     `report(phase, epoch, metrics)` is called after every epoch, `progress(phase, done, total)` after
@@ -74,7 +88,7 @@ class TrainingRun:
     config: TrainConfig
     spec: InputSpec
     classes: int
-    encode: Encode
+    codec: Codec
     folder: Path
     teacher: Teacher | None = None
     start: keras.Model | None = None
@@ -94,7 +108,7 @@ class TrainingRun:
             warm = self._phase("float", None, train, val)
             distill = self.config.distill
             if distill and distill.teacher == "float":
-                self.teacher = keras_teacher(warm, self.encode)
+                self.teacher = keras_teacher(warm, self.codec)
         model = self._phase("quantized", self.teacher, train, val)
         return self._recalibrated(model, train, val)
 
@@ -103,23 +117,25 @@ class TrainingRun:
 
         The running averages of a short schedule forget fast and were taken in the schedule's precision.
         """
-        before, kept = evaluate(model, self.encode, val), model.get_weights()
+        before, kept = evaluate(model, self.codec.encode, val), model.get_weights()
         norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
         batches = self._batches(train, np.random.default_rng((self.config.schedule.seed, 0)))
-        for seen, (patches, _) in enumerate(islice(batches, RECALIBRATION_BATCHES)):
+        for seen, batch in enumerate(islice(batches, RECALIBRATION_BATCHES)):
             for norm in norms:
                 norm.momentum = seen / (seen + 1)
-            model(tf.cast(self.encode(patches), tf.float32), training=True)
+            model(tf.cast(self.codec.encode(batch.patches), tf.float32), training=True)
         for norm in norms:
             norm.momentum = BATCHNORM_MOMENTUM
-        if evaluate(model, self.encode, val) < before:
+        if evaluate(model, self.codec.encode, val) < before:
             model.set_weights(kept)
         return model
 
     def _claim_folder(self, train: Samples) -> None:
         """Write what is trained, or refuse a folder that holds the run of something else."""
         data = hashlib.sha256(np.ascontiguousarray(train.patches).data)
-        data.update(np.ascontiguousarray(train.labels).data)
+        for array in (train.labels, train.originals):
+            if array is not None:
+                data.update(np.ascontiguousarray(array).data)
         texts = {"config.json": self.config.model_dump_json(indent=2) + "\n", "data.sha256": data.hexdigest() + "\n"}
         for name, text in texts.items():
             path = self.folder / name
@@ -174,7 +190,7 @@ class TrainingRun:
                 raise TrainingError(
                     f"{self.folder}: weights are no numbers after {where}; lower schedule.learning_rate"
                 )
-            metrics["val_accuracy"] = evaluate(model, self.encode, val)
+            metrics["val_accuracy"] = evaluate(model, self.codec.encode, val)
             metrics["elapsed_s"] = time.monotonic() - self._started
             epoch.assign_add(1)
             if metrics["val_accuracy"] > float(best):
@@ -194,21 +210,24 @@ class TrainingRun:
     ) -> dict[str, float]:
         rng = np.random.default_rng((self.config.schedule.seed, epoch, phase == "float"))
         losses = []
-        for done, (patches, labels) in enumerate(self._batches(train, rng), 1):
-            taught = tf.constant(teacher.logits(patches)) if teacher else None
-            losses.append(step(tf.constant(self.encode(patches)), tf.constant(labels), taught))
+        for done, batch in enumerate(self._batches(train, rng), 1):
+            codes = self.codec.encode(batch.patches)
+            taught = tf.constant(teacher.of(batch, codes, self.codec)) if teacher else None
+            losses.append(step(tf.constant(codes), tf.constant(batch.labels), taught))
             self.progress(phase, done, steps)
         return {"loss": float(np.mean([loss.numpy() for loss in losses]))}
 
-    def _batches(self, train: Samples, rng: np.random.Generator) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
-        """Augmented patches and labels of one epoch, in random order."""
+    def _batches(self, train: Samples, rng: np.random.Generator) -> Iterator[Samples]:
+        """One epoch in random order, augmented, a patch and its original alike."""
         size = self.config.schedule.batch
         order = rng.permutation(len(train.labels))
         for start in range(0, len(order), size):
             chosen = order[start : start + size]
             if len(chosen) < size:  # one batch shape: XLA compiles the quantizers once
                 chosen = np.resize(np.concatenate([chosen, order]), size)
-            yield augment(train.patches[chosen], self.config.augment, rng), train.labels[chosen]
+            views = [array[chosen] for array in (train.patches, train.originals) if array is not None]
+            changed = np.split(augment(np.concatenate(views, -1), self.config.augment, rng), len(views), -1)
+            yield Samples(changed[0], train.labels[chosen], changed[1] if len(changed) > 1 else None)
 
     def _log(self, phase: str, epoch: int, metrics: dict[str, float], writer: Any) -> None:
         line = {"phase": phase, "epoch": epoch} | {name: round(value, 5) for name, value in metrics.items()}
@@ -271,14 +290,14 @@ def _soft_loss(teacher: tf.Tensor, student: tf.Tensor, temperature: float) -> tf
     return tf.reduce_mean(losses) * temperature**2
 
 
-def keras_teacher(model: keras.Model, encode: Encode) -> Teacher:
-    """A network in Keras that teaches on patches encoded as it was trained on them."""
+def keras_teacher(model: keras.Model, codec: Codec) -> Teacher:
+    """A network in Keras, trained on the codes of `codec`."""
 
     @tf.function
     def logits(codes: tf.Tensor) -> tf.Tensor:
         return tf.cast(model(tf.cast(codes, tf.float32), training=False), tf.float32)
 
-    return Teacher(lambda patches: logits(tf.constant(encode(patches))).numpy())
+    return Teacher(codec, lambda codes: logits(tf.constant(codes)).numpy())
 
 
 def predict(model: keras.Model, encode: Encode, patches: NDArray[Any], batch: int = 300) -> NDArray[np.int64]:

@@ -78,7 +78,8 @@ def test_a_bundle_teaches_on_the_emulator_with_its_own_encoding(exported: Bundle
     teacher = load_teacher(exported.path, info(config(), UniformCodec(4)))
     model = restored(exported)
     expected = np.asarray(model(UniformCodec(8).encode(patches).astype(np.float32)))
-    np.testing.assert_allclose(teacher.logits(patches), expected, rtol=1e-4, atol=1e-4)
+    assert teacher.codec == UniformCodec(8)
+    np.testing.assert_allclose(teacher.logits(teacher.codec.encode(patches)), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_a_student_learns_from_a_bundle(exported: Bundle, tmp_path: Path) -> None:
@@ -101,7 +102,8 @@ def test_a_run_teaches_with_its_own_encoding(tmp_path: Path) -> None:
     patches = samples(40, 3).patches
     teacher = load_teacher(tmp_path, info(config(), UniformCodec(4)))
     expected = np.asarray(model(UniformCodec(8).encode(patches).astype(np.float32)))
-    np.testing.assert_allclose(teacher.logits(patches), expected, rtol=1e-4, atol=1e-4)
+    assert teacher.codec == UniformCodec(8)
+    np.testing.assert_allclose(teacher.logits(teacher.codec.encode(patches)), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_a_warm_up_is_what_a_run_hands_over(tmp_path: Path) -> None:

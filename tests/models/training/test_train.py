@@ -52,7 +52,7 @@ def samples(count: int, seed: int) -> Samples:
 
 
 def run(folder: Path, settings: TrainConfig, **options: object) -> TrainingRun:
-    return TrainingRun(settings, SPEC, 3, UniformCodec(4).encode, folder, **options)  # type: ignore[arg-type]
+    return TrainingRun(settings, SPEC, 3, UniformCodec(4), folder, **options)  # type: ignore[arg-type]
 
 
 def test_a_small_network_learns_stripes(tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_a_small_network_learns_stripes(tmp_path: Path) -> None:
     trial = run(tmp_path, config(), report=lambda phase, epoch, metrics: losses.append(metrics["loss"]))
     model = trial.fit(samples(320, 0), samples(60, 1))
     assert losses == sorted(losses, reverse=True)
-    assert evaluate(model, trial.encode, samples(120, 2)) > 0.7
+    assert evaluate(model, trial.codec.encode, samples(120, 2)) > 0.7
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
@@ -97,7 +97,7 @@ def test_a_float_warm_up_teaches_the_quantized_network(tmp_path: Path) -> None:
     trial = run(tmp_path, settings)
     model = trial.fit(samples(320, 0), samples(60, 1))
     assert (tmp_path / "float.weights.h5").exists()
-    assert evaluate(model, trial.encode, samples(120, 2)) > 0.6
+    assert evaluate(model, trial.codec.encode, samples(120, 2)) > 0.6
 
 
 def test_the_warm_up_hands_over_its_kernels(tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_a_run_that_never_gets_one_right_still_leaves_a_model(tmp_path: Path) ->
     val = samples(30, 1)
     never = Samples(val.patches, np.full_like(val.labels, 99))
     trial = run(tmp_path, config(schedule={"epochs": 1, "batch": 32}))
-    assert evaluate(trial.fit(samples(64, 0), never), trial.encode, never) == 0
+    assert evaluate(trial.fit(samples(64, 0), never), trial.codec.encode, never) == 0
 
 
 def test_a_network_that_is_not_quantized_has_one_phase(tmp_path: Path) -> None:
@@ -136,7 +136,9 @@ def test_a_network_that_is_not_quantized_has_one_phase(tmp_path: Path) -> None:
     described = info(settings, UniformCodec(4))
     save_trained(tmp_path, described, model)
     again = load_trained(tmp_path)
-    assert evaluate(again.model, trial.encode, samples(60, 1)) == evaluate(model, trial.encode, samples(60, 1))
+    assert evaluate(again.model, trial.codec.encode, samples(60, 1)) == evaluate(
+        model, trial.codec.encode, samples(60, 1)
+    )
 
 
 def test_a_configuration_names_the_run_to_start_from(tmp_path: Path) -> None:
@@ -164,7 +166,7 @@ def test_bfloat16_is_what_passes_between_layers_alone(tmp_path: Path) -> None:
         assert computing == {"bfloat16"}
     narrow, full = trial.build("float", training=True), trial.build("float")
     full.set_weights(narrow.get_weights())
-    codes = trial.encode(samples(30, 0).patches).astype(np.float32)
+    codes = trial.codec.encode(samples(30, 0).patches).astype(np.float32)
     expected = np.asarray(full(codes))
     error = np.abs(np.asarray(narrow(codes), np.float32) - expected).mean() / np.abs(expected).mean()
     assert 0 < error < 8 * 2**-8  # eight roundings to bfloat16's eight digits
