@@ -33,6 +33,8 @@ Multipliers = tuple[int, int]
 MOST_PAIRS = 1 << 18
 """Values of one tensor times values of the other; more are not tried."""
 LARGEST_MULTIPLIER = 1 << 16
+LARGEST_GIVEN = 1 << 10
+"""Multiplier of the graph's own ratio that is kept; the simplest ratio that orders 256 x 256 pairs has smaller ones."""
 WIDEST = 30
 """Bits of a table's integers."""
 AT_ONCE = 1 << 22
@@ -215,7 +217,8 @@ def _first(levels: Integers, base: int, top: int) -> Integers:
 
 
 def _ratio(first: Integers, columns: int, given: Multipliers | None) -> Fraction | None:
-    """The simplest ratio of multipliers that orders all levels (channels, levels, A), or the given one if it does.
+    """The simplest ratio of multipliers that orders all levels (channels, levels, A), or the given one if it does and is
+    small.
 
     None if there is no such ratio.
     """
@@ -230,7 +233,7 @@ def _ratio(first: Integers, columns: int, given: Multipliers | None) -> Fraction
         high = high if found is None else -found if high is None else min(high, -found)
         if high is not None and low >= high:
             return None
-    wanted = None if given is None else abs(Fraction(*given))
+    wanted = None if given is None or max(map(abs, given)) > LARGEST_GIVEN else abs(Fraction(*given))
     return wanted if wanted is not None and low < wanted and (high is None or wanted < high) else simplest(low, high)
 
 

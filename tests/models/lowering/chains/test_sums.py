@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bitswath.errors import LoweringError
@@ -42,6 +42,7 @@ def pair(graph: Graph, x: str, scale: Any, zero: int) -> str:
     op=st.sampled_from(["Add", "Sub"]),
     relu=st.booleans(),
 )
+@example(scales=(17822 * 761 / 2**24, 6663 * 761 / 2**24, 1.0), zero=127, op="Sub", relu=True)  # a ratio of integers
 def test_the_level_of_every_pair_is_the_graphs(scales, zero, op, relu) -> None:
     graph = Graph((1, 2, 256, 256), "INT8")
     a, b = (graph.node("Mul", x, np.float32(scale)) for x, scale in zip(halves(graph), scales))
