@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 import bitswath._native as _native
 from bitswath.codecs.dither import Dither, dither_named
-from bitswath.codecs.packing import frame_bytes, native_threads, output_array
+from bitswath.codecs.packing import frame_bytes, native_threads, output_array, unpack
 from bitswath.errors import CodecError
 
 __all__ = ["COUNTED_BITS", "SAMPLE_TYPES", "Codec", "checked_patches", "checked_rows", "rows_of_one_length"]
@@ -56,6 +56,8 @@ class Codec(ABC):
     depth: int = 8
 
     kind: ClassVar[str]
+    compressed: ClassVar[bool] = False
+    """Whether frames differ in length; each then begins with its own, two bytes, little-endian."""
     numeric: ClassVar[bool] = True
     """Whether codes keep the order of samples, so that a network may use them as numbers."""
     added: ClassVar[tuple[str, ...]] = ()
@@ -130,6 +132,21 @@ class Codec(ABC):
         frames = output_array(out, (*lead, size), batch)
         self._run(batch, frames.reshape(len(batch), size), self.bits, threads)
         return frames
+
+    def frame_bytes(self, patch_shape: Sequence[int]) -> int:
+        """Bytes of the frame of a patch (H, W, C); of compressed ones the most there are."""
+        return frame_bytes(self.code_shape(patch_shape), self.bits)
+
+    def frame_lengths(self, frames: NDArray[np.uint8]) -> NDArray[np.int64]:
+        """Bytes (N,) of each of the frames (N, W), which may be filled up where they differ."""
+        return np.full(len(frames), frames.shape[1], np.int64)
+
+    def unpack(
+        self, frames: NDArray[np.uint8], patch_shape: Sequence[int], *, threads: int | None = None
+    ) -> NDArray[np.uint8]:
+        """Frames uint8 (N, W) of patches (H, W, C) to codes uint8 (N, *code_shape). Raises `PackingError`, or
+        `CodecError` for damaged frames."""
+        return unpack(frames, self.code_shape(patch_shape), self.bits, threads=threads)
 
     def decode(self, codes: Codes) -> Patches:
         """Codes uint8 (N, H, W, C') or (H, W, C') to the patches they stand for."""

@@ -4,6 +4,7 @@
 //   common        :                                           instruction sets, threads of a call, aligned memory
 //   packing       : common                                    codes to dense bytes on the link, and back
 //   encoding      : common packing                            samples to codes, alone or straight into frames
+//   transform     : common                                    samples to compressed frames of varying length, and back
 //   kernels/types :                                           what tensors and accumulators are stored as
 //   kernels/bits  : common kernels/types                      inner loops over codes of one or two bits
 //   kernels       : common kernels/bits kernels/types         all inner loops, a set for each instruction set
@@ -12,7 +13,7 @@
 //   engine/plan   : common packing engine/steps               a graph compiled into steps over one arena
 //   engine        : common engine/plan                        frames through a plan on every thread, batches queued
 //   native        :                                           this header
-//   bindings      : packing encoding engine native            numpy arrays in, numpy arrays out; the only Python
+//   bindings      : packing encoding transform engine native  numpy arrays in, numpy arrays out; the only Python
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -21,6 +22,7 @@ namespace bitswath {
 
 void bind_packing(pybind11::module_& m);
 void bind_codecs(pybind11::module_& m);
+void bind_transform(pybind11::module_& m);
 void bind_emulator(pybind11::module_& m);
 
 }  // namespace bitswath
