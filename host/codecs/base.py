@@ -1,9 +1,9 @@
 """Patches to few-bit codes and back.
 
-A codec is plain data with a pointwise `encode`: a code depends on its pixel, and with a dither
-(``dither="ordered"``) also on the pixel's position in the patch. All arithmetic is on integers, or
-compares numbers, so codes are the same on every machine, and a sensor or a small FPGA can compute
-them. `dither` has the masks, their names and the formulas.
+A codec is plain data. All arithmetic is on integers, or compares numbers, so codes are the same on every
+machine, and a sensor or a small FPGA can compute them. A code of most codecs depends on its pixel
+(`PointwiseCodec`), and with a dither (``dither="ordered"``) also on the pixel's position in the patch:
+`dither` has the masks, their names and the formulas.
 
 A patch is (H, W, C) whatever it is: a vector of F features is (1, 1, F), a signal (1, L, C).
 """
@@ -24,7 +24,15 @@ from bitswath.codecs.dither import Dither, dither_named
 from bitswath.codecs.packing import frame_bytes, native_threads, output_array, unpack
 from bitswath.errors import CodecError
 
-__all__ = ["COUNTED_BITS", "SAMPLE_TYPES", "Codec", "checked_patches", "checked_rows", "rows_of_one_length"]
+__all__ = [
+    "COUNTED_BITS",
+    "SAMPLE_TYPES",
+    "Codec",
+    "PointwiseCodec",
+    "checked_patches",
+    "checked_rows",
+    "rows_of_one_length",
+]
 
 Patches = NDArray[Any]
 """Samples of the codec's `dtype`."""
@@ -106,47 +114,39 @@ class Codec(ABC):
         height, width, bands = self._checked_shape(patch_shape)
         return height, width, bands
 
+    @abstractmethod
     def encode(self, patches: Patches, *, threads: int | None = None) -> Codes:
         """Patches (N, H, W, C) or (H, W, C) to codes uint8 of `code_shape`.
 
         `threads`: by default as many as pay; the codes do not depend on it. Raises `CodecError` for
         another dtype, rank or band count, samples above the depth, or none.
         """
-        batch, lead = self._checked_batch(patches)
-        shape = self.code_shape(batch.shape[1:])
-        codes = np.empty((len(batch), math.prod(shape)), np.uint8)
-        self._run(batch, codes, 0, threads)
-        return codes.reshape(*lead, *shape)
 
+    @abstractmethod
     def encode_packed(
         self, patches: Patches, *, out: NDArray[np.uint8] | None = None, threads: int | None = None
     ) -> NDArray[np.uint8]:
-        """Patches (N, H, W, C) to frames uint8 (N, frame_bytes), or (H, W, C) to one frame (frame_bytes,).
+        """Patches (N, H, W, C) to frames uint8 (N, frame_bytes), or (H, W, C) to one frame (frame_bytes,); compressed
+        ones are as long as the longest of them.
 
-        The same as ``pack(codec.encode(patches), codec.bits)`` in one pass. `out`: contiguous frames to
-        fill instead of new ones, undefined after an error. Raises as `encode`, and `PackingError` for
-        another `out`.
+        `out`: contiguous frames to fill instead of new ones, undefined after an error. Raises as `encode`, and
+        `PackingError` for another `out`.
         """
-        batch, lead = self._checked_batch(patches)
-        size = frame_bytes(self.code_shape(batch.shape[1:]), self.bits)
-        frames = output_array(out, (*lead, size), batch)
-        self._run(batch, frames.reshape(len(batch), size), self.bits, threads)
-        return frames
 
-    def frame_bytes(self, patch_shape: Sequence[int]) -> int:
-        """Bytes of the frame of a patch (H, W, C); of compressed ones the most there are."""
-        return frame_bytes(self.code_shape(patch_shape), self.bits)
-
-    def frame_lengths(self, frames: NDArray[np.uint8]) -> NDArray[np.int64]:
-        """Bytes (N,) of each of the frames (N, W), which may be filled up where they differ."""
-        return np.full(len(frames), frames.shape[1], np.int64)
-
+    @abstractmethod
     def unpack(
         self, frames: NDArray[np.uint8], patch_shape: Sequence[int], *, threads: int | None = None
     ) -> NDArray[np.uint8]:
         """Frames uint8 (N, W) of patches (H, W, C) to codes uint8 (N, *code_shape). Raises `PackingError`, or
         `CodecError` for damaged frames."""
-        return unpack(frames, self.code_shape(patch_shape), self.bits, threads=threads)
+
+    @abstractmethod
+    def frame_bytes(self, patch_shape: Sequence[int]) -> int:
+        """Bytes of the frame of a patch (H, W, C); of compressed ones the most there are."""
+
+    def frame_lengths(self, frames: NDArray[np.uint8]) -> NDArray[np.int64]:
+        """Bytes (N,) of each of the frames (N, W), which may be filled up where they differ."""
+        return np.full(len(frames), frames.shape[1], np.int64)
 
     def decode(self, codes: Codes) -> Patches:
         """Codes uint8 (N, H, W, C') or (H, W, C') to the patches they stand for."""
@@ -167,14 +167,6 @@ class Codec(ABC):
         told = (f for f in fields(self) if f.name not in self.added or getattr(self, f.name) != f.default)
         return {"kind": self.kind} | {f.name: _as_lists(getattr(self, f.name)) for f in told}
 
-    @property
-    def _dither(self) -> Dither:
-        return dither_named(self.dither)
-
-    @abstractmethod
-    def _fill(self, batch: Patches, out: Codes, pack_bits: int, threads: int) -> int:
-        """Fills `out` (N, m) with codes, or with frames where `pack_bits` is not 0; the OR of the samples."""
-
     @abstractmethod
     def _decode(self, codes: Codes) -> Patches: ...
 
@@ -192,6 +184,44 @@ class Codec(ABC):
             raise CodecError(f"expected {self.dtype} patches for a {self.depth}-bit codec, got {patches.dtype}")
         self._checked_shape(patches.shape[-3:])
         return np.ascontiguousarray(patches).reshape(-1, *patches.shape[-3:]), patches.shape[:-3]
+
+
+@dataclass(frozen=True)
+class PointwiseCodec(Codec):
+    """A code depends on its pixel, and with a dither on the pixel's position; frames are codes packed densely."""
+
+    def encode(self, patches: Patches, *, threads: int | None = None) -> Codes:
+        batch, lead = self._checked_batch(patches)
+        shape = self.code_shape(batch.shape[1:])
+        codes = np.empty((len(batch), math.prod(shape)), np.uint8)
+        self._run(batch, codes, 0, threads)
+        return codes.reshape(*lead, *shape)
+
+    def encode_packed(
+        self, patches: Patches, *, out: NDArray[np.uint8] | None = None, threads: int | None = None
+    ) -> NDArray[np.uint8]:
+        """The same as ``pack(codec.encode(patches), codec.bits)`` in one pass; see `Codec.encode_packed`."""
+        batch, lead = self._checked_batch(patches)
+        size = self.frame_bytes(batch.shape[1:])
+        frames = output_array(out, (*lead, size), batch)
+        self._run(batch, frames.reshape(len(batch), size), self.bits, threads)
+        return frames
+
+    def unpack(
+        self, frames: NDArray[np.uint8], patch_shape: Sequence[int], *, threads: int | None = None
+    ) -> NDArray[np.uint8]:
+        return unpack(frames, self.code_shape(patch_shape), self.bits, threads=threads)
+
+    def frame_bytes(self, patch_shape: Sequence[int]) -> int:
+        return frame_bytes(self.code_shape(patch_shape), self.bits)
+
+    @property
+    def _dither(self) -> Dither:
+        return dither_named(self.dither)
+
+    @abstractmethod
+    def _fill(self, batch: Patches, out: Codes, pack_bits: int, threads: int) -> int:
+        """Fills `out` (N, m) with codes, or with frames where `pack_bits` is not 0; the OR of the samples."""
 
     def _run(self, batch: Patches, out: Codes, pack_bits: int, threads: int | None) -> None:
         seen = self._fill(batch, out, pack_bits, native_threads(threads))
@@ -247,4 +277,4 @@ def rows_of_one_length(rows: Any, what: str) -> tuple[tuple[Any, ...], ...]:
 
 
 def _as_lists(value: Any) -> Any:
-    return [list(row) for row in value] if isinstance(value, tuple) else value
+    return [_as_lists(row) for row in value] if isinstance(value, tuple) else value

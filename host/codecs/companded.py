@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitswath.codecs import codebooks
-from bitswath.codecs.base import COUNTED_BITS, Codec, Codes, Patches, Rows, checked_patches, checked_rows
+from bitswath.codecs.base import COUNTED_BITS, Codes, Patches, PointwiseCodec, Rows, checked_patches, checked_rows
 from bitswath.codecs.dither import count_thresholds, dither_named, positions
 from bitswath.codecs.uniform import UniformCodec
 from bitswath.errors import CodecError
@@ -20,7 +20,7 @@ __all__ = ["CompandedCodec"]
 
 
 @dataclass(frozen=True)
-class CompandedCodec(Codec):
+class CompandedCodec(PointwiseCodec):
     """The nearest of 2^bits levels, fitted for each band; codes keep the order of samples.
 
     `levels`: ascending sample values, (C, 2^bits).

@@ -10,14 +10,14 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from bitswath.codecs.base import Codec, Codes, Patches, checked_rows
+from bitswath.codecs.base import Codes, Patches, PointwiseCodec, checked_rows
 from bitswath.errors import CodecError
 
 __all__ = ["IntegerCodec"]
 
 
 @dataclass(frozen=True)
-class IntegerCodec(Codec):
+class IntegerCodec(PointwiseCodec):
     """``sample = lowest + step * code``, up to `highest`; other samples are refused.
 
     Samples are int8 where `lowest` is negative, else uint8. A bipolar input is ``lowest=-1, highest=1, step=2``.

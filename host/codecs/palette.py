@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 import bitswath._native as _native
 from bitswath.codecs import codebooks
-from bitswath.codecs.base import Codec, Codes, Patches, Rows, checked_patches, checked_rows
+from bitswath.codecs.base import Codes, Patches, PointwiseCodec, Rows, checked_patches, checked_rows
 from bitswath.codecs.dither import dither_named, mixture_ranks
 from bitswath.codecs.uniform import UniformCodec
 from bitswath.errors import CodecError
@@ -21,7 +21,7 @@ __all__ = ["PaletteCodec"]
 
 
 @dataclass(frozen=True)
-class PaletteCodec(Codec):
+class PaletteCodec(PointwiseCodec):
     """The nearest of 2^bits colours, one code a pixel; of equally near colours the lowest code.
 
     `colours`: (2^bits, C), ascending by their mean when fitted.

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import bitswath._native as _native
-from bitswath.codecs.base import Codec, Codes, Patches, Rows, checked_rows, rows_of_one_length
+from bitswath.codecs.base import Codes, Patches, PointwiseCodec, Rows, checked_rows, rows_of_one_length
 from bitswath.errors import CodecError
 
 __all__ = ["BEYOND_FLOATS", "NUMBERS", "ThresholdCodec"]
@@ -29,7 +29,7 @@ _AT_ONCE = 1 << 15
 
 
 @dataclass(frozen=True)
-class ThresholdCodec(Codec):
+class ThresholdCodec(PointwiseCodec):
     """A code is the count of its band's thresholds <= x: what the quantizer that a network begins with computes.
 
     `numbers`: "unsigned" or "signed" integers of `depth` bits, 8 to 16, or "float" at a depth of 32: any finite

@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 import bitswath._native as _native
-from bitswath.codecs.base import COUNTED_BITS, Codec, Codes, Patches, checked_patches
+from bitswath.codecs.base import COUNTED_BITS, Codes, Patches, PointwiseCodec, checked_patches
 from bitswath.codecs.dither import count_thresholds, rounded_quotient
 
 __all__ = ["UniformCodec"]
 
 
 @dataclass(frozen=True)
-class UniformCodec(Codec):
+class UniformCodec(PointwiseCodec):
     """Drops the low ``depth - bits`` bits; with dither, 0..2^depth - 1 is mapped onto 0..2^bits - 1."""
 
     kind: ClassVar[str] = "uniform"

@@ -1,4 +1,4 @@
-"""The codec whose frames are compressed: a band transform, a DCT of 16 x 16, steps, Huffman codes (docs/transform.md)."""
+"""The codec of compressed frames: a band transform, a DCT of 16 x 16, steps, Huffman codes (docs/transform.md)."""
 
 from __future__ import annotations
 
