@@ -19,7 +19,7 @@ from bitswath.backends.kinds import BACKENDS, best
 from bitswath.bundle.answers import DenseResult, Result, answer
 from bitswath.bundle.bundle import NETWORK, Bundle, load_bundle
 from bitswath.bundle.patches import as_patches, batched, one_array
-from bitswath.codecs.packing import pack, pack_folded, unpack
+from bitswath.codecs.packing import pack, pack_folded
 from bitswath.errors import BackendError, InputError
 from bitswath.network.network import labelled
 from bitswath.streaming.counters import Counters, Tally
@@ -102,11 +102,12 @@ class Accelerator:
         total: int | None = None,
         progress: Callable[[Counters], None] = lambda counters: None,
     ) -> Stream[Result]:
-        """The same for batches of densely packed frames, uint8 (N, frame_bytes), such as an archive holds."""
+        """The same for batches of the codec's frames, uint8 (N, frame_bytes), such as an archive holds; compressed ones
+        as rows filled up to the longest."""
         return self._streamed(batches, self._frames, Accelerator._repack, also, total, progress)
 
     def classify_frames(self, frames: ArrayLike) -> Result:
-        """Classes of densely packed frames, uint8 (N, frame_bytes), such as an archive holds."""
+        """Classes of the codec's frames, uint8 (N, frame_bytes), such as an archive holds; see `stream_frames`."""
         return self._result(self._run(self._frames(frames), self._repack))
 
     def infer(self, codes: ArrayLike) -> NDArray[np.float32]:
@@ -121,13 +122,17 @@ class Accelerator:
     def encode(self, patches: _Array) -> NDArray[np.uint8]:
         """Raw patches (N, H, W, C) to frames uint8 (N, ...) as the backend takes them. Raises `CodecError`."""
         codec, packing = self.bundle.codec, self.backend.packing
-        if packing.group is None and packing.bits == codec.bits:
+        dense = packing.group is None and packing.bits == codec.bits
+        if packing.compressed if codec.compressed else dense:
             return codec.encode_packed(patches)
         return self.pack(codec.encode(patches))
 
     def pack(self, codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Codes uint8 (N, H, W, C') to frames as the backend takes them: dense or folded. Raises `PackingError`."""
+        """Codes uint8 (N, H, W, C') to frames as the backend takes them: dense or folded. Raises `PackingError`, and
+        `InputError` where it takes compressed ones, which are made of patches."""
         packing = self.backend.packing
+        if packing.compressed:
+            raise InputError(f"expected patches or compressed frames for {self.bundle.name}, got codes; encode patches")
         if packing.group is None:
             return pack(codes, packing.bits)
         rows = codes.reshape(len(codes), math.prod(codes.shape[1:]))  # in front of a dense layer groups span pixels
@@ -203,10 +208,11 @@ class Accelerator:
         return BackendError(f"accelerator {self.bundle.name!r} is closed; open the bundle again")
 
     def _repack(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Dense frames as the backend takes them."""
-        if self.backend.packing.group is None:
+        """The codec's frames as the backend takes them."""
+        codec, packing = self.bundle.codec, self.backend.packing
+        if packing.compressed if codec.compressed else packing.group is None:
             return frames
-        return self.pack(unpack(frames, self.bundle.manifest.input.code_shape, self.bundle.codec.bits))
+        return self.pack(codec.unpack(frames, self.bundle.manifest.input.patch_shape))
 
     def _patches(self, patches: ArrayLike) -> _Array:
         return as_patches(self.bundle.manifest.input, patches)
@@ -226,8 +232,10 @@ class Accelerator:
     def _frames(self, frames: ArrayLike) -> _Array:
         entry = self.bundle.manifest.input
         array = one_array(frames, "frames")
-        if array.dtype != np.uint8 or array.ndim != 2 or array.shape[1] != entry.frame_bytes:
-            wanted = f"uint8 frames (N, {entry.frame_bytes})"
+        compressed = self.bundle.codec.compressed
+        fits = array.ndim == 2 and (compressed or array.shape[1] == entry.frame_bytes)
+        if array.dtype != np.uint8 or not fits:
+            wanted = f"uint8 frames (N, {'bytes of the longest' if compressed else entry.frame_bytes})"
             raise InputError(
                 f"expected {wanted}, got {array.dtype} {array.shape}; pack with the bundle's codec and bits"
             )

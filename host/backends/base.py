@@ -30,12 +30,23 @@ class Packing:
     """How a backend takes its frames.
 
     `group` None: dense, `bits` a code, little-endian, back to back. Otherwise FINN's folded layout:
-    groups of `group` codes, each padded to whole bytes.
+    groups of `group` codes, each padded to whole bytes. `compressed`: as a codec of compressed frames makes them, each
+    beginning with its length in bytes (uint16, little-endian), in rows filled up to the longest; on the link each is
+    filled up to a multiple of `word_bytes`.
     """
 
     bits: int
     group: int | None = None
     signed: bool = False
+    compressed: bool = False
+    word_bytes: int = 1
+
+    def link_bytes(self, frames: NDArray[np.uint8]) -> NDArray[np.int64]:
+        """Bytes (N,) that each of frames (N, W) takes on the link."""
+        if not self.compressed:
+            return np.full(len(frames), frames.shape[1])
+        lengths = frames[:, 0].astype(np.int64) | frames[:, 1].astype(np.int64) << 8
+        return -(-lengths // self.word_bytes) * self.word_bytes
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ fits, else 64.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from types import TracebackType
 from typing import Any, Literal, overload
@@ -18,7 +19,8 @@ from numpy.typing import NDArray
 
 from bitswath._native import Emulator, emulator_kernels
 from bitswath.backends.base import Packing, Ticket, patient
-from bitswath.errors import InputError, NetworkError
+from bitswath.codecs.packing import pack
+from bitswath.errors import CodecError, InputError, NetworkError
 from bitswath.network.network import Network, Stage
 
 __all__ = ["EmulatorBackend", "Kernel", "Outputs", "available_kernels", "run"]
@@ -76,9 +78,10 @@ def run(
 
 
 class EmulatorBackend:
-    """The emulator behind the `Backend` interface: batches of dense frames, worked off in order.
+    """The emulator behind the `Backend` interface: batches of frames, worked off in order.
 
-    `bits`: width of a code in a frame, 1..8. `threads`: None for every core. `timeout_s`: the longest that nothing
+    `bits`: width of a code in a frame, 1..8. `unpack`: of compressed frames (N, W), codes (N, ...) or raises
+    `CodecError`; None: frames are dense. `threads`: None for every core. `timeout_s`: the longest that nothing
     gets done while `submit` waits for room, and `collect` for results unless told otherwise: a host may be slow.
     Raises `NetworkError` if the network cannot be emulated, `InputError` if its input does not fit `bits`.
     """
@@ -90,6 +93,7 @@ class EmulatorBackend:
         network: Network,
         bits: int,
         *,
+        unpack: Callable[[NDArray[np.uint8]], NDArray[np.uint8]] | None = None,
         threads: int | None = None,
         kernel: Kernel = "auto",
         frames_in_flight: int = 4096,
@@ -101,14 +105,14 @@ class EmulatorBackend:
             )
         self._native = _compile(network, threads, kernel, fuse=True, room=frames_in_flight)
         self._frame_bytes: int = self._native.frame_bytes(bits)
-        self.packing = Packing(bits)
+        self.packing = Packing(bits, compressed=unpack is not None)
+        self._unpack = unpack
         self.frames_in_flight = frames_in_flight
         self._timeout_s = timeout_s
 
     def submit(self, frames: NDArray[np.uint8]) -> Ticket:
         """Start on packed frames uint8 (N, frame_bytes). See `Backend.submit`."""
-        self._check_frames(frames)
-        given = np.ascontiguousarray(frames)
+        given = self._dense(frames)
         number = patient(lambda: self._native.submit(given, self.packing.bits, self._timeout_s), self)
         return Ticket(number, len(frames))
 
@@ -130,10 +134,12 @@ class EmulatorBackend:
         return count
 
     def profile(self, frames: NDArray[np.uint8]) -> list[tuple[str, str, float]]:
-        """(tensor, kernel, seconds on one thread) for the input's unpacking and each step, over all frames."""
-        self._check_frames(frames)
-        steps: list[tuple[str, str, float]] = self._native.profile(np.ascontiguousarray(frames), self.packing.bits)
-        return steps
+        """(tensor, kernel, seconds on one thread) for the input's unpacking and each step, over all frames; at the end
+        what compressed ones take to decode, on every thread."""
+        started = time.perf_counter()
+        dense = self._dense(frames)
+        decoding = [("frames", "decode", time.perf_counter() - started)] if self._unpack else []
+        return [*self._native.profile(dense, self.packing.bits), *decoding]
 
     def steps(self, frames: NDArray[np.uint8]) -> dict[str, float]:
         """Seconds on one thread of unpacking and of all the network's steps. See `Stepped.steps`."""
@@ -152,9 +158,19 @@ class EmulatorBackend:
     ) -> None:
         self.close()
 
-    def _check_frames(self, frames: NDArray[np.uint8]) -> None:
+    def _dense(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
         if not isinstance(frames, np.ndarray) or frames.dtype != np.uint8:
             raise InputError(f"expected frames as a uint8 array, got {getattr(frames, 'dtype', type(frames).__name__)}")
+        if self._unpack is not None:
+            try:
+                codes = self._unpack(frames)
+            except CodecError as error:
+                raise InputError(str(error)) from error
+            frames = pack(codes, self.packing.bits)
+        self._check_frames(frames)
+        return np.ascontiguousarray(frames)
+
+    def _check_frames(self, frames: NDArray[np.uint8]) -> None:
         if frames.ndim != 2 or frames.shape[1] != self._frame_bytes:
             raise InputError(
                 f"expected frames of shape (N, {self._frame_bytes}) at {self.packing.bits} bits, got {frames.shape}"

@@ -26,7 +26,7 @@ def _emulator(bundle: Bundle, options: dict[str, Any]) -> Backend:
     _check_options("emulator", options, ("threads",))
     from bitswath.backends.emulator import EmulatorBackend
 
-    return EmulatorBackend(bundle.network, bundle.codec.bits, **options)
+    return EmulatorBackend(bundle.network, bundle.codec.bits, unpack=bundle.unpacking, **options)
 
 
 def _rtl(bundle: Bundle, options: dict[str, Any]) -> Backend:

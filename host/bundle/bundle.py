@@ -13,10 +13,14 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from bitswath.basics.files import scratch_path, sha256_of, swap_folders, sync_folder, write_atomic, write_synced
 from bitswath.basics.schema import build, parse_json
@@ -37,7 +41,6 @@ from bitswath.bundle.manifest import (
 from bitswath.bundle.zoo import located, refuse_writing
 from bitswath.codecs.base import SAMPLE_TYPES, Codec
 from bitswath.codecs.kinds import codec_from_dict
-from bitswath.codecs.packing import frame_bytes
 from bitswath.codecs.uniform import UniformCodec
 from bitswath.errors import BitswathError, BundleError, CodecError, NetworkError
 from bitswath.network.file import load_network, network_bytes
@@ -75,6 +78,13 @@ class Bundle:
     def onnx_path(self) -> Path | None:
         """The QONNX model, if the bundle has one."""
         return self.path / MODEL if MODEL in self.manifest.files else None
+
+    @property
+    def unpacking(self) -> Callable[[NDArray[np.uint8]], NDArray[np.uint8]] | None:
+        """Compressed frames (N, W) to codes (N, H, W, C'), or None where frames are packed codes."""
+        if not self.codec.compressed:
+            return None
+        return partial(self.codec.unpack, patch_shape=self.manifest.input.patch_shape)
 
 
 def save_bundle(
@@ -117,7 +127,7 @@ def save_bundle(
         codec=codec.to_dict(),
         code_shape=code_shape,
         bits=codec.bits,
-        frame_bytes=frame_bytes(code_shape, codec.bits),
+        frame_bytes=codec.frame_bytes(_triple(patch_shape)),
         model=model_input or ModelInput(),
     )
     source = provenance if isinstance(provenance, Source) else build(Source, BundleError, **dict(provenance or {}))
@@ -253,7 +263,7 @@ def _check_agreement(folder: Path, manifest: Manifest, network: Network, codec: 
         raise BundleError(f"{path}: input.patch_shape: {entry.patch_shape} is more than {_MAX_PATCH_VALUES} values")
     try:
         code_shape = tuple(codec.code_shape(entry.patch_shape))
-        length = frame_bytes(code_shape, codec.bits)
+        length = codec.frame_bytes(entry.patch_shape)
     except BitswathError as error:
         raise BundleError(f"{path}: input.patch_shape: {error}") from error
     size = network.output.size

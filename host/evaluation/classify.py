@@ -35,8 +35,7 @@ class Classified:
     `predicted`: int64 (N,), of a dense bundle the class that most of a patch's pixels have; `pixels`: int64 (classes,),
     its pixels of each class. `labels`: int64 (N,), or None where the patches carry none; `skipped`: (name, reason) of
     bad images; `ignored`: files that are no images by their suffix; `notes`: what a user should be told about what is
-    missing, a line each; `seconds`: all of it, reading and decoding included; `classify_s`: of those, what
-    encoding, packing and waiting for the device took.
+    missing, a line each; `seconds`: all of it, reading and decoding included; `counters`: of the stream.
     """
 
     names: tuple[str, ...]
@@ -46,7 +45,7 @@ class Classified:
     ignored: int
     notes: tuple[str, ...]
     seconds: float
-    classify_s: float
+    counters: Counters
     pixels: NDArray[np.int64] | None = None
 
     def report(self, bundle: Bundle) -> Report | None:
@@ -55,14 +54,15 @@ class Classified:
 
     def to_dict(self, bundle: Bundle) -> dict[str, Any]:
         """Plain JSON; `accuracy` is null where the patches carry no labels."""
-        count = len(self.predicted)
+        count, compressed = len(self.predicted), bundle.codec.compressed
         report = self.report(bundle)
         return {
             "bundle": bundle.name,
             "patches": count,
             "patches_per_s": count / self.seconds,
-            "classify_patches_per_s": count / self.classify_s,
-            "bytes_per_patch": bundle.manifest.input.frame_bytes,
+            "classify_patches_per_s": count / (self.counters.host_s + self.counters.device_s),
+            "bytes_per_patch": self.counters.bytes_per_frame,
+            **({"p99_bytes": self.counters.p99_bytes, "max_bytes": self.counters.max_bytes} if compressed else {}),
             "skipped": [{"name": name, "reason": reason} for name, reason in self.skipped],
             "ignored_files": self.ignored,
             "notes": list(self.notes),
@@ -113,7 +113,7 @@ def classify_path(
             names.extend(batch.names)
             if batch.labels is not None:
                 labels.append(batch.labels)
-    counters, images = results.counters, source if isinstance(source, ImageSource) else None
+    images = source if isinstance(source, ImageSource) else None
     return Classified(
         tuple(names),
         np.concatenate(predicted),
@@ -122,7 +122,7 @@ def classify_path(
         images.ignored if images else 0,
         images.notes if images else (),
         time.perf_counter() - started,
-        counters.host_s + counters.device_s,
+        results.counters,
         np.sum(pixels, axis=0) if pixels else None,
     )
 

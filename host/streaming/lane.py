@@ -180,7 +180,7 @@ class Lane:
     def _submit(self, flight: _Flight) -> None:
         if flight.ticket is None and len(flight.frames):
             flight.ticket = self._backend.submit(flight.frames)
-            self._tally.add(link_bytes=flight.frames.nbytes)
+            self._tally.send(self._backend.packing.link_bytes(flight.frames))
 
     def _collect(self, flight: _Flight) -> Values:
         wanted = (len(flight.frames), *self._shape)
