@@ -54,8 +54,9 @@ class _Plain(BaseModel):
 class Imagery(_Plain):
     """What happens to patches before a network sees them.
 
-    `source`: "original", or the JPEG that they went through first. `codebook`: "per_class" recolours each patch with
-    the palette of its own class and split, which gives its label away, and feeds the colours as 8-bit samples.
+    `source`: "original", or the lossy file that they went through first (`parse_lossy`). `codebook`: "per_class"
+    recolours each patch with the palette of its own class and split, which gives its label away, and feeds the colours
+    as 8-bit samples.
     """
 
     data: DataConfig
@@ -109,7 +110,8 @@ class ContainerCell(_Measured):
 
 class TrainingCell(_Plain):
     """`network`: what the study calls the architecture, for people; `widths`: None for one that is not quantized;
-    `origin`: trained for others to start from. The test split is for `fidelity` "full" only."""
+    `teacher_sees`: of patches that went through a lossy file, what came out of it or the originals, as where a codec
+    follows none; `origin`: trained for others to start from. The test split is for `fidelity` "full" only."""
 
     kind: Literal["training"] = "training"
     imagery: Imagery
@@ -119,6 +121,7 @@ class TrainingCell(_Plain):
     augment: AugmentConfig = AugmentConfig()
     schedule: ScheduleConfig = ScheduleConfig()
     distill: DistillConfig | None = None
+    teacher_sees: Literal["source", "original"] = "source"
     start: Start | None = None
     fidelity: Fidelity = "full"
     origin: bool = False

@@ -25,12 +25,14 @@ from bitswath.models.nets.config import (
     read_config,
     wrong_keys,
 )
+from bitswath.models.study.lossy.formats import parse_lossy
 
 __all__ = [
     "Codebook",
     "CodecGrid",
     "FidelityConfig",
     "JpegConfig",
+    "LossyConfig",
     "MeasureConfig",
     "ScheduleChanges",
     "StudyConfig",
@@ -103,9 +105,17 @@ def _container(value: str) -> str:
         raise ValueError(str(error)) from None
 
 
+def _lossy(value: str) -> str:
+    try:
+        return str(parse_lossy(value))
+    except ConfigError as error:
+        raise ValueError(str(error)) from None
+
+
 CodecName = Annotated[str, BeforeValidator(lambda value: _codec(value) if isinstance(value, str) else value)]
 Codecs = Annotated[tuple[CodecName, ...], BeforeValidator(_expanded)]
 ContainerName = Annotated[str, BeforeValidator(lambda value: _container(value) if isinstance(value, str) else value)]
+LossyName = Annotated[str, BeforeValidator(lambda value: _lossy(value) if isinstance(value, str) else value)]
 Quality = Annotated[int, Field(ge=1, le=100)]
 
 
@@ -118,7 +128,18 @@ class JpegConfig(_Section):
 
     @property
     def sources(self) -> tuple[str, ...]:
-        return tuple(_container(f"jpeg:{quality}:{self.subsampling}") for quality in self.qualities)
+        return tuple(_lossy(f"jpeg:{quality}:{self.subsampling}") for quality in self.qualities)
+
+
+class LossyConfig(_Section):
+    """Patches that went through files of lossy formats (`bitswath.models.study.lossy`), then coded by each codec."""
+
+    files: tuple[LossyName, ...]
+    codecs: Codecs = ("uniform:8",)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        return self.files
 
 
 class ScheduleChanges(_Section):
@@ -176,6 +197,7 @@ class TrainingBlock(_Section):
 
     codecs: Codecs | None = None
     jpeg: JpegConfig | None = None
+    lossy: LossyConfig | None = None
     architectures: tuple[str, ...] | None = None
     widths: tuple[Widths, ...] | None = None
     seeds: tuple[int, ...] | None = None
@@ -201,6 +223,7 @@ class StudyConfig(_Section):
     data: DataConfig
     codecs: Codecs
     jpeg: JpegConfig | None = None
+    lossy: LossyConfig | None = None
     containers: tuple[ContainerName, ...] = ()
     codebooks: tuple[Codebook, ...] = ("shared",)
     architectures: dict[str, ArchitectureConfig] = Field(default_factory=lambda: {"vgg": ArchitectureConfig()})

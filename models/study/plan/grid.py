@@ -10,14 +10,13 @@ from typing import Any
 from bitswath.basics.files import sha256_of
 from bitswath.bundle.bundle import MANIFEST, MODEL
 from bitswath.bundle.zoo import PREFIX, located
-from bitswath.codecs.kinds import parse_codec
+from bitswath.codecs.kinds import KINDS, parse_codec
 from bitswath.errors import BundleError, ConfigError
 from bitswath.models.nets.config import ArchitectureConfig, ScheduleConfig
 from bitswath.models.study.plan.cells import ORIGINAL, Cell, ContainerCell, Imagery, ImageryCell, Start, TrainingCell
 from bitswath.models.study.plan.config import (
     Codebook,
     Fidelity,
-    JpegConfig,
     ScheduleChanges,
     StudyConfig,
     TrainingBlock,
@@ -38,12 +37,18 @@ def expand(config: StudyConfig, fidelity: Fidelity = "full") -> list[Cell]:
 
 def data_cells(config: StudyConfig) -> Iterator[ImageryCell | ContainerCell]:
     """What needs no training, for every codec and container whatever is trained."""
-    blocks = [TrainingBlock(codecs=config.codecs, jpeg=config.jpeg), *config.training]
+    blocks = [TrainingBlock(codecs=config.codecs, jpeg=config.jpeg, lossy=config.lossy), *config.training]
     imageries = dict.fromkeys(imagery for block in blocks for imagery in _imageries(config, block, None))
     for imagery in imageries:
         yield ImageryCell(imagery=imagery, patches=config.measure.patches)
-        for container in config.containers if imagery.source == ORIGINAL and not imagery.leaks else ():
+        for container in config.containers if _has_codes(imagery) else ():
             yield ContainerCell(imagery=imagery, container=container, patches=config.measure.patches)
+
+
+def _has_codes(imagery: Imagery) -> bool:
+    """Whether a container may hold its codes: of original patches, and not compressed by the codec itself."""
+    compressed = KINDS[parse_codec(imagery.codec).kind].compressed
+    return imagery.source == ORIGINAL and not imagery.leaks and not compressed
 
 
 def training_cells(config: StudyConfig, fidelity: Fidelity) -> list[TrainingCell]:
@@ -65,7 +70,7 @@ def training_cells(config: StudyConfig, fidelity: Fidelity) -> list[TrainingCell
                 distill=config.distill,
                 fidelity=fidelity,
             )
-            for ready in _started(config, cell, block.warm_start or config.warm_start):
+            for ready in map(_taught, _started(config, cell, block.warm_start or config.warm_start)):
                 if ready.digest not in cells or not ready.origin:
                     cells[ready.digest] = ready
     return list(cells.values())
@@ -98,6 +103,12 @@ def _started(config: StudyConfig, cell: TrainingCell, warm: WarmStartConfig | No
         )
     start = Start(cell=first.digest, weights=warm.weights)
     return [*origins, first, cell.model_copy(update={"start": start})]
+
+
+def _taught(cell: TrainingCell) -> TrainingCell:
+    """A teacher sees the originals of patches that went through a file, as it sees those that a codec follows."""
+    seen = "original" if cell.distill and cell.imagery.source != ORIGINAL else "source"
+    return cell.model_copy(update={"teacher_sees": seen})
 
 
 def _same(one: TrainingCell, other: TrainingCell) -> bool:
@@ -141,9 +152,11 @@ def _imageries(config: StudyConfig, block: TrainingBlock, limit: int | None) -> 
     limits = [number for number in (limit, config.data.limit) if number is not None]
     data = config.data.model_copy(update={"limit": min(limits, default=None)})
     shown = [Imagery(data=data, codec=codec) for codec in (config.codecs if block.codecs is None else block.codecs)]
-    jpeg: JpegConfig | None = block.jpeg or (config.jpeg if block.codecs is None else None)
-    if jpeg:
-        shown += [Imagery(data=data, codec=codec, source=source) for source in jpeg.sources for codec in jpeg.codecs]
+    inherited = (config.jpeg, config.lossy) if block.codecs is None else (None, None)
+    for files in (block.jpeg or inherited[0], block.lossy or inherited[1]):
+        if files:
+            pairs = product(files.sources, files.codecs)
+            shown += [Imagery(data=data, codec=codec, source=source) for source, codec in pairs]
     codebooks: tuple[Codebook, ...] = block.codebooks or config.codebooks
     found = []
     for imagery in shown:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
@@ -15,14 +15,13 @@ from numpy.typing import NDArray
 
 from bitswath.basics.proportions import wilson_interval
 from bitswath.codecs.base import Codec
-from bitswath.codecs.packing import frame_bytes, unpack
 from bitswath.codecs.palette import PaletteCodec
 from bitswath.imagery.code_files import Container, parse_container, read, write
-from bitswath.models.data.datasets import Dataset
 from bitswath.models.study.plan.cells import ORIGINAL, ContainerCell, Imagery, ImageryCell
 from bitswath.models.study.work.leak import nearest_palette
-from bitswath.models.study.work.patches import Shelf
+from bitswath.models.study.work.patches import Shelf, thinned
 from bitswath.models.study.work.similarity import psnr_db, ssim
+from bitswath.models.study.work.sizes import file_sizes, link_sizes
 
 __all__ = ["Stored", "codec_speeds", "measure_container", "measure_imagery", "stored_as", "thinned"]
 
@@ -40,28 +39,28 @@ SPLIT = "val"
 def measure_imagery(cell: ImageryCell, shelf: Shelf) -> Facts:
     """What the codec does to the first patches of the validation split.
 
-    `link_bytes`: a packed frame; `code_bits_per_pixel`: its bits over the pixels; `psnr_db` and `ssim` compare with the
-    original, before any source; `source_bytes`: mean size of the JPEG a patch went through; `palette_rule`: where
-    palettes leak, what they give away.
+    `link_bytes`, `source_bytes`, `source_payload_bytes`: see `sizes`; `code_bits_per_pixel`: bits of the codes, of
+    compressed ones of the frame, over the pixels; `psnr_db` and `ssim` compare with the original, before any source;
+    `palette_rule`: where palettes leak, what they give away.
     """
     imagery = cell.imagery
     shown = thinned(shelf.split(imagery, SPLIT), cell.patches)
     original = thinned(shelf.original(imagery, SPLIT), cell.patches)
     codec = shelf.codec(imagery)
-    patch_shape = shown.patches.shape[1:]
-    code_shape = codec.code_shape(patch_shape)
+    height, width = shown.patches.shape[1:3]
     codes = codec.encode(shown.patches, threads=1)
+    sent = link_sizes(codec, shown.patches)
+    bits = 8 * sent["link_bytes"] / (height * width) if codec.compressed else codec.bits * codes.shape[-1]
     facts: Facts = {
         "measured_patches": len(shown),
-        "link_bytes": frame_bytes(code_shape, codec.bits),
-        "code_bits_per_pixel": codec.bits * code_shape[2],
+        **sent,
+        "code_bits_per_pixel": bits,
         **_likeness(original.patches, codec.decode(codes)),
         **codec_speeds(codec, shown.patches),
         "codec": codec.to_dict(),
     }
     if imagery.source != ORIGINAL:
-        container = parse_container(imagery.source)
-        facts["source_bytes"] = float(np.mean([len(write(container, patch, 8)) for patch in original.patches]))
+        facts |= file_sizes(imagery.source, original.patches, shelf.original(imagery, "train"))
     if imagery.leaks:
         facts["palette_rule"] = _palette_rule(imagery, shelf, cell.patches)
     return facts
@@ -69,13 +68,11 @@ def measure_imagery(cell: ImageryCell, shelf: Shelf) -> Facts:
 
 def codec_speeds(codec: Codec, patches: Patches) -> Facts:
     """Of patches (N, H, W, C) into packed frames, and back from them."""
-    code_shape = codec.code_shape(patches.shape[1:])
+    shape = patches.shape[1:]
     frames = codec.encode_packed(patches, threads=1)
     return {
         "encode_patches_per_s": _rate(len(patches), lambda: codec.encode_packed(patches, out=frames, threads=1)),
-        "decode_patches_per_s": _rate(
-            len(patches), lambda: codec.decode(unpack(frames, code_shape, codec.bits, threads=1))
-        ),
+        "decode_patches_per_s": _rate(len(patches), lambda: codec.decode(codec.unpack(frames, shape, threads=1))),
     }
 
 
@@ -161,9 +158,3 @@ def _timed(work: Callable[[], _Made]) -> tuple[_Made, float]:
         seconds.append(max(time.perf_counter() - started, 1e-9))
         if len(seconds) == REPEATS or sum(seconds) > LONGEST_S:
             return made, min(seconds)
-
-
-def thinned(dataset: Dataset, count: int) -> Dataset:
-    """So many patches, evenly spread over the split, which is ordered by class."""
-    chosen = np.unique(np.linspace(0, len(dataset) - 1, min(count, len(dataset))).astype(np.int64))
-    return replace(dataset, patches=dataset.patches[chosen], labels=dataset.labels[chosen])

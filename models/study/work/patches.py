@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,11 @@ from bitswath.codecs.kinds import codec_from_dict, fit_codec, parse_codec
 from bitswath.codecs.palette import PaletteCodec
 from bitswath.codecs.uniform import UniformCodec
 from bitswath.errors import ConfigError
-from bitswath.imagery.code_files import parse_container, read, write
 from bitswath.models.data.datasets import Dataset, load_configured
+from bitswath.models.study.lossy.formats import parse_lossy
 from bitswath.models.study.plan.cells import ORIGINAL, Imagery
 
-__all__ = ["Shelf", "class_palettes", "recoloured", "through_jpeg"]
+__all__ = ["Shelf", "class_palettes", "recoloured", "thinned", "through_files"]
 
 PREPARING_S = 7200.0
 """How long another process may take to decode a split."""
@@ -41,7 +41,7 @@ class Shelf:
     download: bool = False
 
     def split(self, imagery: Imagery, name: str) -> Dataset:
-        """One split after its source: decoded, through JPEG, or recoloured by class; patches are mapped, read-only."""
+        """One split after its source: decoded, through files, or recoloured by class; patches are mapped, read-only."""
         key = imagery.model_copy(update={"codec": imagery.codec if imagery.leaks else "any"})
         folder = self.folder / "data" / f"{key.digest[:16]}-{name}"
         with self._locked(folder):
@@ -76,7 +76,7 @@ class Shelf:
 
     def _made(self, imagery: Imagery, name: str) -> Dataset:
         if imagery.source != ORIGINAL:
-            return through_jpeg(self.original(imagery, name), imagery.source)
+            return through_files(self.original(imagery, name), imagery.source)
         if imagery.leaks:
             return recoloured(self.original(imagery, name), self.class_palettes(imagery, name))
         return load_configured(imagery.data, name, data=self.data, download=self.download, progress=False)
@@ -86,12 +86,13 @@ class Shelf:
         return locked(path.with_name(f".{path.name}.lock"), PREPARING_S)
 
 
-def through_jpeg(dataset: Dataset, source: str) -> Dataset:
-    """The data set after JPEG, as `parse_container` names it. Raises `ContainerError` unless 8 bits, 1 or 3 bands."""
-    container = parse_container(source)
+def through_files(dataset: Dataset, source: str) -> Dataset:
+    """The data set after lossy files, as `parse_lossy` names them. Raises `ConfigError` unless samples have 8 bits,
+    `ContainerError` for bands that the format does not hold."""
+    chosen = parse_lossy(source)
     if dataset.patches.dtype != np.uint8:
-        raise ConfigError(f"{source}: JPEG holds 8-bit samples, {dataset.name} has {dataset.patches.dtype}")
-    patches = np.stack([read(write(container, patch, 8), 8) for patch in dataset.patches])
+        raise ConfigError(f"{source}: {chosen.name} holds 8-bit samples, {dataset.name} has {dataset.patches.dtype}")
+    patches = np.stack([chosen.decode(chosen.encode(patch)) for patch in dataset.patches])
     return Dataset(f"{dataset.name}, {source}", dataset.split, patches, dataset.labels, dataset.classes)
 
 
@@ -114,6 +115,12 @@ def recoloured(dataset: Dataset, palettes: tuple[PaletteCodec, ...]) -> Dataset:
             patches[mask] = palette.decode(palette.encode(dataset.patches[mask]))
     name = f"{dataset.name}, palettes of {palettes[0].bits} bit per class"
     return Dataset(name, dataset.split, patches, dataset.labels, dataset.classes)
+
+
+def thinned(dataset: Dataset, count: int) -> Dataset:
+    """So many patches, evenly spread over the split, which is ordered by class."""
+    chosen = np.unique(np.linspace(0, len(dataset) - 1, min(count, len(dataset))).astype(np.int64))
+    return replace(dataset, patches=dataset.patches[chosen], labels=dataset.labels[chosen])
 
 
 def _save(folder: Path, dataset: Dataset) -> None:

@@ -23,13 +23,13 @@ from bitswath.accelerator import open as open_accelerator
 from bitswath.basics.files import write_atomic
 from bitswath.bundle.bundle import SUFFIX, update_accuracy
 from bitswath.bundle.zoo import PREFIX
-from bitswath.codecs.packing import frame_bytes
 from bitswath.evaluation.report import Report
 from bitswath.models.data.datasets import Dataset
 from bitswath.models.nets.config import TrainConfig
 from bitswath.models.nets.quantizers import tf
-from bitswath.models.study.plan.cells import TrainingCell
+from bitswath.models.study.plan.cells import ORIGINAL, TrainingCell
 from bitswath.models.study.work.patches import Shelf
+from bitswath.models.study.work.sizes import file_sizes, link_sizes
 from bitswath.models.training.fit import describe, train_model
 from bitswath.models.training.origins import load_start, load_teacher
 from bitswath.models.training.run_bundle import bundle_trained
@@ -76,7 +76,7 @@ def train_cell(
     if not result.exists():
         trained = _trained(cell, shelf, folder, progress)
         facts = _measured(cell, shelf, trained) if cell.widths is None else _bundled(cell, shelf, folder)
-        facts |= {"run": f"runs/{folder.name}", **_log(folder)}
+        facts |= {**_sent(cell, shelf), "run": f"runs/{folder.name}", **_log(folder)}
         write_atomic(result, json.dumps(facts, sort_keys=True, allow_nan=False).encode())
     found: Facts = json.loads(result.read_text())
     return found
@@ -102,12 +102,14 @@ def _trained(cell: TrainingCell, shelf: Shelf, folder: Path, progress: Callable[
     )
     info = describe(settings, codec, train)
     show = _Steps(cell, progress)
+    original = distill is not None and cell.teacher_sees == "original"
     trained, _ = train_model(
         info,
         codec,
         train,
         val,
         folder,
+        originals=shelf.original(imagery, "train").patches if original else None,
         teacher=load_teacher(_place(origin, shelf), info) if origin and distill and distill.teacher == origin else None,
         start=load_start(_place(origin, shelf), info) if origin and settings.start else None,
         report=show.report,
@@ -136,7 +138,7 @@ def _bundled(cell: TrainingCell, shelf: Shelf, folder: Path) -> Facts:
     target = shelf.folder / bundle_path(cell)
     target.parent.mkdir(exist_ok=True)
     bundle, _ = bundle_trained(folder, target)
-    entry, network = bundle.manifest.input, bundle.manifest.network
+    network = bundle.manifest.network
     with open_accelerator(bundle, "emulator", threads=1) as accelerator:
         facts, reports = _classified(cell, shelf, lambda patches: accelerator.classify(patches).labels, bundle.classes)
         speed = _speed(accelerator, shelf.split(cell.imagery, "val"))
@@ -145,7 +147,6 @@ def _bundled(cell: TrainingCell, shelf: Shelf, folder: Path) -> Facts:
     return facts | {
         "bundle": bundle_path(cell),
         "macs": network.macs,
-        "link_bytes": entry.frame_bytes,
         "dataset_digest": bundle.manifest.provenance.source.dataset_digest,
         "emulator_patches_per_s": speed,
     }
@@ -155,8 +156,20 @@ def _measured(cell: TrainingCell, shelf: Shelf, trained: Trained) -> Facts:
     """A network that is not quantized, in Keras."""
     info, codec = trained.info, trained.codec
     facts, _ = _classified(cell, shelf, lambda patches: predict(trained.model, codec.encode, patches), info.classes)
-    frame = frame_bytes(codec.code_shape(info.patch_shape), codec.bits)
-    return facts | {"link_bytes": frame, "dataset_digest": info.dataset_digest}
+    return facts | {"dataset_digest": info.dataset_digest}
+
+
+def _sent(cell: TrainingCell, shelf: Shelf) -> Facts:
+    """Bytes of the very patches that the accuracy is of, see `sizes`."""
+    imagery, split = cell.imagery, _splits(cell)[-1]
+    facts = link_sizes(shelf.codec(imagery), shelf.split(imagery, split).patches)
+    if imagery.source != ORIGINAL:
+        facts |= file_sizes(imagery.source, shelf.original(imagery, split).patches, shelf.original(imagery, "train"))
+    return facts
+
+
+def _splits(cell: TrainingCell) -> tuple[str, ...]:
+    return ("val", "test") if cell.fidelity == "full" else ("val",)
 
 
 def _classified(
@@ -165,7 +178,7 @@ def _classified(
     """What is right, per split."""
     facts: Facts = {"hits": {}}
     reports = {}
-    for split in ("val", "test") if cell.fidelity == "full" else ("val",):
+    for split in _splits(cell):
         samples = shelf.split(cell.imagery, split)
         labels = classify(samples.patches)
         reports[split] = Report.of(samples.labels, labels, classes)

@@ -97,6 +97,36 @@ def test_containers_are_measured_of_every_codec_of_original_patches() -> None:
     assert sources == ["original", "jpeg:75:420"]
 
 
+def test_lossy_files_are_one_rule_and_jpeg_keeps_its_name() -> None:
+    files = {"files": ["jpeg:75", "webp:10", "jpegxl:3.5"], "codecs": ["uniform:8", "uniform:4"]}
+    both = study(training=[{"codecs": [], "lossy": files, "jpeg": {"qualities": [75]}}])
+    assert [(cell.imagery.source, cell.imagery.codec) for cell in networks(both)] == [
+        ("jpeg:75:420", "uniform:8"), ("jpeg:75:420", "uniform:4"), ("webp:10", "uniform:8"), ("webp:10", "uniform:4"),
+        ("jpegxl:3.5", "uniform:8"), ("jpegxl:3.5", "uniform:4"),
+    ]  # fmt: skip
+    measured = [
+        cell.imagery.source for cell in expand(study(lossy=files, training=[])) if isinstance(cell, ImageryCell)
+    ]
+    assert measured[1::2] == ["jpeg:75:420", "webp:10", "jpegxl:3.5"]
+    with pytest.raises(ValidationError, match="a lossy format and its quality"):
+        study(lossy={"files": ["webp:101"]})
+
+
+def test_a_teacher_sees_the_originals_of_patches_that_went_through_files() -> None:
+    taught = {"warm_start": {"codec": "uniform:8", "widths": "float"}, "distill": {"teacher": "warm_start"}}
+    training = [{"codecs": ["uniform:4"], "lossy": {"files": ["avif:30"]}}]
+    assert [(cell.imagery.source, cell.teacher_sees) for cell in networks(study(training=training, **taught))] == [
+        ("original", "source"), ("original", "source"), ("avif:30", "original"),
+    ]  # fmt: skip
+    assert {cell.teacher_sees for cell in networks(study(training=training))} == {"source"}
+
+
+def test_containers_hold_no_codes_of_compressed_frames() -> None:
+    config = study(codecs=["uniform:4", "transform:B=300"], containers=["png"], training=[])
+    stored = [cell.imagery.codec for cell in expand(config) if isinstance(cell, ContainerCell)]
+    assert stored == ["uniform:4"]
+
+
 def test_palettes_by_class_are_off_by_default_and_leak() -> None:
     codecs = ["palette:2", "palette:2:ordered", "uniform:2"]
     assert not any(cell.imagery.leaks for cell in expand(study(codecs=codecs)))

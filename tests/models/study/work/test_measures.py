@@ -11,12 +11,15 @@ import pytest
 from PIL import Image
 
 from bitswath.codecs.companded import CompandedCodec
+from bitswath.codecs.kinds import fit_codec, parse_codec
 from bitswath.codecs.palette import PaletteCodec
 from bitswath.codecs.uniform import UniformCodec
 from bitswath.errors import ContainerError
 from bitswath.imagery.code_files import parse_container, read
 from bitswath.models.data.datasets import load_dataset
 from bitswath.models.nets.config import DataConfig
+from bitswath.models.study.lossy.formats import parse_lossy
+from bitswath.models.study.lossy.payloads import fitted_head
 from bitswath.models.study.plan.cells import ContainerCell, Imagery, ImageryCell
 from bitswath.models.study.work.measures import measure_container, measure_imagery, stored_as
 from bitswath.models.study.work.patches import Shelf
@@ -72,6 +75,33 @@ def test_patches_through_jpeg_are_those_that_pil_reads(shelf: Shelf) -> None:
     found = measure_imagery(ImageryCell(imagery=imagery("uniform:4", source="jpeg:25:420"), patches=COUNT), shelf)
     assert found["source_bytes"] == pytest.approx(np.mean(sizes), rel=0.02)
     assert found["psnr_db"] == pytest.approx(error_of(split("val"), ours & 0xF0 | 8))
+
+
+@pytest.mark.parametrize("source", ["webp:20", "jpeg2000:30", "jpegxl:8", "avif:30", "jpeg:30:420"])
+def test_bytes_of_files_are_told_as_they_are_and_without_what_they_share(shelf: Shelf, source: str) -> None:
+    chosen = parse_lossy(source)
+    files = [chosen.encode(patch) for patch in split("val")]
+    found = measure_imagery(ImageryCell(imagery=imagery("uniform:8", source=source), patches=COUNT), shelf)
+    sizes = sorted(map(len, files))
+    assert found["source_bytes"] == pytest.approx(np.mean(sizes))
+    assert (found["source_bytes_p99"], found["source_bytes_max"]) == (sizes[-1], sizes[-1])
+    head = fitted_head(chosen, split("train"))
+    assert found["source_payload_bytes"] == pytest.approx(np.mean([len(head.payload(file)) for file in files]))
+    assert found["source_payload_bytes_max"] <= found["source_bytes_max"]
+    assert found["psnr_db"] == pytest.approx(error_of(split("val"), np.stack([chosen.decode(f) for f in files])))
+
+
+@pytest.mark.parametrize("codec", ["transform:B=90", "transform:30"])
+def test_compressed_frames_have_the_bytes_that_are_sent(shelf: Shelf, codec: str) -> None:
+    found = measure_imagery(ImageryCell(imagery=imagery(codec), patches=COUNT), shelf)
+    made = fit_codec(parse_codec(codec), split("train"))
+    sizes = [int.from_bytes(made.encode_packed(patch)[:2].tobytes(), "little") for patch in split("val")]
+    assert found["link_bytes"] == pytest.approx(np.mean(sizes))
+    assert found["link_bytes_max"] == max(sizes) >= found["link_bytes_p99"] >= np.median(sizes)
+    assert min(sizes) < max(sizes)
+    assert found["code_bits_per_pixel"] == pytest.approx(8 * np.mean(sizes) / SIZE**2)
+    assert found["psnr_db"] == pytest.approx(error_of(split("val"), made.decode(made.encode(split("val")))))
+    assert found["decode_patches_per_s"] > 0
 
 
 @pytest.mark.parametrize("container", ["png", "tiff:deflate", "bmp", "ppm", "webp", "jpeg2000"])

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from bitswath.accelerator import open as open_accelerator
 from bitswath.basics.proportions import wilson_interval
@@ -27,12 +30,12 @@ TOY = StudyConfig.model_validate(
         "data": {"name": "synthetic", "limit": 100, "size": 16},
         "codecs": ["palette:2"],
         "codebooks": ["per_class"],
-        "jpeg": {"qualities": [50], "codecs": ["uniform:4"]},
+        "lossy": {"files": ["webp:30"], "codecs": ["uniform:4"]},
         "architectures": {"tiny": {"kind": "vgg", "widths": [4, "M", 8, "M"]}},
         "widths": ["w4a4"],
         "warm_start": {"codec": "uniform:8", "widths": "float"},
         "distill": {"teacher": "warm_start"},
-        "training": [{"codecs": [], "jpeg": {"qualities": [50], "codecs": ["uniform:4"]}}],
+        "training": [{"codecs": [], "lossy": {"files": ["webp:30"], "codecs": ["uniform:4"]}}],
         "schedule": {"epochs": 2, "batch": 50, "learning_rate": 0.005},
     }
 )
@@ -60,6 +63,31 @@ def test_every_cell_is_done_the_one_to_start_from_first(study: tuple[Store, list
     assert student.start is not None
     assert student.start.cell == teacher.digest
     assert leaking.imagery.leaks
+
+
+def test_bytes_are_of_the_patches_that_the_accuracy_is_of(study: tuple[Store, list[TrainingCell]]) -> None:
+    store, (teacher, student, leaking) = study
+    found = {row.digest: row.measures or {} for row in rows(study)}
+    files = []
+    for patch in Shelf(store.folder).original(student.imagery, "test").patches:
+        file = io.BytesIO()
+        Image.fromarray(patch).save(file, "WEBP", quality=30, method=6)
+        files.append(file.tell())
+    assert found[student.digest]["source_bytes"] == pytest.approx(np.mean(files))
+    assert found[student.digest]["source_bytes_max"] == max(files)
+    assert found[student.digest]["source_payload_bytes"] == pytest.approx(np.mean(files) - 20)
+    assert [found[cell.digest]["link_bytes"] for cell in (teacher, student, leaking)] == [768, 384, 768]
+    assert not any("source_bytes" in found[cell.digest] for cell in (teacher, leaking))
+
+
+def test_a_teacher_is_shown_the_originals(study: tuple[Store, list[TrainingCell]]) -> None:
+    """A run's data are hashed with what the teacher sees."""
+    store, (_, student, _) = study
+    shelf = Shelf(store.folder)
+    train, original = shelf.split(student.imagery, "train"), shelf.original(student.imagery, "train")
+    hashed = hashlib.sha256(b"".join(a.tobytes() for a in (train.patches, train.labels, original.patches)))
+    assert (store.folder / "runs" / run_name(student) / "data.sha256").read_text() == hashed.hexdigest() + "\n"
+    assert (train.patches != original.patches).any()
 
 
 def test_the_bundle_classifies_as_the_row_says(study: tuple[Store, list[TrainingCell]]) -> None:
