@@ -24,7 +24,7 @@ from bitswath.models.nets.config import (
     WidthsConfig,
     wrong_keys,
 )
-from bitswath.models.study.plan.config import Codebook, Fidelity
+from bitswath.models.study.plan.config import Codebook, Fidelity, TeacherSees
 
 __all__ = ["ORIGINAL", "Cell", "ContainerCell", "Imagery", "ImageryCell", "Start", "TrainingCell", "cell_from_json"]
 
@@ -121,7 +121,7 @@ class TrainingCell(_Plain):
     augment: AugmentConfig = AugmentConfig()
     schedule: ScheduleConfig = ScheduleConfig()
     distill: DistillConfig | None = None
-    teacher_sees: Literal["source", "original"] = "source"
+    teacher_sees: TeacherSees = "source"
     start: Start | None = None
     fidelity: Fidelity = "full"
     origin: bool = False

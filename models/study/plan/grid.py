@@ -19,6 +19,7 @@ from bitswath.models.study.plan.config import (
     Fidelity,
     ScheduleChanges,
     StudyConfig,
+    TeacherSees,
     TrainingBlock,
     WarmStartConfig,
 )
@@ -70,7 +71,8 @@ def training_cells(config: StudyConfig, fidelity: Fidelity) -> list[TrainingCell
                 distill=config.distill,
                 fidelity=fidelity,
             )
-            for ready in map(_taught, _started(config, cell, block.warm_start or config.warm_start)):
+            for begun in _started(config, cell, block.warm_start or config.warm_start):
+                ready = _taught(begun, block.teacher_sees or config.teacher_sees)
                 if ready.digest not in cells or not ready.origin:
                     cells[ready.digest] = ready
     return list(cells.values())
@@ -105,10 +107,10 @@ def _started(config: StudyConfig, cell: TrainingCell, warm: WarmStartConfig | No
     return [*origins, first, cell.model_copy(update={"start": start})]
 
 
-def _taught(cell: TrainingCell) -> TrainingCell:
-    """A teacher sees the originals of patches that went through a file, as it sees those that a codec follows."""
-    seen = "original" if cell.distill and cell.imagery.source != ORIGINAL else "source"
-    return cell.model_copy(update={"teacher_sees": seen})
+def _taught(cell: TrainingCell, seen: TeacherSees) -> TrainingCell:
+    """What a teacher sees matters where there is one, and of patches that went through a file."""
+    matters = cell.distill and cell.imagery.source != ORIGINAL
+    return cell.model_copy(update={"teacher_sees": seen if matters else "source"})
 
 
 def _same(one: TrainingCell, other: TrainingCell) -> bool:

@@ -114,11 +114,15 @@ def test_lossy_files_are_one_rule_and_jpeg_keeps_its_name() -> None:
 
 def test_a_teacher_sees_the_originals_of_patches_that_went_through_files() -> None:
     taught = {"warm_start": {"codec": "uniform:8", "widths": "float"}, "distill": {"teacher": "warm_start"}}
-    training = [{"codecs": ["uniform:4"], "lossy": {"files": ["avif:30"]}}]
+    training = [{"codecs": ["uniform:4"], "lossy": {"files": ["avif:30"]}, "teacher_sees": "original"}]
     assert [(cell.imagery.source, cell.teacher_sees) for cell in networks(study(training=training, **taught))] == [
         ("original", "source"), ("original", "source"), ("avif:30", "original"),
     ]  # fmt: skip
     assert {cell.teacher_sees for cell in networks(study(training=training))} == {"source"}
+    old = [{"codecs": [], "jpeg": {"qualities": [75]}}]
+    assert {cell.teacher_sees for cell in networks(study(training=old, **taught))} == {"source"}
+    later = study(training=old, teacher_sees="original", **taught)
+    assert [cell.teacher_sees for cell in networks(later)] == ["source", "original"]
 
 
 def test_containers_hold_no_codes_of_compressed_frames() -> None:

@@ -35,6 +35,7 @@ TOY = StudyConfig.model_validate(
         "widths": ["w4a4"],
         "warm_start": {"codec": "uniform:8", "widths": "float"},
         "distill": {"teacher": "warm_start"},
+        "teacher_sees": "original",
         "training": [{"codecs": [], "lossy": {"files": ["webp:30"], "codecs": ["uniform:4"]}}],
         "schedule": {"epochs": 2, "batch": 50, "learning_rate": 0.005},
     }
