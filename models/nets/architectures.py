@@ -196,14 +196,15 @@ def _vgg(builder: _Builder, x: tf.Tensor, architecture: ArchitectureConfig) -> t
                 )
             x = keras.layers.MaxPooling2D(2, name=f"pool{index}")(x)
         else:
-            x = builder.relu(builder.conv(x, width))
+            x = builder.relu(builder.conv(x, width, 3 if builder.convolutions else architecture.stem_kernel))
     return x
 
 
 def _resnet(builder: _Builder, x: tf.Tensor, architecture: ArchitectureConfig) -> tf.Tensor:
     widths = _plain_widths(architecture)
     tie = "sum"
-    x = builder.relu(builder.conv(x, widths[0], stride=architecture.stem_stride), tie=tie)
+    stem = builder.conv(x, widths[0], architecture.stem_kernel, architecture.stem_stride)
+    x = builder.relu(stem, tie=tie)
     for index, width in enumerate(widths):
         for block in range(2):
             stride = 2 if index and not block else 1
@@ -223,7 +224,7 @@ def _resnet(builder: _Builder, x: tf.Tensor, architecture: ArchitectureConfig) -
 
 def _separable(builder: _Builder, x: tf.Tensor, architecture: ArchitectureConfig) -> tf.Tensor:
     widths = _plain_widths(architecture)
-    x = builder.relu(builder.conv(x, widths[0], stride=2))
+    x = builder.relu(builder.conv(x, widths[0], architecture.stem_kernel, stride=2))
     for before, width in pairwise(widths):
         x = builder.relu(builder.conv(x, before, stride=2 if width > before else 1, depthwise=True))
         x = builder.relu(builder.conv(x, width, kernel=1))

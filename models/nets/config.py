@@ -68,7 +68,8 @@ class DataConfig(_Section):
 
 class ArchitectureConfig(_Section):
     """Which network. `widths`: output channels per layer, "M" for a 2x2 max pool where the kind allows it;
-    `stem_stride`: of a residual network's first convolution.
+    `stem_stride`: of a residual network's first convolution; `stem_kernel`: of the first of any kind, 1 where it reads
+    many channels of one place, such as the coefficients of a block.
 
     With `dropout` a resumed run draws other masks than an unbroken one.
     """
@@ -79,6 +80,7 @@ class ArchitectureConfig(_Section):
     head: Literal["dense", "pool"] = "dense"
     dropout: float = Field(default=0.0, ge=0, lt=1)
     stem_stride: Literal[1, 2] = 1
+    stem_kernel: Literal[1, 3] = 3
 
 
 class LayerWidths(_Section):
