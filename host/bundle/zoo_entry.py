@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from bitswath.builds.folder import HARDWARE
 from bitswath.builds.report import Report
 from bitswath.bundle.bundle import MANIFEST, Bundle, load_bundle
 from bitswath.bundle.manifest import SplitAccuracy
+from bitswath.codecs.kinds import CodecSpec
 from bitswath.errors import BundleError
 from bitswath.network.network import Conv, Dense, Threshold
 
@@ -118,8 +119,9 @@ def facts(entry: Entry) -> Facts:
 
 
 def codec_name(codec: Facts) -> str:
-    """ "companded:2:ordered": a codec's dictionary as the command line names it."""
-    return ":".join(str(codec[key]) for key in ("kind", "bits", "dither") if codec.get(key))
+    """ "companded:2:ordered", "transform:40:B=300": a codec's dictionary as the command line names it."""
+    known: dict[str, Any] = {field.name: codec.get(field.name) for field in fields(CodecSpec)}
+    return str(CodecSpec(**known))
 
 
 def percent(found: SplitAccuracy) -> str:

@@ -2,9 +2,10 @@
 
 Frames, labels, names and a JSON header with codec, shapes, classes and digests, laid out as
 `bitswath.codecs.archive_layout` says. Frames come first so that they can be appended batch by batch and
-mapped into memory; the preamble is written last, in a temporary file that replaces the target, so a
-half-written archive never shows. Opening checks the header's digest, that every size fits the file,
-and, up to `VERIFY_BELOW` bytes, the digests of all sections; `Archive.verify` does so for any size.
+mapped into memory; compressed ones differ in length and lie back to back. The preamble is written last,
+in a temporary file that replaces the target, so a half-written archive never shows. Opening checks the
+header's digest, that every size and length fits the file, and, up to `VERIFY_BELOW` bytes, the digests of
+all sections; `Archive.verify` does so for any size.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ from numpy.typing import NDArray
 
 from bitswath.basics.files import sync_folder
 from bitswath.codecs.archive_layout import (
+    COMPRESSED_VERSION,
     FRAMES_OFFSET,
+    LENGTH_TYPE,
     MAGIC,
     MAX_EXTENT,
     PREAMBLE,
@@ -34,12 +37,13 @@ from bitswath.codecs.archive_layout import (
     Section,
     SectionName,
     check_names,
+    checked_lengths,
     read_header,
 )
 from bitswath.codecs.base import Codec
 from bitswath.codecs.kinds import codec_from_dict
-from bitswath.codecs.packing import frame_bytes, unpack
-from bitswath.errors import ArchiveError, CodecError
+from bitswath.codecs.packing import filled_rows, stated_lengths, without_fill
+from bitswath.errors import ArchiveError, CodecError, PackingError
 
 __all__ = ["SUFFIX", "VERIFY_BELOW", "Archive", "ArchiveWriter", "is_archive", "open_archive", "write_archive"]
 
@@ -52,13 +56,15 @@ _CHUNK = 8 << 20
 
 @dataclass(frozen=True, eq=False)
 class Archive:
-    """An open archive; `frames` is mapped from the file, labels and names are read when asked for.
+    """An open archive; frames are mapped from the file, labels and names are read when asked for.
 
-    `frames`: uint8 (N, frame_bytes), read-only; `patch_shape`, `code_shape`: (H, W, C).
+    `data`: all frames' bytes, read-only; `lengths`: of each frame, int64 (N,); `patch_shape`, `code_shape`: (H, W, C).
+    `batches`, `rows` and `codes` are there for every codec.
     """
 
     path: Path
-    frames: NDArray[np.uint8]
+    data: NDArray[np.uint8]
+    lengths: NDArray[np.int64]
     codec: Codec
     bits: int
     patch_shape: tuple[int, int, int]
@@ -67,7 +73,22 @@ class Archive:
     header: Header
 
     def __len__(self) -> int:
-        return len(self.frames)
+        return self.header.count
+
+    @property
+    def frames(self) -> NDArray[np.uint8]:
+        """Frames of one length, uint8 (N, frame_bytes), read-only. Raises `ArchiveError` where they differ in it."""
+        if self.codec.compressed:
+            raise ArchiveError(f"{self.path}: its frames differ in length; take them by rows or batches")
+        return self.data.reshape(len(self), self.header.frame_bytes)
+
+    def rows(self, start: int = 0, stop: int | None = None) -> NDArray[np.uint8]:
+        """Frames start..stop, uint8 (n, W): mapped ones of one length, or compressed ones, filled up with zeros."""
+        start, stop, _ = slice(start, stop).indices(len(self))
+        if not self.codec.compressed:
+            return self.frames[start:stop]
+        first, last = self._starts[start], self._starts[max(start, stop)]
+        return filled_rows(self.data[first:last], self.lengths[start:stop])
 
     @cached_property
     def labels(self) -> NDArray[np.int64] | None:
@@ -97,12 +118,12 @@ class Archive:
 
     def codes(self, start: int = 0, stop: int | None = None) -> NDArray[np.uint8]:
         """Unpacked codes, uint8 (n, *code_shape), of frames start..stop."""
-        return unpack(self.frames[start:stop], self.code_shape, self.bits)
+        return self.codec.unpack(self.rows(start, stop), self.patch_shape)
 
     def batches(self, size: int) -> Iterator[NDArray[np.uint8]]:
-        """Frames, uint8 (up to size, frame_bytes), in order."""
+        """Frames, uint8 (up to size, W), in order; see `rows`."""
         for start in range(0, len(self), size):
-            yield self.frames[start : start + size]
+            yield self.rows(start, start + size)
 
     def verify(self) -> None:
         """Read everything and compare all digests; raises `ArchiveError` naming the section that differs."""
@@ -112,15 +133,21 @@ class Archive:
                 digest.update(chunk)
             if digest.hexdigest() != section.sha256:
                 raise ArchiveError(f"{self.path}: {name} are damaged: their SHA-256 is not the header's")
+        if self.codec.compressed:
+            starts = self._starts[:-1]
+            stated = stated_lengths(np.stack([self.data[starts], self.data[starts + 1]], axis=1))
+            if (bad := np.flatnonzero(stated != self.lengths)).size:
+                there = f"has {self.lengths[bad[0]]} bytes, but begins with a length of {stated[bad[0]]}"
+                raise ArchiveError(f"{self.path}: frame {bad[0]} {there}")
+
+    @cached_property
+    def _starts(self) -> NDArray[np.int64]:
+        """Where each frame begins in `data`, and the last one ends: (N + 1,)."""
+        return np.concatenate([[0], np.cumsum(self.lengths)])
 
     def _section(self, name: SectionName) -> bytes | None:
         section = self.header.sections.get(name)
-        if section is None:
-            return None
-        data = b"".join(_chunks(self.path, section))
-        if hashlib.sha256(data).hexdigest() != section.sha256:
-            raise ArchiveError(f"{self.path}: {name} are damaged: their SHA-256 is not the header's")
-        return data
+        return None if section is None else _whole(self.path, name, section)
 
 
 class ArchiveWriter:
@@ -142,7 +169,8 @@ class ArchiveWriter:
         self._patch_shape = (int(shape[0]), int(shape[1]), int(shape[2]))
         self._code_shape = codec.code_shape(self._patch_shape)
         self._classes = None if classes is None else tuple(classes)
-        self._frame_bytes = frame_bytes(self._code_shape, codec.bits)
+        self._frame_bytes = codec.frame_bytes(self._patch_shape)
+        self._lengths: list[NDArray[Any]] = []
         self._count = 0
         self._labels: list[NDArray[np.int32]] = []
         self._names: list[str] = []
@@ -173,8 +201,10 @@ class ArchiveWriter:
         labels: NDArray[np.integer] | Sequence[int] | None = None,
         names: Sequence[str] | None = None,
     ) -> None:
-        """Add frames, uint8 (n, frame_bytes), with labels (n,) if the archive has classes, and names."""
-        if frames.dtype != np.uint8 or frames.ndim != 2 or frames.shape[1] != self._frame_bytes:
+        """Add frames, uint8 (n, frame_bytes), with labels (n,) if the archive has classes, and names; compressed frames
+        as rows filled up with zeros."""
+        compressed = self._codec.compressed
+        if frames.dtype != np.uint8 or frames.ndim != 2 or not (compressed or frames.shape[1] == self._frame_bytes):
             raise ArchiveError(
                 f"expected frames uint8 (n, {self._frame_bytes}) of patches {self._patch_shape} at"
                 f" {self._codec.bits} bits, got {frames.dtype} {frames.shape}"
@@ -188,7 +218,7 @@ class ArchiveWriter:
             return
         checked = None if labels is None else self._checked(np.asarray(labels))
         check_names(names or ())
-        data = np.ascontiguousarray(frames).data
+        data = np.ascontiguousarray(self._packed(frames) if compressed else frames).data
         self._put(data)
         self._digest.update(data)
         self._count += len(frames)
@@ -196,14 +226,22 @@ class ArchiveWriter:
         if checked is not None:
             self._labels.append(checked)
 
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Bytes (n,) of each frame so far."""
+        if self._codec.compressed:
+            return np.concatenate([np.zeros(0, np.int64), *self._lengths])
+        return np.broadcast_to(np.int64(self._frame_bytes), self._count)
+
     def close(self) -> None:
-        """Write labels, names and header, and put the archive in its place."""
+        """Write lengths, labels, names and header, and put the archive in its place."""
         if self._count == 0:
             raise ArchiveError(f"{self.path}: expected at least one frame")
-        size = self._count * self._frame_bytes
         sections: dict[SectionName, Section] = {
-            "frames": Section(offset=FRAMES_OFFSET, size=size, sha256=self._digest.hexdigest())
+            "frames": Section(offset=FRAMES_OFFSET, size=self._end - FRAMES_OFFSET, sha256=self._digest.hexdigest())
         }
+        if self._lengths:
+            sections["lengths"] = self._section(np.concatenate(self._lengths).tobytes())
         if self._labels:
             sections["labels"] = self._section(np.concatenate(self._labels).tobytes())
         if self._names:
@@ -213,16 +251,17 @@ class ArchiveWriter:
             bits=self._codec.bits,
             patch_shape=self._patch_shape,
             code_shape=self._code_shape,
-            frame_bytes=self._frame_bytes,
+            frame_bytes=max((int(lengths.max()) for lengths in self._lengths), default=self._frame_bytes),
             count=self._count,
             classes=self._classes,
             sections=sections,
         )
         placed = self._section(header.model_dump_json().encode())
         digest = bytes.fromhex(placed.sha256)
+        version = COMPRESSED_VERSION if header.compressed else VERSION
         try:
             self._file.seek(0)
-            self._file.write(PREAMBLE.pack(MAGIC, VERSION, 0, placed.offset, placed.size, digest))
+            self._file.write(PREAMBLE.pack(MAGIC, version, 0, placed.offset, placed.size, digest))
             self._file.flush()
             os.fsync(self._file.fileno())
             self._file.close()
@@ -249,6 +288,20 @@ class ArchiveWriter:
             raise ArchiveError(f"{self.path}: cannot be written: {error.strerror}") from error
         self._end += memoryview(data).nbytes
 
+    def _packed(self, rows: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Compressed frames back to back; their lengths are noted."""
+        try:
+            lengths = self._codec.frame_lengths(rows)
+            data = without_fill(rows, lengths)
+        except PackingError as error:
+            raise ArchiveError(f"{self.path}: {error}") from error
+        if lengths.min() < LENGTH_TYPE.itemsize or lengths.max() > self._frame_bytes:
+            raise ArchiveError(
+                f"expected frames of at most {self._frame_bytes} bytes, got {lengths.min()} to {lengths.max()}"
+            )
+        self._lengths.append(lengths.astype(LENGTH_TYPE))
+        return data
+
     def _checked(self, labels: NDArray[Any]) -> NDArray[np.int32]:
         classes = len(self._classes or ())
         if labels.dtype.kind not in "iu" or labels.ndim != 1 or labels.min() < 0 or labels.max() >= classes:
@@ -265,7 +318,7 @@ def write_archive(
     classes: Sequence[str] | None = None,
     names: Sequence[str] | None = None,
 ) -> None:
-    """Write frames, uint8 (N, frame_bytes), of patches of `shape` (H, W, C) to an archive in one go."""
+    """Write the codec's frames, uint8 (N, W), of patches of `shape` (H, W, C) to an archive in one go."""
     with ArchiveWriter(path, codec, shape, classes) as writer:
         writer.append(frames, labels, names)
 
@@ -295,16 +348,34 @@ def open_archive(path: str | Path, verify: bool | None = None) -> Archive:
         codec = codec_from_dict(header.codec)
         if (codec.bits, codec.code_shape(header.patch_shape)) != (header.bits, header.code_shape):
             raise ArchiveError(f"{path}: its codec does not give {header.bits}-bit codes {header.code_shape}")
-        shape = (header.count, header.frame_bytes)
-        frames = np.memmap(path, np.uint8, "r", FRAMES_OFFSET, shape)
+        if codec.compressed != header.compressed or header.frame_bytes > codec.frame_bytes(header.patch_shape):
+            raise ArchiveError(f"{path}: its codec does not give frames of {header.frame_bytes} bytes")
+        lengths = _lengths(path, header)
+        data = np.memmap(path, np.uint8, "r", FRAMES_OFFSET, (header.sections["frames"].size,))
     except OSError as error:
         raise ArchiveError(f"{path}: cannot be read: {error.strerror or error}") from error
     except CodecError as error:
         raise ArchiveError(f"{path}: its codec does not fit: {error}") from error
-    archive = Archive(path, frames, codec, header.bits, header.patch_shape, header.code_shape, header.classes, header)
+    shapes = header.patch_shape, header.code_shape
+    archive = Archive(path, data, lengths, codec, header.bits, *shapes, header.classes, header)
     if verify or (verify is None and size <= VERIFY_BELOW):
         archive.verify()
     return archive
+
+
+def _lengths(path: Path, header: Header) -> NDArray[np.int64]:
+    section = header.sections.get("lengths")
+    if section is None:
+        return np.broadcast_to(np.int64(header.frame_bytes), header.count)
+    return checked_lengths(header, _whole(path, "lengths", section), f"{path}: ")
+
+
+def _whole(path: Path, name: SectionName, section: Section) -> bytes:
+    """A section's bytes; raises `ArchiveError` if they are damaged."""
+    data = b"".join(_chunks(path, section))
+    if hashlib.sha256(data).hexdigest() != section.sha256:
+        raise ArchiveError(f"{path}: {name} are damaged: their SHA-256 is not the header's")
+    return data
 
 
 def _chunks(path: Path, section: Section) -> Iterator[bytes]:

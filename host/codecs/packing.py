@@ -7,6 +7,9 @@ fills bits ``i * bits`` to ``(i + 1) * bits - 1``, bit j of the stream is bit ``
 Folded packing: the layout of FINN's bitstreams. The innermost axis is cut into groups of PE or
 SIMD elements; each group is such a bit stream of its own, element 0 in the low bits, and starts
 on a byte.
+
+Compressed frames differ in length and begin with it, uint16, little-endian. They travel as rows of one
+width, each filled up with zeros (`filled_rows`), and lie in files back to back (`without_fill`).
 """
 
 from __future__ import annotations
@@ -21,7 +24,18 @@ from numpy.typing import NDArray
 import bitswath._native as _native
 from bitswath.errors import PackingError
 
-__all__ = ["folded_frame_bytes", "frame_bytes", "pack", "pack_folded", "unpack", "unpack_folded"]
+__all__ = [
+    "ROW_UNIT",
+    "filled_rows",
+    "folded_frame_bytes",
+    "frame_bytes",
+    "pack",
+    "pack_folded",
+    "stated_lengths",
+    "unpack",
+    "unpack_folded",
+    "without_fill",
+]
 
 Codes = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.int8] | NDArray[np.float32]
 
@@ -32,6 +46,9 @@ MAX_THREADS = 1024
 
 MAX_FOLDED_BITS = 32
 """FINN's accumulators on the output side are wider than codes."""
+
+ROW_UNIT = 8
+"""Rows of compressed frames are a multiple of so many bytes wide."""
 
 
 def frame_bytes(shape: Sequence[int], bits: int) -> int:
@@ -139,6 +156,33 @@ def unpack_folded(
     values = np.empty((len(groups), group), np.int64 if wide else np.int32)
     _native.unpack(groups, bits, signed, values, native_threads(threads))
     return values.reshape(len(frames), *shape)
+
+
+def stated_lengths(rows: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Bytes (N,) that compressed frames (N, W) say they have; raises `PackingError` for rows without room for it."""
+    rows = np.asarray(rows)
+    if rows.dtype != np.uint8 or rows.ndim != 2 or rows.shape[1] < 2:
+        raise PackingError(f"expected uint8 frames (N, 2 or more bytes), got {rows.dtype} {rows.shape}")
+    return rows[:, 0].astype(np.int64) | rows[:, 1].astype(np.int64) << 8
+
+
+def filled_rows(data: NDArray[np.uint8], lengths: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """Frames of these lengths (N,), back to back, as rows uint8 (N, W), filled up with zeros."""
+    width = -(-int(lengths.max(initial=1)) // ROW_UNIT) * ROW_UNIT
+    rows = np.zeros((len(lengths), width), np.uint8)
+    rows[np.arange(width) < lengths[:, None]] = data
+    return rows
+
+
+def without_fill(rows: NDArray[np.uint8], lengths: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """The first `lengths` (N,) bytes of each of the rows (N, W), back to back; raises `PackingError` if there are
+    fewer, or others than zeros behind them."""
+    inside = np.arange(rows.shape[1]) < lengths[:, None]
+    bad = (lengths > rows.shape[1]) | (rows * ~inside).any(axis=1)
+    if bad.any():
+        where = int(bad.argmax())
+        raise PackingError(f"frame {where}: says it has {lengths[where]} bytes, its row of {rows.shape[1]} has others")
+    return rows[inside]
 
 
 def _check_bits(bits: int, most: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import chain
+import math
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +15,27 @@ from bitswath.bundle.bundle import load_bundle
 from bitswath.codecs.archive import ArchiveWriter
 from bitswath.codecs.base import Codec
 from bitswath.codecs.kinds import CodecSpec, fit_codec, parse_codec
-from bitswath.codecs.packing import frame_bytes
 from bitswath.commands.sizes import crop_option, resize_option
 from bitswath.errors import ImageError, InputError
 from bitswath.imagery.fit import Fit, Size
-from bitswath.imagery.images import Batch, ImageSource, open_images
+from bitswath.imagery.images import ImageSource, open_images
 
 __all__ = ["command"]
 
-FIT_PATCHES = 4096
-"""Patches a codec is fitted to at most, drawn evenly from what is compressed or from --fit."""
+FIT_PATCHES, FIT_BYTES = 4096, 1 << 29
+"""Patches a codec is fitted to at most, drawn evenly from what is compressed or from --fit, and their bytes."""
+BATCH, BATCH_BYTES = 256, 1 << 26
+"""Patches that are encoded at a time, at most, and their bytes."""
 
 
 @click.command("compress")
 @click.argument("images", type=click.Path(path_type=Path))
-@click.option("--codec", "codec_text", help="KIND:BITS[:DITHER], with the kind uniform, companded or palette.")
+@click.option(
+    "--codec",
+    "codec_text",
+    help="KIND:BITS[:DITHER], with the kind uniform, companded or palette; or transform:B=BYTES, at most so many a"
+    " patch, or transform:QUALITY, 1 to 64, or transform:QUALITY:B=BYTES.",
+)
 @click.option("--bundle", type=click.Path(path_type=Path), help="Use this bundle's codec, so that it can classify.")
 @click.option("--fit", "fit_path", type=click.Path(path_type=Path), help="Fit the codec here instead of to IMAGES.")
 @click.option("--split", help="Which split, where IMAGES holds train, val and test.")
@@ -50,7 +56,7 @@ def command(
 ) -> None:
     """Encode and pack IMAGES (a folder or a zip) into one archive.
 
-    A codec with levels or a palette is fitted first. Fit it to training images (--fit, or --split train)
+    A codec with levels, a palette or tables is fitted first. Fit it to training images (--fit, or --split train)
     if the archive is to measure accuracy: a codec must not see what it is judged on.
     """
     if (codec_text is None) == (bundle is None):
@@ -75,17 +81,23 @@ def command(
         spec = parse_codec(str(codec_text))
         source = open_images(images, split=split, fit=fit, skip_bad=skip_bad)
         codec = _fitted(spec, _training_images(fit_path, fit) if fit_path else source)
-    raw = _write(target, source, codec)
+    shape, lengths = _write(target, source, codec)
     for note in source.notes:
         say(note, "yellow")
     for name, reason in source.skipped:
         say(f"skipped {name}: {reason}", "yellow")
-    packed = frame_bytes(codec.code_shape(raw), codec.bits)
-    size = int(np.prod(raw)) * codec.dtype.itemsize
+    size = math.prod(shape) * codec.dtype.itemsize
     say(
-        f"{target}: {len(source) - len(source.skipped)} patches at {packed} bytes,"
-        f" {size / packed:.1f} times smaller than their {size} bytes of samples"
+        f"{target}: {len(lengths)} patches at {_sizes(codec, lengths)},"
+        f" {size / lengths.mean():.1f} times smaller than their {size} bytes of samples"
     )
+
+
+def _sizes(codec: Codec, lengths: NDArray[np.int64]) -> str:
+    if not codec.compressed:
+        return f"{lengths[0]} bytes"
+    p99 = np.percentile(lengths, 99, method="higher")
+    return f"{lengths.mean():.1f} bytes on average (99 % up to {p99}, all up to {lengths.max()})"
 
 
 def _training_images(path: Path, fit: Fit) -> ImageSource:
@@ -97,20 +109,21 @@ def _training_images(path: Path, fit: Fit) -> ImageSource:
 
 
 def _fitted(spec: CodecSpec, source: ImageSource) -> Codec:
-    return fit_codec(spec, np.concatenate([batch.patches for batch in source.sample(FIT_PATCHES)]))
+    most = max(1, FIT_BYTES // _first(source).nbytes)
+    return fit_codec(spec, np.concatenate([batch.patches for batch in source.sample(min(FIT_PATCHES, most))]))
 
 
-def _write(target: Path, source: ImageSource, codec: Codec) -> tuple[int, int, int]:
-    """Write the archive; the shape of a patch."""
-    batches = iter(source.batches())
-    first = next(batches)
-    height, width, bands = first.patches.shape[1:]
+def _write(target: Path, source: ImageSource, codec: Codec) -> tuple[tuple[int, int, int], NDArray[np.int64]]:
+    """Write the archive; the shape of a patch (H, W, C), and the bytes of each frame (N,)."""
+    first = _first(source)
+    height, width, bands = first.shape
     with ArchiveWriter(target, codec, (height, width, bands), source.classes) as writer:
-        for batch in chain([first], batches):
-            _append(writer, batch, codec)
-    return height, width, bands
+        for batch in source.batches(min(BATCH, max(1, BATCH_BYTES // first.nbytes))):
+            writer.append(codec.encode_packed(batch.patches), batch.labels, batch.names)
+    return (height, width, bands), writer.lengths
 
 
-def _append(writer: ArchiveWriter, batch: Batch, codec: Codec) -> None:
-    frames: NDArray[Any] = codec.encode_packed(batch.patches)
-    writer.append(frames, batch.labels, batch.names)
+def _first(source: ImageSource) -> NDArray[Any]:
+    """The first patch that can be used."""
+    patch: NDArray[Any] = next(source.batches(1)).patches[0]
+    return patch

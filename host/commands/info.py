@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -54,11 +55,17 @@ def command(path: Path, as_json: bool) -> None:
 
 def _archive_facts(path: Path) -> dict[str, Any]:
     archive = open_archive(path, verify=True)
+    lengths = archive.lengths
+    spread = {
+        "bytes per patch, p99": int(np.percentile(lengths, 99, method="higher")),
+        "bytes per patch, most": int(lengths.max()),
+    }
     return {
         "patches": len(archive),
         "patch shape": list(archive.patch_shape),
         "codec": codec_name(archive.codec.to_dict()),
-        "bytes per patch": archive.frames.shape[1],
+        "bytes per patch": round(float(lengths.mean()), 1) if archive.codec.compressed else int(lengths[0]),
+        **(spread if archive.codec.compressed else {}),
         "classes": list(archive.classes) if archive.classes else None,
     }
 

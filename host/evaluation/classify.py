@@ -209,4 +209,4 @@ def _archive_batches(accelerator: Accelerator, archive: Archive) -> Iterator[_Ba
     for start in range(0, len(archive), BATCH):
         part = slice(start, start + BATCH)
         known = None if labels is None else labels[part]
-        yield _Batch(names[part], known, archive.frames[part])
+        yield _Batch(names[part], known, archive.rows(start, start + BATCH))

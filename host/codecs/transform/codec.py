@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 import bitswath._native as _native
 from bitswath.codecs.base import Codec, Codes, Patches, Rows, checked_patches, checked_rows, rows_of_one_length
-from bitswath.codecs.packing import native_threads, output_array
+from bitswath.codecs.packing import ROW_UNIT, native_threads, output_array, stated_lengths
 from bitswath.codecs.transform import fitting
 from bitswath.codecs.transform.huffman import Table
 from bitswath.errors import CodecError
@@ -24,15 +24,14 @@ __all__ = ["LONGEST_FRAME", "QUALITIES", "TransformCodec"]
 QUALITIES = range(1, 65)
 """Eight more halve the step; the finest step, of 64, is a grey level."""
 LONGEST_FRAME = 65535
+"""Bytes, as many as a frame's length can say."""
+
 HEADER_BYTES = 5
 BLOCK = 16
-OVER = 1.0
-WORD_BYTES = 8
-"""Rows of frames are this much or a multiple of it wide."""
 ROUNDS = 3
 """How often tables are fitted to what an encoder does that knows the tables before."""
 FAULTS = {
-    1: "its length is not that of its bytes",
+    1: "its length is not that of its bytes, it was cut short",
     2: "it is of another version of the format",
     3: "it is damaged, or of another codec: its check does not fit",
     4: "a run of zeros leaves its block",
@@ -40,6 +39,7 @@ FAULTS = {
     6: "its bits end too early or too late",
     7: "bytes follow its end",
 }
+"""Why a frame is refused, by the native decoder's numbers."""
 
 
 @dataclass(frozen=True)
@@ -77,13 +77,16 @@ class TransformCodec(Codec):
             raise CodecError(f"expected a transform codec of 8 bits without dither, got {self.bits}, {self.dither}")
         if self.quality not in QUALITIES or isinstance(self.quality, bool):
             raise CodecError(f"expected a quality of 1 to {QUALITIES[-1]}, got {self.quality!r}")
+        _check_budget(self.budget)
         self._check_rows()
         self._check_ranges()
         try:
-            native = self._native
+            _ = self._native
         except (ValueError, TypeError, OverflowError) as error:
             raise CodecError(f"transform codec: {error}") from error
-        self._check_budget(native)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {f.name: getattr(self, f.name) for f in fields(self)}
 
     def _check_rows(self) -> None:
         bands = len(rows_of_one_length(self.matrix, "a matrix")[0])
@@ -117,18 +120,6 @@ class TransformCodec(Codec):
         if self.depth == 8 and (set(self.lows), set(self.highs)) != ({0}, {255}):
             raise CodecError(f"expected lows of 0 and highs of 255 for samples of 8 bits, got {self.lows} {self.highs}")
 
-    def _check_budget(self, native: Any) -> None:
-        least = HEADER_BYTES + 1
-        if self.budget is None:
-            return
-        if not isinstance(self.budget, int) or isinstance(self.budget, bool):
-            raise CodecError(f"expected a budget in bytes, got {self.budget!r}")
-        if not least <= self.budget <= LONGEST_FRAME:
-            raise CodecError(
-                f"expected a budget of {least} to {LONGEST_FRAME} bytes, of which the header takes {HEADER_BYTES}, "
-                f"got {self.budget}"
-            )
-
     @classmethod
     def fit(
         cls, patches: Patches, quality: int | None = None, budget: int | None = None, seed: int = 0
@@ -136,13 +127,14 @@ class TransformCodec(Codec):
         """The codec of training patches (N, H, W, C), uint8 or uint16: band transform, tables and reconstruction.
 
         `quality` 1..64, or `budget` in bytes, or both. With a budget alone the quality is the finest at which frames
-        without it would have `OVER` times as many bytes on average. Raises `CodecError` for a budget of which patches
-        of this shape cannot be sure.
+        without it would have as many bytes on average. `seed`: of which patches are looked at, where there are very
+        many. Raises `CodecError` for a budget of which patches of this shape cannot be sure.
         """
-        patches = fitting.sample(checked_patches(patches), seed)
-        patches = patches.reshape(-1, *patches.shape[-3:])
         if quality is None and budget is None:
             raise CodecError("expected a quality of 1 to 64, a budget in bytes, or both, got neither")
+        _check_budget(budget)
+        patches = checked_patches(patches)
+        patches = fitting.sample(patches.reshape(-1, *patches.shape[-3:]), seed)
         lows, highs = fitting.ranges(patches)
         depth = 8 * patches.dtype.itemsize
         samples = _stretched(patches, lows, highs)
@@ -150,14 +142,15 @@ class TransformCodec(Codec):
         tables = _table_fields(fitting.dc_tables(dc), *fitting.ac_tables(ac))
         start = cls(
             depth=depth,
-            quality=quality or QUALITIES[0],
+            quality=QUALITIES[0] if quality is None else quality,
             matrix=fitting.band_matrix(samples),
             lows=lows,
             highs=highs,
             deltas=none,
             **tables,
         )
-        fitted = start._fitted(samples) if quality else start._at_mean(samples, OVER * budget)
+        replace(start, budget=budget).frame_bytes(patches.shape[1:])
+        fitted = start._fitted(samples) if budget is None or quality is not None else start._at_mean(samples, budget)
         made = replace(fitted, budget=budget)
         made.frame_bytes(patches.shape[1:])
         return made
@@ -178,7 +171,7 @@ class TransformCodec(Codec):
         while fine - coarse > 1:
             middle = (coarse + fine) // 2
             codec = replace(self, quality=middle)._fitted(samples)
-            if codec._lengths(codec._native.encode(samples, 1)).mean() <= wanted:
+            if stated_lengths(codec._native.encode(samples, ROW_UNIT)).mean() <= wanted:
                 coarse, best = middle, codec
             else:
                 fine = middle
@@ -201,15 +194,19 @@ class TransformCodec(Codec):
     def frame_bytes(self, patch_shape: Sequence[int]) -> int:
         """Most bytes of a frame of a patch (H, W, C); raises `CodecError` if the budget is too small for any."""
         height, width, bands = self._checked_shape(patch_shape)
-        most = LONGEST_FRAME if self.budget is None else self.budget
         blocks = -(-height // BLOCK) * -(-width // BLOCK)
         bits = [self._least_bits(group) for group in (0, 1)]
         least = HEADER_BYTES + -(-blocks * (bits[0] + (bands - 1) * bits[1]) // 8)
-        if most < least:
+        if self._longest < least:
             raise CodecError(
-                f"expected a budget of at least {least} bytes for patches {height} x {width} x {bands}, got {most}"
+                f"expected a budget of at least {least} bytes, at most {LONGEST_FRAME}, for patches"
+                f" {height} x {width} x {bands}, got {self._longest}"
             )
-        return most
+        return self._longest
+
+    @property
+    def _longest(self) -> int:
+        return LONGEST_FRAME if self.budget is None else self.budget
 
     def _least_bits(self, group: int) -> int:
         """Of a block's component that is like the blocks before it and flat."""
@@ -227,12 +224,13 @@ class TransformCodec(Codec):
         """
         batch, lead = self._checked_batch(patches)
         self.frame_bytes(batch.shape[1:])
-        made: NDArray[np.uint8] = self._native.encode(self._samples(batch), WORD_BYTES, native_threads(threads))
-        if (empty := np.flatnonzero(self._lengths(made) == 0)).size:
+        made: NDArray[np.uint8] = self._native.encode(self._samples(batch), ROW_UNIT, native_threads(threads))
+        if (empty := np.flatnonzero(stated_lengths(made) == 0)).size:
             raise CodecError(f"patch {empty[0]} does not fit in a frame of {LONGEST_FRAME} bytes")
         if out is None:
             return made.reshape(*lead, -1)
-        filled = output_array(out, (*lead, max(out.shape[-1], made.shape[1])), batch)
+        given = out.shape[-1:] if isinstance(out, np.ndarray) else ()
+        filled = output_array(out, (*lead, max(*given, made.shape[1])), batch)
         rows = filled.reshape(len(batch), -1)
         rows[:, : made.shape[1]], rows[:, made.shape[1] :] = made, 0
         return filled
@@ -247,8 +245,10 @@ class TransformCodec(Codec):
     def unpack(
         self, frames: NDArray[np.uint8], patch_shape: Sequence[int], *, threads: int | None = None
     ) -> NDArray[np.uint8]:
-        """Frames uint8 (N, W), rows filled up with zeros, to codes uint8 (N, H, W, C); raises `CodecError` and names
-        the first frame that is damaged, or of another codec."""
+        """Frames uint8 (N, W), rows filled up with zeros, to codes uint8 (N, H, W, C).
+
+        Raises `CodecError` and names the first frame that is damaged, or of another codec.
+        """
         codes, faults = self.unpack_sound(frames, patch_shape, threads=threads)
         if (bad := np.flatnonzero(faults)).size:
             raise CodecError(f"frame {bad[0]}: {FAULTS[int(faults[bad[0]])]}")
@@ -257,7 +257,8 @@ class TransformCodec(Codec):
     def unpack_sound(
         self, frames: NDArray[np.uint8], patch_shape: Sequence[int], *, threads: int | None = None
     ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """The same, and the number of each frame's fault (N,), 0 for none, whose codes are zeros; see `FAULTS`."""
+        """The same of all frames, and of each what is wrong with it, uint8 (N,), 0 for nothing, else a key of `FAULTS`;
+        codes of a damaged frame are zeros."""
         shape = self.code_shape(patch_shape)
         frames = np.asarray(frames)
         if frames.dtype != np.uint8 or frames.ndim != 2:
@@ -270,7 +271,7 @@ class TransformCodec(Codec):
 
     def frame_lengths(self, frames: NDArray[np.uint8]) -> NDArray[np.int64]:
         """Bytes (N,) that each frame says it has, of frames (N, W)."""
-        return self._lengths(np.asarray(frames))
+        return stated_lengths(frames)
 
     def samples(self, rng: np.random.Generator, count: int, shape: Sequence[int]) -> Patches:
         """`count` patches of `shape` (H, W, C): half of them smooth with an edge, half of any samples."""
@@ -282,23 +283,19 @@ class TransformCodec(Codec):
         noise = rng.integers(0, most + 1, (count // 2, *shape), self.dtype)
         return np.concatenate([np.rint(np.clip(smooth, 0, 1) * most).astype(self.dtype), noise])
 
-    def _fill(self, batch: Patches, out: Codes, pack_bits: int, threads: int) -> int:
-        raise NotImplementedError("frames of a transform codec are no packed codes")
-
     def _decode(self, codes: Codes) -> Patches:
         if self.depth == 8:
             return codes
-        low, high = np.array(self.lows), np.array(self.highs)
-        return (low + (2 * codes * (high - low) + 255) // 510).astype(self.dtype)
+        samples = np.empty(codes.shape, self.dtype)
+        every = np.arange(256)
+        for band, (low, high) in enumerate(zip(self.lows, self.highs)):
+            samples[..., band] = (low + (2 * every * (high - low) + 255) // 510)[codes[..., band]]
+        return samples
 
     def _samples(self, batch: Patches) -> NDArray[np.uint8]:
         if batch.dtype == np.uint16 and self.depth < 16 and (largest := int(batch.max())) >> self.depth:
             raise CodecError(f"expected samples below {1 << self.depth} (depth {self.depth}), got {largest}")
         return _stretched(batch, self.lows, self.highs)
-
-    @staticmethod
-    def _lengths(frames: NDArray[np.uint8]) -> NDArray[np.int64]:
-        return frames[:, 0].astype(np.int64) | frames[:, 1].astype(np.int64) << 8
 
     @cached_property
     def seed(self) -> int:
@@ -319,8 +316,19 @@ class TransformCodec(Codec):
             ac_symbols=self.ac_symbols,
             contexts=self.contexts,
             seed=self.seed,
-            longest=LONGEST_FRAME if self.budget is None else self.budget,
+            longest=self._longest,
             index=QUALITIES[-1] - self.quality,
+        )
+
+
+def _check_budget(budget: int | None) -> None:
+    least = HEADER_BYTES + 1
+    if budget is None:
+        return
+    if not isinstance(budget, int) or isinstance(budget, bool) or not least <= budget <= LONGEST_FRAME:
+        raise CodecError(
+            f"expected a budget of {least} to {LONGEST_FRAME} bytes, of which the header takes {HEADER_BYTES},"
+            f" got {budget!r}"
         )
 
 
@@ -328,9 +336,13 @@ def _stretched(patches: Patches, lows: Sequence[int], highs: Sequence[int]) -> N
     """Samples of 16 bits to 0..255, each band's low to 0 and its high to 255, rounded half up."""
     if patches.dtype == np.uint8:
         return patches
-    low, high = np.array(lows, np.int64), np.array(highs, np.int64)
-    span = high - low
-    return ((2 * 255 * (np.clip(patches, low, high) - low) + span) // (2 * span)).astype(np.uint8)
+    stretched = np.empty(patches.shape, np.uint8)
+    every = np.arange(1 << 16)
+    for band, (low, high) in enumerate(zip(lows, highs)):
+        span = high - low
+        table = ((2 * 255 * (np.clip(every, low, high) - low) + span) // (2 * span)).astype(np.uint8)
+        stretched[..., band] = table[patches[..., band]]
+    return stretched
 
 
 def _table_fields(dc: Iterable[Table], ac: Iterable[Table], contexts: tuple[int, ...]) -> dict[str, Any]:

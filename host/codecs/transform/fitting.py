@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,8 +15,9 @@ __all__ = ["ac_tables", "band_matrix", "dc_tables", "deltas", "first_counts", "r
 
 Integers = NDArray[np.int64]
 
-SAMPLE_PATCHES = 3000
-"""Training patches that a fit looks at, drawn at random."""
+SAMPLE_PATCHES, SAMPLE_VALUES = 3000, 1 << 28
+"""Training patches that a fit looks at, drawn at random, and their samples."""
+CHUNK_PIXELS = 1 << 18
 MATRIX_ONE = 1 << 12
 PERCENTILES = (0.1, 99.9)
 """Of a band's samples of 16 bits: what lies beyond is clipped."""
@@ -30,10 +32,11 @@ FEWEST_SEEN = 3
 
 
 def sample(patches: NDArray[Any], seed: int) -> NDArray[Any]:
-    """At most `SAMPLE_PATCHES` of the patches (N, H, W, C)."""
-    if len(patches) <= SAMPLE_PATCHES:
+    """At most `SAMPLE_PATCHES` of the patches (N, H, W, C), and not more than memory takes."""
+    count = min(SAMPLE_PATCHES, max(1, SAMPLE_VALUES // math.prod(patches.shape[1:])))
+    if len(patches) <= count:
         return patches
-    return patches[np.sort(np.random.default_rng(seed).choice(len(patches), SAMPLE_PATCHES, replace=False))]
+    return patches[np.sort(np.random.default_rng(seed).choice(len(patches), count, replace=False))]
 
 
 def ranges(patches: NDArray[Any]) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -49,11 +52,21 @@ def ranges(patches: NDArray[Any]) -> tuple[tuple[int, ...], tuple[int, ...]]:
 
 def band_matrix(samples: NDArray[np.uint8]) -> tuple[tuple[int, ...], ...]:
     """Components by falling variance (C, C) at 2^12: the Karhunen-Loeve transform of the training pixels."""
-    pixels = samples.reshape(-1, samples.shape[-1]).astype(np.float64)
-    _, vectors = np.linalg.eigh(np.atleast_2d(np.cov(pixels, rowvar=False)))
+    _, vectors = np.linalg.eigh(_covariance(samples.reshape(-1, samples.shape[-1])))
     rows = vectors.T[::-1]
     rows = rows * np.where(rows.sum(axis=1, keepdims=True) < 0, -1, 1)
     return tuple(tuple(row) for row in np.rint(rows * MATRIX_ONE).astype(int).tolist())
+
+
+def _covariance(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Of pixels (N, C), up to a factor: (C, C). Sums of integers, exact in any order."""
+    bands = pixels.shape[1]
+    total, products = np.zeros(bands), np.zeros((bands, bands))
+    for start in range(0, len(pixels), CHUNK_PIXELS):
+        chunk = pixels[start : start + CHUNK_PIXELS].astype(np.float64)
+        total += chunk.sum(axis=0)
+        products += chunk.T @ chunk
+    return products - np.outer(total, total) / len(pixels)
 
 
 def first_counts() -> tuple[Integers, Integers]:
@@ -80,8 +93,8 @@ def ac_tables(counts: Integers) -> tuple[list[Table], tuple[int, ...]]:
     groups = _clusters(counts)
     tables, contexts = [], np.zeros(len(counts), int)
     for number, (members, summed) in enumerate(groups):
-        seen = np.argsort(-summed, kind="stable")
-        seen = [int(s) for s in seen[: MOST_SYMBOLS - 2] if summed[s] >= FEWEST_SEEN and s != END]
+        usual = np.argsort(-summed, kind="stable")[: MOST_SYMBOLS - 2].tolist()
+        seen = [symbol for symbol in usual if summed[symbol] >= FEWEST_SEEN and symbol != END]
         weights = {symbol: float(summed[symbol]) for symbol in seen}
         weights[END] = float(summed[END]) + 0.5
         weights[ESCAPE] = float(summed.sum() - sum(summed[s] for s in (*seen, END))) + 0.5

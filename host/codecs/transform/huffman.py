@@ -32,7 +32,7 @@ def code_lengths(weights: Mapping[int, float], longest: int = LONGEST) -> dict[i
     """
     if not 2 <= len(weights) <= 1 << longest:
         raise ValueError(f"expected 2 to {1 << longest} symbols, got {len(weights)}")
-    coins = sorted((weight, (symbol,)) for symbol, weight in weights.items())
+    coins: list[tuple[float, tuple[int, ...]]] = sorted((weight, (symbol,)) for symbol, weight in weights.items())
     packages = list(coins)
     for _ in range(longest - 1):
         pairs = zip(packages[::2], packages[1::2])
