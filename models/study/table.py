@@ -23,7 +23,7 @@ from bitswath.errors import BundleError, ConfigError, StudyError
 from bitswath.models.study.plan.cells import ContainerCell, TrainingCell, cell_from_json
 from bitswath.models.study.work.store import Row, Store
 
-__all__ = ["COLUMNS", "ENERGY", "export", "flat_row", "hardware", "read_rows", "whole_row", "write_rows"]
+__all__ = ["COLUMNS", "ENERGY", "SIZES", "export", "flat_row", "hardware", "read_rows", "whole_row", "write_rows"]
 
 Facts = dict[str, Any]
 
@@ -33,8 +33,12 @@ _NEEDED = {"imagery": {"link_bytes", "psnr_db"}, "container": {"bytes_per_patch"
 ENERGY = "energy.json"
 """Beside a build's report: what ``bitswath bench BUNDLE --backend pynq --what energy --json`` wrote on the board."""
 
+SIZES = ("link_bytes", "source_bytes", "source_payload_bytes")
+"""Mean bytes of a frame, of a lossy file, and of what is its own; with `_p99` and `_max` where patches differ."""
+
 _MEASURED = (
-    "measured_patches", "link_bytes", "code_bits_per_pixel", "source_bytes", "holds", "bytes_per_patch",
+    "measured_patches", *(f"{size}{end}" for size in SIZES for end in ("", "_p99", "_max")), "code_bits_per_pixel",
+    "holds", "bytes_per_patch",
     "file_bits_per_pixel", "psnr_db", "ssim", "encode_patches_per_s", "decode_patches_per_s", "write_patches_per_s",
     "read_patches_per_s", "macs", "emulator_patches_per_s", "emulator_j", "timed_on", "epochs",
     "best_epoch", "bundle", "run", "dataset_digest",

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterable
 
 from bitswath.models.study.report.facts.compare import difference
+from bitswath.models.study.report.facts.curves import Beside, beside, compressed, curves
 from bitswath.models.study.report.facts.pairs import (
     Pair,
     companding_pairs,
@@ -21,6 +22,7 @@ from bitswath.models.study.report.facts.pairs import (
 )
 from bitswath.models.study.report.facts.results import Facts, Network, Results, Score
 from bitswath.models.study.report.facts.select import (
+    SHARED,
     Cost,
     at,
     compared,
@@ -136,31 +138,86 @@ def _by_change(pairs: Iterable[Pair], group: Callable[[Pair], str]) -> list[str]
 
 
 def fewest_bytes(results: Results) -> list[str]:
-    """The fewest bytes at an accuracy that codes and JPEG both reach, and what JPEG does not reach."""
+    """The fewest bytes at an accuracy that codes and a lossy format both reach, a sentence for each format, and what
+    JPEG does not reach where no frames are compressed."""
     points = costs(results)
-    codes, jpeg = ([c for c in points if (c.how == "jpeg") == of_jpeg] for of_jpeg in (False, True))
-    if not codes or not jpeg:
-        return []
-    reached = math.floor(100 * min(max(map(_accuracy, codes)), max(map(_accuracy, jpeg))) + 1e-9)
-    ours, theirs = (_cheapest(found, reached / 100) for found in (codes, jpeg))
+    codes = [cost for cost in points if not cost.lossy]
+    formats: dict[str, list[Cost]] = {}
+    for cost in points:
+        if cost.lossy and cost.network.lossy:
+            formats.setdefault(cost.network.lossy.name, []).append(cost)
+    sentences = [_fewest(codes, of, name) for name, of in formats.items()] if codes else []
+    if sentences and not compressed(results):
+        smallest = min(codes, key=lambda cost: cost.bytes_per_patch)
+        sentences += [told for name, of in formats.items() for told in _not_smaller(smallest, of, name)]
+    return sentences
+
+
+def _fewest(codes: list[Cost], lossy: list[Cost], name: str) -> str:
+    reached = math.floor(100 * min(max(map(_accuracy, codes)), max(map(_accuracy, lossy))) + 1e-9)
+    ours, theirs = (_cheapest(found, reached / 100) for found in (codes, lossy))
     fewer, more = sorted((ours, theirs), key=lambda cost: cost.bytes_per_patch)
-    ratio, head = more.bytes_per_patch / fewer.bytes_per_patch, jpeg_head_bytes()
+    ratio = more.bytes_per_patch / fewer.bytes_per_patch
     sentence = (
-        f"At a measured accuracy of {reached} % or more the fewest bytes a patch are {_cost(ours)}, with JPEG"
-        f" {_cost(theirs)}: {fewer.label} needs {ratio:.1f} times fewer. Of each JPEG {head} bytes are headers and"
-        f" tables; files that shared them would have {theirs.bytes_per_patch - head:,.0f} here."
+        f"At a measured accuracy of {reached} % or more the fewest bytes a patch are {_cost(ours)}, with {name}"
+        f" {_cost(theirs)}: {fewer.label} needs {ratio:.1f} times fewer."
     )
-    return [sentence, *_equal_bytes(min(codes, key=lambda cost: cost.bytes_per_patch), jpeg)]
+    if theirs.how == "payload" or name != "JPEG":
+        return sentence
+    head = jpeg_head_bytes()
+    return (
+        f"{sentence} Of each JPEG {head} bytes are headers and tables; files that shared them would have"
+        f" {theirs.bytes_per_patch - head:,.0f} here."
+    )
 
 
-def _equal_bytes(smallest: Cost, jpeg: list[Cost]) -> list[str]:
-    """The fewest bytes of codes beside the JPEG of at least as few."""
-    below = [cost for cost in jpeg if cost.bytes_per_patch >= smallest.bytes_per_patch]
+def equal_bytes(results: Results) -> list[str]:
+    """Compressed frames beside each lossy format at equal bytes, in its form of fewest bytes, and how often which is
+    ahead."""
+    frames = compressed(results)
+    shared = {curve.name for curve in curves(results)}
+    sentences, compared_all = [], []
+    for curve in curves(results):
+        if curve.name + SHARED in shared:
+            continue
+        found = [beside(first, curve) for first in frames]
+        if told := [_beside(one) for one in found if one is not None]:
+            sentences.append(f"{_kinds(frames)} minus {curve.name} at equal bytes: {'; '.join(told)}.")
+            compared_all += [one for one in found if one is not None]
+    if compared_all:
+        sentences.append(_standings(compared_all))
+    return sentences
+
+
+def _beside(one: Beside) -> str:
+    least = f", whose smallest have {one.curve.reach[0]:,.0f}" if one.smallest else ""
+    note = recipe_note(one.first.network, one.curve.points[0].network)
+    return f"{one.first.bytes_per_patch:,.0f} bytes{least} {one.difference}{note}"
+
+
+def _standings(found: list[Beside]) -> str:
+    """How often frames are ahead, and each place where they are behind."""
+    ahead, behind = (sum(getattr(one, which) for one in found) for which in ("ahead", "behind"))
+    where = [f"{one.curve.name} at {one.first.bytes_per_patch:,.0f}" for one in found if one.behind]
+    told = f" ({', '.join(where)})" if where else ""
+    return (
+        f"Of these {len(found)} comparisons at equal bytes {_kinds([one.first for one in found]).lower()} frames are"
+        f" ahead in {ahead}, behind in {behind}{told}, within noise in {len(found) - ahead - behind}."
+    )
+
+
+def _kinds(frames: list[Cost]) -> str:
+    return " and ".join(dict.fromkeys(cost.network.kind for cost in frames)).capitalize()
+
+
+def _not_smaller(smallest: Cost, lossy: list[Cost], name: str) -> list[str]:
+    """The fewest bytes of codes beside the lossy file of at least as few."""
+    below = [cost for cost in lossy if cost.bytes_per_patch >= smallest.bytes_per_patch]
     if not below:
         return []
     nearest = min(below, key=lambda cost: cost.bytes_per_patch)
     found = _against(smallest.network, nearest.network)
-    return [f"The fewest bytes of all codes are {_cost(smallest)}; of JPEG not smaller, {_cost(nearest)}: {found}."]
+    return [f"The fewest bytes of all codes are {_cost(smallest)}; of {name} not smaller, {_cost(nearest)}: {found}."]
 
 
 def _accuracy(cost: Cost) -> float:
@@ -227,6 +284,7 @@ def _bits(network: Network) -> str:
 
 
 FINDINGS: tuple[Callable[[Results], list[str]], ...] = (
-    fewest_bits, quantization, dithering, masks, companding, longer, widths, fewest_bytes, hardware, seeds, leaking,
+    fewest_bits, quantization, dithering, masks, companding, longer, widths, fewest_bytes, equal_bytes, hardware, seeds,
+    leaking,
 )  # fmt: skip
 """In the order of the page; each gives no sentence where its rows are missing."""

@@ -15,6 +15,7 @@ __all__ = [
 ]  # fmt: skip
 
 NONE = "–"
+SPREAD = " (p99; max)"
 
 
 def processor_marks(results: Results) -> dict[str, str]:
@@ -30,25 +31,27 @@ def _measured_on(row: Mapping[str, Any]) -> str | None:
 
 def networks_table(results: Results) -> str:
     """A row a network and build; those to start from and those that leak come last and say so."""
+    files = _file_columns(results.networks)
     heads = (
-        "codec", "network", "seed", "accuracy %", "95 %", "bits/pixel", "link bytes", "MACs", "epochs",
-        "emulator patches/s", "emulator mJ", "board", "LUT", "RAMB36", "DSP", "patches/s", "mJ",
+        "codec", "network", "seed", "accuracy %", "95 %", "bits/pixel", _link_head(results.networks), *files.values(),
+        "MACs", "epochs", "emulator patches/s", "emulator mJ", "board", "LUT", "RAMB36", "DSP", "patches/s", "mJ",
     )  # fmt: skip
     ordered = sorted(
         results.networks,
         key=lambda n: (n.leaks, bool(n.row.get("origin")), n.setting.network, -(n.setting.weights or 99)),
     )
     marks = processor_marks(results)
-    rows = [_network(network, build, marks) for network in ordered for build in (network.builds or [{}])]
+    rows = [_network(network, build, marks, files) for network in ordered for build in (network.builds or [{}])]
     return table(heads, rows, text=2, marked=lambda cells: "LEAKS" in cells[0])
 
 
-def _network(network: Network, build: Any, marks: Mapping[str, str]) -> list[str]:
+def _network(network: Network, build: Any, marks: Mapping[str, str], files: Iterable[str]) -> list[str]:
     score, row = network.score, network.row
     name = network.name + " (to start from)" * bool(row.get("origin"))
     return [
         name, str(network.setting), str(network.setting.seed), f"{100 * score.accuracy:.2f}",
-        f"{100 * score.low:.2f}-{100 * score.high:.2f}", _number(network.bits_per_pixel), _number(network.link_bytes),
+        f"{100 * score.low:.2f}-{100 * score.high:.2f}", _number(network.bits_per_pixel),
+        _sizes(row, "link_bytes", network.link_bytes), *(_sizes(row, name, row.get(name)) for name in files),
         _number(row["macs"]), _number(row["epochs"]), _speed(row, "emulator_patches_per_s", marks),
         _millijoules(row.get("emulator_j")),
         build.get("board", NONE), _number(build.get("lut")), _number(build.get("bram36")), _number(build.get("dsp")),
@@ -59,28 +62,38 @@ def _network(network: Network, build: Any, marks: Mapping[str, str]) -> list[str
 
 def codecs_table(results: Results) -> str:
     """A row a codec; speeds are of one thread."""
-    heads = (
-        "codec",
-        "bits/pixel",
-        "link bytes",
-        "JPEG bytes",
-        "PSNR dB",
-        "SSIM",
-        "encode patches/s",
-        "decode patches/s",
-    )
-    ordered = sorted(results.codecs, key=lambda f: (f.leaks, -(f.quality or 999), series_order(f.series), -f.bits))
+    files = {"source_bytes": "JPEG bytes"} | _file_columns(results.codecs)
+    speeds = "encode patches/s", "decode patches/s"
+    heads = ("codec", "bits/pixel", _link_head(results.codecs), *files.values(), "PSNR dB", "SSIM", *speeds)
+    ordered = sorted(results.codecs, key=_place)
     marks = processor_marks(results)
-    return table(heads, [_codec(facts, marks) for facts in ordered], text=1, marked=lambda cells: "LEAKS" in cells[0])
+    rows = [_codec(facts, marks, files) for facts in ordered]
+    return table(heads, rows, text=1, marked=lambda cells: "LEAKS" in cells[0])
 
 
-def _codec(facts: CodecFacts, marks: Mapping[str, str]) -> list[str]:
+def _place(facts: CodecFacts) -> tuple[Any, ...]:
+    """Originals first, then format by format from its highest quality to its lowest."""
+    lossy = (facts.lossy.name, -facts.lossy.quality) if facts.lossy else ("", 0.0)
+    return facts.leaks, *lossy, series_order(facts.series), -facts.bits, -(facts.link_bytes or 0)
+
+
+def _file_columns(found: Iterable[CodecFacts | Network]) -> dict[str, str]:
+    """Columns of files' sizes, by their name in rows that say what files share."""
+    known = any(item.row.get("source_payload_bytes") for item in found)
+    return {"source_bytes": f"file bytes{SPREAD}", "source_payload_bytes": f"shared head{SPREAD}"} if known else {}
+
+
+def _link_head(found: Iterable[CodecFacts | Network]) -> str:
+    return "link bytes" + SPREAD * any(item.compressed for item in found)
+
+
+def _codec(facts: CodecFacts, marks: Mapping[str, str], files: Iterable[str]) -> list[str]:
     row = facts.row
     psnr = f"{row['psnr_db']:.1f}" if row["psnr_db"] is not None else "same"
     return [
-        facts.name, _number(facts.bits_per_pixel), _number(facts.link_bytes), _number(facts.source_bytes, whole=True),
-        psnr, f"{row['ssim']:.3f}", _speed(row, "encode_patches_per_s", marks),
-        _speed(row, "decode_patches_per_s", marks),
+        facts.name, _number(facts.bits_per_pixel), _sizes(row, "link_bytes", facts.link_bytes),
+        *(_sizes(row, name, row.get(name)) for name in files), psnr, f"{row['ssim']:.3f}",
+        _speed(row, "encode_patches_per_s", marks), _speed(row, "decode_patches_per_s", marks),
     ]  # fmt: skip
 
 
@@ -126,6 +139,13 @@ def _number(value: float | None, whole: bool = False) -> str:
     if value is None:
         return NONE
     return f"{value:,.0f}" if whole or float(value).is_integer() else f"{value:,.1f}"
+
+
+def _sizes(row: Mapping[str, Any], name: str, mean: float | None) -> str:
+    """Mean bytes; where patches differ, with the 99th percentile and the most."""
+    if row.get(f"{name}_p99") is None:
+        return _number(mean, whole=True)
+    return f"{_number(mean, whole=True)} ({row[f'{name}_p99']:,}; {row[f'{name}_max']:,})"
 
 
 def _speed(row: Mapping[str, Any], key: str, marks: Mapping[str, str]) -> str:

@@ -19,6 +19,7 @@ from bitswath.models.study.report.figures.confusion import confusion_matrices
 from bitswath.models.study.report.figures.differences import differences, leak
 from bitswath.models.study.report.figures.examples import example_patches
 from bitswath.models.study.report.figures.hardware import accuracy_by_hardware
+from bitswath.models.study.report.figures.lossy import equal_bytes
 from bitswath.models.study.report.figures.style import Picture, rendered, styled
 from bitswath.models.study.report.page import report_page
 from bitswath.models.study.table import whole_row, write_rows
@@ -76,7 +77,9 @@ def make_report(
 
 
 def _pictures(results: Results) -> list[Picture]:
-    draws = (accuracy_by_bits, accuracy_by_bytes, accuracy_by_hardware, confusion_matrices, differences, leak)
+    draws = (
+        accuracy_by_bits, accuracy_by_bytes, equal_bytes, accuracy_by_hardware, confusion_matrices, differences, leak,
+    )  # fmt: skip
     return [draw(results) for draw in draws]
 
 

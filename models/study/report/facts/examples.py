@@ -81,7 +81,7 @@ def borrowed_examples(results: Results, name: str, data: str | Path | None) -> E
 
 def _columns(results: Results) -> list[CodecFacts]:
     """The study's codecs of 8, 4, 2 and 1 bits."""
-    found = [facts for facts in results.codecs if facts.original and facts.bits in BITS]
+    found = [facts for facts in results.codecs if facts.original and facts.bits in BITS and not facts.compressed]
     return sorted(found, key=lambda facts: (series_order(facts.series), -facts.bits))
 
 

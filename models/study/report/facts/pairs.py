@@ -143,11 +143,12 @@ def _ordered(results: Results) -> list[Network]:
 
 
 def _named(results: Results, pairs: list[Pair], widths: bool = True) -> list[Pair]:
-    """Pairs that are not of the main setting say of which they are; so do those of JPEG'd patches."""
+    """Pairs that are not of the main setting say of which they are; so do those of patches that went through files."""
     main = main_setting(results)
     named = []
     for pair in pairs:
-        of = f" of JPEG {pair.first.quality}" if pair.first.quality and pair.first.name != pair.where else ""
+        lossy = pair.first.lossy
+        of = f" of {lossy.label}" if lossy and pair.first.name != pair.where else ""
         setting = pair.first.setting
         same = setting == main if widths else main is not None and setting.network == main.network
         which = "" if same else f", {setting if widths else setting.network}"

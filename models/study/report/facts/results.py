@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from bitswath.codecs.kinds import KINDS
 from bitswath.errors import StudyError
+from bitswath.models.study.lossy.formats import LossyFormat, parse_lossy
 from bitswath.models.study.plan.cells import ORIGINAL
 from bitswath.models.study.plan.config import Fidelity
 
@@ -61,6 +63,7 @@ class _Coded:
     bits_per_pixel: float | None
     link_bytes: float | None
     source_bytes: float | None
+    payload_bytes: float | None
     row: Facts = field(repr=False, compare=False)
 
     @property
@@ -76,18 +79,23 @@ class _Coded:
     def name(self) -> str:
         """Short: "companded:2:ordered", "uniform:8 of JPEG 75"."""
         leaking = " PER CLASS (LEAKS)" * self.leaks
-        return self.codec + (f" of JPEG {self.quality}" if self.quality else "") + leaking
+        return self.codec + (f" of {self.lossy.label}" if self.lossy else "") + leaking
 
     @property
-    def quality(self) -> int | None:
-        """Of the JPEG that patches went through."""
-        parts = self.source.split(":")
-        return int(parts[1]) if parts[0] == "jpeg" else None
+    def lossy(self) -> LossyFormat | None:
+        """The format of the files that patches went through."""
+        return None if self.source == ORIGINAL else parse_lossy(self.source)
+
+    @property
+    def compressed(self) -> bool:
+        """Whether its frames differ in length."""
+        return KINDS[self.kind].compressed
 
 
 @dataclass(frozen=True)
 class CodecFacts(_Coded):
-    """A done imagery cell. `bits_per_pixel`: of the codes; `link_bytes`: a packed frame; `source_bytes`: mean JPEG."""
+    """A done imagery cell. `bits_per_pixel`: of codes, or of compressed frames. Mean bytes: `link_bytes`, of a frame;
+    `source_bytes`, of a lossy file; `payload_bytes`, of such a file without what all share."""
 
 
 @dataclass(frozen=True)
@@ -212,10 +220,16 @@ def _coded(row: Facts, joined: Facts) -> dict[str, Any]:
         "kind": row["codec_kind"],
         "dither": dither_name(row["dither"]),
         "bits_per_pixel": joined.get("code_bits_per_pixel"),
-        "link_bytes": row["link_bytes"] or joined.get("link_bytes"),
-        "source_bytes": joined.get("source_bytes"),
+        "link_bytes": _either(row, joined, "link_bytes"),
+        "source_bytes": _either(row, joined, "source_bytes"),
+        "payload_bytes": _either(row, joined, "source_payload_bytes"),
         "row": row,
     }
+
+
+def _either(row: Facts, joined: Facts, name: str) -> Any:
+    """A row's own, which is of the patches that it was scored on, else that of its imagery cell."""
+    return row.get(name) or joined.get(name)
 
 
 def dither_name(value: Any) -> str | None:

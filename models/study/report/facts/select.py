@@ -13,7 +13,7 @@ from bitswath.imagery.code_files import parse_container, write
 from bitswath.models.study.report.facts.results import Network, Results, Setting
 
 __all__ = [
-    "USUAL_DITHER", "Cost", "LeakRow", "at", "compared", "costs", "dithers_of", "eight_bit", "float_network",
+    "SHARED", "USUAL_DITHER", "Cost", "LeakRow", "at", "compared", "costs", "dithers_of", "eight_bit", "float_network",
     "jpeg_head_bytes", "leak_rows", "main_setting", "once", "pareto_front", "series_of", "series_order",
 ]  # fmt: skip
 
@@ -21,6 +21,9 @@ Series = tuple[str, str | None]
 
 USUAL_DITHER = "ordered"
 """The Bayer mask of 8 x 8, which others are compared with."""
+
+SHARED = ", shared head"
+"""Of files that leave out what is the same in all."""
 
 _KINDS = ("uniform", "companded", "palette")
 
@@ -52,7 +55,7 @@ def main_setting(results: Results) -> Setting | None:
 
 
 def at(results: Results, setting: Setting | None) -> list[Network]:
-    """The networks of a setting on patches that went through no JPEG, each codec once."""
+    """The networks of a setting on patches that went through no lossy file, each codec once."""
     return once(network for network in compared(results) if network.setting == setting and network.original)
 
 
@@ -76,7 +79,7 @@ def dithers_of(results: Results) -> list[str]:
 def series_of(networks: Iterable[Network]) -> dict[Series, list[Network]]:
     """By codec kind and dither, plain ones first, each from few bits to many."""
     series: dict[Series, list[Network]] = {}
-    for network in sorted(networks, key=lambda network: network.bits):
+    for network in sorted(networks, key=lambda network: (network.bits, network.bits_per_pixel or 0)):
         series.setdefault(network.series, []).append(network)
     return dict(sorted(series.items(), key=lambda item: series_order(item[0])))
 
@@ -88,13 +91,25 @@ def series_order(series: Series) -> tuple[int, str, str]:
 
 @dataclass(frozen=True)
 class Cost:
-    """A network's accuracy at so many bytes a patch. `how`: "link" (a packed frame), "file" (its codes in their
-    smallest lossless container) or "jpeg" (the JPEG that its patches went through)."""
+    """A network's accuracy at so many bytes a patch. `how`: "link" (a frame), "file" (its codes in their smallest
+    lossless container), "lossy" (the lossy file that its patches went through) or "payload" (that file without what
+    all share)."""
 
     how: str
     label: str
     bytes_per_patch: float
     network: Network
+
+    @property
+    def lossy(self) -> bool:
+        """Whether a lossy format, and no codec, leaves so few bytes."""
+        return self.how in ("lossy", "payload")
+
+    @property
+    def series(self) -> str:
+        """Of a lossy format: its name, that of its payloads, and the codec that follows where it is not 8 bits."""
+        name = self.network.lossy.name if self.network.lossy else self.network.kind
+        return name + SHARED * (self.how == "payload") + _then(self.network)
 
 
 def costs(results: Results) -> list[Cost]:
@@ -103,14 +118,23 @@ def costs(results: Results) -> list[Cost]:
     found = []
     for network in at(results, main):
         if network.link_bytes:
-            found.append(Cost("link", f"{network.codec} packed", network.link_bytes, network))
+            label = network.codec if network.compressed else f"{network.codec} packed"
+            found.append(Cost("link", label, network.link_bytes, network))
         if smallest := smallest_file(results, network.codec):
             found.append(Cost("file", f"{network.codec} in {smallest[0]}", smallest[1], network))
     for network in once(compared(results)):
-        if network.setting == main and network.quality and network.source_bytes:
-            label = f"JPEG {network.quality}" + ("" if network.codec == "uniform:8" else f", {network.codec}")
-            found.append(Cost("jpeg", label, network.source_bytes, network))
+        if network.setting == main and network.lossy:
+            label = network.lossy.label
+            if network.source_bytes:
+                found.append(Cost("lossy", label + _then(network), network.source_bytes, network))
+            if network.payload_bytes and network.payload_bytes < (network.source_bytes or 0):
+                found.append(Cost("payload", label + SHARED + _then(network), network.payload_bytes, network))
     return sorted(found, key=lambda cost: cost.bytes_per_patch)
+
+
+def _then(network: Network) -> str:
+    """The codec that follows a lossy file, where it is not that of 8 bits."""
+    return "" if network.codec == "uniform:8" or not network.lossy else f", {network.codec}"
 
 
 def smallest_file(results: Results, codec: str) -> tuple[str, float] | None:

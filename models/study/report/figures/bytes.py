@@ -1,9 +1,10 @@
-"""Accuracy against bytes a patch: on the link, in files, and as the JPEG that patches went through."""
+"""Accuracy against bytes a patch: frames on the link, codes in files, and the lossy files that patches went through."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bitswath.models.study.report.facts.curves import compressed, curves
 from bitswath.models.study.report.facts.labels import Label, place_labels
 from bitswath.models.study.report.facts.results import Results
 from bitswath.models.study.report.facts.select import (
@@ -14,10 +15,10 @@ from bitswath.models.study.report.facts.select import (
     main_setting,
     pareto_front,
 )
+from bitswath.models.study.report.figures.lossy import draw_formats
 from bitswath.models.study.report.figures.style import (
     BLACK,
     GREY,
-    Look,
     Picture,
     error_bars,
     look_of,
@@ -36,34 +37,44 @@ TITLE = "Accuracy against bytes a patch"
 
 
 def accuracy_by_bytes(results: Results) -> Picture:
-    """A filled marker for a frame on the link, a hollow one for the same codes in a file, crosses for JPEG."""
+    """A filled marker for a frame on the link, a hollow one for the same codes in a file, a line for compressed frames
+    and for each lossy format."""
     points = costs(results)
     main = main_setting(results)
     if not points or main is None:
         return Picture(NAME, TITLE, "Left out: no network is trained yet.")
-    figure = new_figure(8.2, 5.6)
+    figure = new_figure(8.2, 5.6 if len(curves(results)) < 2 else 6.6)
     axes = figure.add_subplot()
     dithers = dithers_of(results)
-    for codec in dict.fromkeys(cost.network.codec for cost in points if cost.how != "jpeg"):
-        _codes(axes, [cost for cost in points if cost.how != "jpeg" and cost.network.codec == codec], dithers)
+    for codec in dict.fromkeys(cost.network.codec for cost in points if not cost.lossy):
+        _codes(axes, [cost for cost in points if not cost.lossy and cost.network.codec == codec], dithers)
     front = pareto_front(points)
-    labels = _jpeg(axes, [cost for cost in points if cost.how == "jpeg"], front)
+    lines = _compressed(axes, compressed(results), dithers) + draw_formats(axes, curves(results), front)
     _front(axes, front)
     percent_axis(axes, [100 * v for cost in points for v in (cost.network.score.low, cost.network.score.high)])
     _finish(axes, results, points, dithers)
-    labels = [Label(cost.label, [_place(cost)]) for cost in front] + labels
-    place_labels(axes, labels, size=7.0)
+    drawn = {label.text for label in lines}
+    named = [cost for cost in front if len(curves(results)) < 2 or not (cost.lossy or cost.network.compressed)]
+    place_labels(
+        axes, [Label(cost.label, [_place(cost)]) for cost in named if cost.label not in drawn] + lines, size=7.0
+    )
     members = "; ".join(f"{cost.label} ({cost.bytes_per_patch:,.0f} B)" for cost in front)
     caption = (
         f"Network {main}. Bars are 95 % intervals. A line joins a codec's packed frame with its codes in their smallest"
-        f" lossless container. On the front, by the measured accuracies: {members}.{_tables(points)}"
+        f" lossless container. On the front, by the measured accuracies: {members}.{_heads(points)}"
     )
     return Picture(NAME, TITLE, caption, figure)
 
 
-def _tables(points: list[Cost]) -> str:
-    """How much of every JPEG is not the patch."""
-    jpeg = any(cost.how == "jpeg" for cost in points)
+def _heads(points: list[Cost]) -> str:
+    """How much of lossy files is not the patch."""
+    if any(cost.how == "payload" for cost in points):
+        return (
+            " Lossy formats, solid and filled: without what is the same in every file, JPEG with Huffman tables fitted"
+            " to the training split; dashed and hollow: files as they are. Bytes of frames and lossy files are means of"
+            " the patches that the accuracy is of."
+        )
+    jpeg = any(cost.lossy for cost in points)
     return f" {jpeg_head_bytes()} bytes of each JPEG are headers and tables, at every quality." * jpeg
 
 
@@ -76,28 +87,20 @@ def _codes(axes: Axes, points: list[Cost], dithers: list[str]) -> None:
     if len(points) > 1:
         axes.plot(*zip(*map(_place, points)), "-", color=look.colour, linewidth=0.5)
     for cost in points:
-        _point(axes, cost, look, "full" if cost.how == "link" else "none")
+        score = cost.network.score
+        fill, size = "full" if cost.how == "link" else "none", 9 if cost.network.compressed else 6
+        options = {"marker": look.marker, "color": look.colour, "fillstyle": fill, "markersize": size}
+        error_bars(axes, cost.bytes_per_patch, score.accuracy, score.low, score.high, **options)
 
 
-def _point(axes: Axes, cost: Cost, look: Look, fill: str) -> None:
-    score = cost.network.score
-    options = {"marker": look.marker, "color": look.colour, "fillstyle": fill, "markersize": 6}
-    error_bars(axes, cost.bytes_per_patch, score.accuracy, score.low, score.high, **options)
-
-
-def _jpeg(axes: Axes, points: list[Cost], front: list[Cost]) -> list[Label]:
-    labels: list[Label] = []
-    for codec, marker, line in zip(
-        dict.fromkeys(cost.network.codec for cost in points), "x+1234", ("-", "--", ":") * 2
-    ):
-        members = [cost for cost in points if cost.network.codec == codec]
-        name = "JPEG" if codec == "uniform:8" else f"JPEG, then {codec}"
-        axes.plot(*zip(*map(_place, members)), line, color=GREY, linewidth=0.9)
-        for cost in members:
-            _point(axes, cost, Look(BLACK, marker, line), "full")
-        axes.plot([], [], color=BLACK, marker=marker, linestyle=line, label=name)
-        if not labels:  # the others lie at the same bytes
-            labels += [Label(f"q{cost.network.quality}", [_place(cost)], GREY) for cost in members if cost not in front]
+def _compressed(axes: Axes, points: list[Cost], dithers: list[str]) -> list[Label]:
+    """A line for each codec of compressed frames."""
+    labels = []
+    for kind in dict.fromkeys(cost.network.kind for cost in points):
+        places = [_place(cost) for cost in points if cost.network.kind == kind]
+        colour = look_of(kind, None, dithers).colour
+        axes.plot(*zip(*places), "-", color=colour, linewidth=2.2)
+        labels.append(Label(kind, places, colour, bold=True))
     return labels
 
 
@@ -118,7 +121,7 @@ def _finish(axes: Axes, results: Results, points: list[Cost], dithers: list[str]
     axes.minorticks_off()
     axes.set_xlabel("bytes a patch")
     axes.set_ylabel(f"{results.split} accuracy (%)")
-    for series in dict.fromkeys(cost.network.series for cost in points if cost.how != "jpeg"):
+    for series in dict.fromkeys(cost.network.series for cost in points if not cost.lossy):
         look = look_of(*series, dithers)
         axes.plot([], [], look.marker, color=look.colour, linestyle="none", label=series_name(*series))
     axes.plot([], [], "o", color=GREY, fillstyle="none", linestyle="none", label="not filled: in a lossless file")

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = [
-    "BLACK", "BLUE", "GREEN", "GREY", "ORANGE", "VERMILLION", "Look", "Picture", "data_url", "error_bars", "look_of",
-    "new_figure", "percent_axis", "rendered", "series_name", "styled",
+    "BLACK", "BLUE", "GREEN", "GREY", "ORANGE", "VERMILLION", "Look", "Picture", "data_url", "error_bars",
+    "look_of", "look_of_format", "new_figure", "percent_axis", "rendered", "series_name", "styled",
 ]  # fmt: skip
 
 # M. Okabe and K. Ito, Color Universal Design, 2008
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 YELLOW, BLUE, VERMILLION, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
-GREY = "#5A5A5A"
+GREY, BROWN, OLIVE, VIOLET = "#5A5A5A", "#8C510A", "#7A7A00", "#6A3D9A"
 
 _SETTINGS = {
     "font.size": 9, "font.family": "DejaVu Sans", "axes.titlesize": 10, "axes.spines.top": False,
@@ -33,8 +33,8 @@ _SETTINGS = {
     "svg.hashsalt": "bitswath", "svg.fonttype": "path", "legend.frameon": False, "legend.fontsize": 8.5,
 }  # fmt: skip
 
-_COLOURS = {"uniform": BLUE, "companded": VERMILLION, "palette": GREEN}
-_MARKERS = {"uniform": "os<8HP", "companded": "DX>pd*", "palette": "^vPh14"}
+_COLOURS = {"uniform": BLUE, "companded": VERMILLION, "palette": GREEN, "transform": VIOLET}
+_MARKERS = {"uniform": "os<8HP", "companded": "DX>pd*", "palette": "^vPh14", "transform": "*H|_"}
 _LINES = ("-", "--", ":", "-.")
 
 DPI = 200
@@ -65,11 +65,25 @@ class Picture:
     """Whether the page shows it as PNG, not as SVG."""
 
 
+_FORMATS = {
+    "JPEG": Look(BLACK, "X", "-"),
+    "WebP": Look(ORANGE, "P", "-"),
+    "JPEG 2000": Look(SKY, "s", "-"),
+    "JPEG XL": Look(BROWN, "D", "-"),
+    "AVIF": Look(OLIVE, "v", "-"),
+}
+
+
 def look_of(kind: str, dither: str | None, dithers: list[str]) -> Look:
     """`dithers`: all of the study, so that each has the same look in every figure."""
     place = 0 if dither is None else 1 + dithers.index(dither) if dither in dithers else 1
     markers = _MARKERS.get(kind, "*H|_")
     return Look(_COLOURS.get(kind, PURPLE), markers[place % len(markers)], _LINES[place % len(_LINES)])
+
+
+def look_of_format(name: str) -> Look:
+    """Of a lossy format; those without a look of their own share one."""
+    return _FORMATS.get(name, Look(PURPLE, "h", "-"))
 
 
 def series_name(kind: str, dither: str | None) -> str:

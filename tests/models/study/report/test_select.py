@@ -65,7 +65,7 @@ def test_codes_cost_their_frame_or_their_smallest_lossless_file() -> None:
     assert found["link", "companded:2:ordered packed"] == 3072
     assert found["file", "companded:2:ordered in webp"] == 800
     assert found["file", "palette:2 in png"] == 400
-    assert found["jpeg", "JPEG 75"] == 1800
+    assert found["lossy", "JPEG 75"] == 1800
     assert ("file", "companded:2:ordered in jpeg:75:420") not in found
 
 
