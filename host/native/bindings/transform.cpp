@@ -134,7 +134,13 @@ Bytes decode(const TransformCodec& codec, const Bytes& frames, Bytes& samples, i
 }
 
 py::dict count(const TransformCodec& codec, const Bytes& samples, const std::string& name) {
-    const TransformCounts counts = count_symbols(codec, transform_kernels(name), samples.data(), images_of(codec, samples));
+    const Images images = images_of(codec, samples);
+    const TransformKernels& kernels = transform_kernels(name);
+    const uint8_t* given = samples.data();
+    const TransformCounts counts = [&] {
+        py::gil_scoped_release release;
+        return count_symbols(codec, kernels, given, images);
+    }();
     py::dict found;
     found["dc"] = py::array_t<int64_t>(counts.dc.size(), counts.dc.data()).reshape({kClasses, kMostBits + 1});
     found["ac"] = py::array_t<int64_t>(counts.ac.size(), counts.ac.data()).reshape({kContexts, 4096});
