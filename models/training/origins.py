@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bitswath.accelerator import open as open_accelerator
+import numpy as np
+from numpy.typing import NDArray
+
+from bitswath.backends.emulator import EmulatorBackend
 from bitswath.bundle.bundle import MANIFEST, Bundle, load_bundle
 from bitswath.bundle.zoo import located
 from bitswath.codecs.kinds import codec_from_dict
+from bitswath.codecs.packing import pack
 from bitswath.errors import ConfigError
 from bitswath.models.export.onnx_bundle import training_config
 from bitswath.models.export.restore import restore_keras
@@ -44,8 +48,18 @@ def load_teacher(source: str | Path, student: ModelInfo) -> Teacher:
     network = bundle.network
     if isinstance(network.stages[-1], ArgMax) or network.head.softmax:
         raise ConfigError(f"{source}: puts out labels or probabilities; a teacher's outputs are logits")
-    accelerator = open_accelerator(bundle, "emulator")
-    return Teacher(bundle.codec, accelerator.infer)
+    return _emulated(bundle, student.config.schedule.batch)
+
+
+def _emulated(bundle: Bundle, batch: int) -> Teacher:
+    """What a bundle's network says of its codes, without the frames that bring them."""
+    network, bits = bundle.network, bundle.codec.bits
+    emulator = EmulatorBackend(network, bits, frames_in_flight=batch)
+
+    def logits(codes: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return network.head.dequantize(emulator.collect(emulator.submit(pack(codes, bits))))
+
+    return Teacher(bundle.codec, logits)
 
 
 def _bundle(source: str | Path) -> Bundle | None:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from bitswath.accelerator import open as open_accelerator
-from bitswath.bundle.bundle import Bundle
+from bitswath.bundle.bundle import Bundle, save_bundle
+from bitswath.codecs.kinds import fit_codec, parse_codec
 from bitswath.codecs.uniform import UniformCodec
 from bitswath.errors import ConfigError
 from bitswath.models.data.datasets import Dataset
@@ -80,6 +81,27 @@ def test_a_bundle_teaches_on_the_emulator_with_its_own_encoding(exported: Bundle
     expected = np.asarray(model(UniformCodec(8).encode(patches).astype(np.float32)))
     assert teacher.codec == UniformCodec(8)
     np.testing.assert_allclose(teacher.logits(teacher.codec.encode(patches)), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_bundle_of_compressed_frames_teaches_on_the_pixels_they_decode_to(exported: Bundle, tmp_path: Path) -> None:
+    patches = samples(200, 3).patches
+    codec = fit_codec(parse_codec("transform:8"), patches)
+    assert codec.compressed
+    bundle = save_bundle(
+        tmp_path / "t.bsw",
+        network=exported.network,
+        codec=codec,
+        patch_shape=(16, 16, 3),
+        classes=exported.classes,
+        provenance=exported.manifest.provenance.source,
+    )
+    teacher = load_teacher(bundle.path, info(config(), UniformCodec(4)))
+    assert teacher.codec == codec
+    codes = codec.encode(patches[:32])
+    assert not np.array_equal(codes, patches[:32])
+    with open_accelerator(bundle, "emulator") as accelerator:
+        expected = accelerator.classify(patches[:32]).logits
+    assert np.array_equal(teacher.logits(codes), expected)
 
 
 def test_a_student_learns_from_a_bundle(exported: Bundle, tmp_path: Path) -> None:
