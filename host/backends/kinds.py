@@ -10,7 +10,7 @@ from typing import Any
 from bitswath.backends.base import Backend
 from bitswath.builds.folder import HARDWARE
 from bitswath.bundle.bundle import NETWORK, Bundle
-from bitswath.errors import BackendError
+from bitswath.errors import BackendError, BundleError
 
 __all__ = ["BACKENDS", "best"]
 
@@ -33,10 +33,12 @@ def _rtl(bundle: Bundle, options: dict[str, Any]) -> Backend:
     known = ("board", "stall", "seed", "exact", "threads", "trace", "frames_in_flight", "build_timeout_s")
     _check_options("rtl", options, known)
     from bitswath.backends.rtl.backend import RtlBackend
-    from bitswath.builds.folder import build_folder
+    from bitswath.builds.folder import build_folder, read_design
 
     folder = build_folder(bundle.path, options.pop("board", None))
     digest = bundle.manifest.files[NETWORK].sha256
+    if read_design(folder).input.compressed and not bundle.codec.compressed:
+        raise BundleError(f"{folder}: takes compressed frames, those of {bundle.name} are packed codes; build again")
     return RtlBackend(folder, output_shape=bundle.network.output.shape, network=digest, **options)
 
 

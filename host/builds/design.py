@@ -43,8 +43,8 @@ class Stream(Schema):
     """A stream between two stages, or the accelerator's input or output (then `source` or `sink` is None).
 
     `bits`, `signed`: of an element; `elements`: in a beat; `beats`: in a frame, None for a stream without
-    frames (weights). `tensor`: the network's tensor whose integers pass, in its row-major order, or None
-    where there is none (windows, weights, packed words). `depth`: beats of the queue in it, 0 for wires.
+    frames (weights) or with compressed ones. `tensor`: the network's tensor whose integers pass, in its row-major
+    order, or None where there is none (windows, weights, packed words). `depth`: beats of the queue in it, 0 for wires.
     """
 
     name: Identifier
@@ -92,7 +92,11 @@ class Stage(Schema):
 
 class Link(Schema):
     """The packed frames at one end: `words` words of `width` bits a frame, holding `values` integers of
-    `bits` back to back, little-endian; the last word is filled up."""
+    `bits` back to back, little-endian; the last word is filled up.
+
+    `compressed`: frames are those of a codec of compressed ones and differ in length, `words` is the most; each
+    begins at a word. `status`: a frame's last byte, behind its integers, is 0 if the frame that they are of was sound.
+    """
 
     stream: Identifier
     width: Annotated[int, Field(ge=8, le=4096, multiple_of=8)]
@@ -100,10 +104,18 @@ class Link(Schema):
     values: Count
     bits: Annotated[int, Field(ge=1, le=64)]
     signed: bool = False
+    compressed: bool = False
+    status: bool = False
 
     @property
     def frame_bytes(self) -> int:
+        """The most, if they differ."""
         return self.words * self.width // 8
+
+    @property
+    def step_words(self) -> int:
+        """Words that a DMA engine moves at least and counts by: a frame's, or one where frames differ in length."""
+        return 1 if self.compressed else self.words
 
 
 class Design(Schema):

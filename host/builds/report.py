@@ -32,10 +32,17 @@ class Counts(Schema):
 
 
 class LinkReport(Schema):
-    """The packed frames at one end: `frame_bytes` a frame, in words of `width` bits."""
+    """The packed frames at one end: `frame_bytes` a frame, the most if they are `compressed`, in words of `width`
+    bits."""
 
     width: int
     frame_bytes: int
+    compressed: bool = False
+
+    @property
+    def described(self) -> str:
+        """ "320 B", "up to 320 B"."""
+        return f"{'up to ' if self.compressed else ''}{self.frame_bytes:,} B"
 
 
 class StageReport(Schema):

@@ -116,7 +116,7 @@ class ModelSystem:
         sources[ODMA][:] = self.compute(sources[IDMA].copy())
 
     def _frames(self, engine: int) -> Rows:
-        own, size = self.registers[engine], self.ends[engine].frame_bytes
+        own, size = self.registers[engine], self.ends[engine].step_bytes
         address = own.get(LOW, 0) | own.get(HIGH, 0) << 32
         return self.bytes_at(address, own[COUNT] * size).reshape(own[COUNT], size)
 
@@ -138,7 +138,7 @@ class ModelSystem:
             0x40: 0x54575342,
             0x44: 1,
             0x48: width,
-            0x4C: end.frame_bytes * 8 // width,
+            0x4C: end.step_bytes * 8 // width,
             0x50: engine,
             MOVED: 7,
             **{0x60 + 4 * i: word for i, word in enumerate(words)},

@@ -35,6 +35,11 @@ def open_board(
     """
     overlay = _overlay(bundle, board, bitstream, device)
     network = _given_by(overlay, bundle.network)
+    if overlay.input.compressed and not bundle.codec.compressed:
+        raise BundleError(
+            f"{overlay.bitfile}: takes compressed frames, those of {bundle.name} are packed codes; it was built for "
+            "another codec, build it again"
+        )
     overlay.check_fits(bundle.manifest.files[NETWORK].sha256, network, bundle.codec.bits)
     for doubt in (*overlay.doubts, _late(overlay, options.get("clock_hz")), *overlay.input_doubts(network)):
         if doubt:

@@ -21,8 +21,9 @@ from bitswath.backends.base import Packing
 from bitswath.basics.files import sha256_of, write_atomic
 from bitswath.basics.schema import Digest, Schema
 from bitswath.builds.design import Link
+from bitswath.builds.words import check_compressed, compressed_words, read_words
 from bitswath.codecs.packing import unpack_folded
-from bitswath.errors import BackendError, BundleError
+from bitswath.errors import BackendError, BundleError, InputError
 from bitswath.network.network import Network
 
 __all__ = ["OVERLAY", "EngineEntry", "Frames", "Overlay", "OverlayFile", "write_overlay_file"]
@@ -64,6 +65,8 @@ class Frames:
 
     `group` None: dense, back to back; else FINN's groups, each padded to whole bytes. `frame_bytes`: from one frame to
     the next. `width`: bits of the engine's stream, None where nothing says so. `address`: of its registers.
+    `compressed`: frames of a codec of such, each of its own number of words, `frame_bytes` the most; `status`: the
+    last byte of a frame says whether what it is of was sound. See `Link`.
     """
 
     engine: str
@@ -75,10 +78,18 @@ class Frames:
     width: int | None = None
     address: int | None = None
     shape: tuple[int, ...] | None = field(default=None, compare=False)
+    compressed: bool = False
+    status: bool = False
 
     @property
     def packing(self) -> Packing:
-        return Packing(self.bits, self.group, self.signed and self.group is not None)
+        signed = self.signed and self.group is not None
+        return Packing(self.bits, self.group, signed, self.compressed, self.step_bytes if self.compressed else 1)
+
+    @property
+    def step_bytes(self) -> int:
+        """What the engine moves at least and counts by: a frame, or a word where frames differ in length."""
+        return (self.width or 8) // 8 if self.compressed else self.frame_bytes
 
     @property
     def bounds(self) -> tuple[int, int]:
@@ -94,12 +105,35 @@ class Frames:
         """Of a frame without the fill of its last word."""
         return self.frame_bytes if self.group is not None else -(-self.bits * self.values // 8)
 
+    def check(self, rows: NDArray[np.uint8]) -> None:
+        """Raises `InputError` if these are not frames as it takes them, uint8 (N, payload_bytes), or (N, W)."""
+        if not isinstance(rows, np.ndarray) or rows.dtype != np.uint8:
+            raise InputError(f"expected frames as a uint8 array, got {getattr(rows, 'dtype', type(rows).__name__)}")
+        if self.compressed:
+            check_compressed(rows, self.frame_bytes)
+        elif rows.ndim != 2 or rows.shape[1] != self.payload_bytes:
+            raise InputError(
+                f"expected frames of shape (N, {self.payload_bytes}) at {self.bits} bits, got {rows.shape}"
+            )
+
+    def fill(self, rows: NDArray[np.uint8], memory: NDArray[np.uint8]) -> int:
+        """Put frames that were checked into memory, one behind the other; the steps that the engine is to move."""
+        if self.compressed:
+            words = compressed_words(rows, self.step_bytes)
+            memory[: words.data.size] = words.data
+            return int(words.counts.sum())
+        target = memory[: len(rows) * self.frame_bytes].reshape(len(rows), self.frame_bytes)
+        target[:, : rows.shape[1]] = rows
+        return len(rows)
+
+    def status_of(self, rows: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """0 (N,) for frames (N, frame_bytes), as the device left them, of what was sound."""
+        return rows[:, -1].copy() if self.status else np.zeros(len(rows), np.uint8)
+
     def read(self, rows: NDArray[np.uint8]) -> NDArray[np.signedinteger]:
         """The integers, int32 or int64 (N, values), of frames uint8 (N, frame_bytes) as the device left them."""
         if self.group is not None:
             return unpack_folded(rows, (self.values,), self.bits, self.signed, self.group)
-        from bitswath.builds.words import read_words
-
         link = Link(
             stream="results", width=8, words=self.frame_bytes, values=self.values, bits=self.bits, signed=self.signed
         )

@@ -111,6 +111,8 @@ def _linked(engine: EngineEntry, link: Link) -> Frames:
         frame_bytes=link.frame_bytes,
         width=link.width,
         address=engine.address,
+        compressed=link.compressed,
+        status=link.status,
     )
 
 
@@ -128,10 +130,11 @@ def _dense(overlay: Overlay, design: Design) -> Overlay:
     """FINN's shell around a build of ours, whose frames are the link's words."""
     ends = ((overlay.input, design.input), (overlay.output, design.output))
     for frames, link in ends:
-        if frames.frame_bytes != link.frame_bytes:
+        step_bytes = link.step_words * link.width // 8
+        if frames.frame_bytes != step_bytes:
             raise BundleError(
                 f"{overlay.bitfile}: {frames.engine} moves {frames.frame_bytes} bytes a frame, the build's {DESIGN} "
-                f"says {link.frame_bytes}; it was made from another build"
+                f"says {step_bytes}; it was made from another build"
             )
     given, taken = (_linked(EngineEntry(name=frames.engine), link) for frames, link in ends)
     return replace(overlay, input=given, output=taken, network=design.network)

@@ -36,8 +36,9 @@ class Engine(Protocol):
 
     name: str
 
-    def start(self, buffer: Buffer, frames: int) -> None:
-        """Move `frames` frames from or to the start of the buffer."""
+    def start(self, buffer: Buffer, steps: int) -> None:
+        """Move `steps` frames, or words of compressed ones (`Frames.step_bytes`), from or to the start of the
+        buffer."""
 
     def finished(self) -> bool:
         """Whether the transfer is over; raises `BackendError` with the bus' response if it failed."""

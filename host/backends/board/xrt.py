@@ -1,7 +1,7 @@
 """The `pynq` backend on Alveo cards: through pyxrt, the Python API of the vendor's runtime (XRT), without pynq.
 
-XRT starts a compute unit with a buffer and a number of frames and says when it is done; its registers are not seen
-from here, so that a card's identity is that of the xclbin file.
+XRT starts a compute unit with a buffer and a number of steps (`Frames.step_bytes`) and says when it is done; its
+registers are not seen from here, so that a card's identity is that of the xclbin file.
 """
 
 from __future__ import annotations
@@ -167,12 +167,12 @@ class _XrtEngine:
         self._states, self._run = xrt.ert_cmd_state, None
         self._started: Any = None
 
-    def start(self, buffer: Buffer, frames: int) -> None:
+    def start(self, buffer: Buffer, steps: int) -> None:
         """Raises `BackendError` if XRT does not take it."""
         if not isinstance(buffer, _XrtBuffer):
             raise BackendError(f"{self.name}: expected a buffer of this card")
         with _typed(f"{self.name}: cannot be started"):
-            self._started = self.kernel(buffer.object, int(frames))
+            self._started = self.kernel(buffer.object, int(steps))
 
     def finished(self) -> bool:
         """Raises `BackendError` if XRT says that it failed."""

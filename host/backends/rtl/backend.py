@@ -23,7 +23,7 @@ from bitswath.backends.rtl.simulator import Counts, Frame, Pacing, Simulator
 from bitswath.backends.rtl.verilator import Variant, compiled
 from bitswath.builds.design import Design
 from bitswath.builds.folder import RTL, load_design
-from bitswath.builds.words import fill_words, read_words
+from bitswath.builds.words import check_sound, fill_words, read_words
 from bitswath.errors import BackendError, BundleError, InputError
 
 __all__ = ["RtlBackend", "Statistics", "StreamStatistics", "pacing", "statistics"]
@@ -90,7 +90,8 @@ class RtlBackend:
             raise InputError(f"expected 1 or more threads and frames in flight, got {threads} and {frames_in_flight}")
         folder = Path(design_folder)
         self.design = load_design(folder, network)
-        self.packing = Packing(self.design.input.bits)
+        link = self.design.input
+        self.packing = Packing(link.bits, compressed=link.compressed, word_bytes=link.width // 8)
         self.frames_in_flight = frames_in_flight
         self.clock_hz: float | None = self.design.clock_hz
         self._shape = (self.design.output.values,) if output_shape is None else output_shape
@@ -110,7 +111,7 @@ class RtlBackend:
         self._closed = False
 
     def submit(self, frames: NDArray[np.uint8]) -> Ticket:
-        """Start on packed frames uint8 (N, frame_bytes). See `Backend.submit`."""
+        """Start on packed frames uint8 (N, frame_bytes), compressed ones (N, W). See `Backend.submit`."""
         words = fill_words(self.design.input, frames)
         with self._lock:
             self._check_open()
@@ -137,6 +138,8 @@ class RtlBackend:
                 self._receive(timeout_s)
             answers = self._answers.pop(ticket.number)
             self._outstanding = deque(one for one in self._outstanding if one.number != ticket.number)
+        if self.design.output.status:
+            check_sound(np.array([answer.words[-1] for answer in answers], np.uint8))
         values = read_words(self.design.output, [answer.words for answer in answers])
         return values.reshape(len(answers), *self._shape)
 

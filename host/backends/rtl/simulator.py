@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from bitswath.backends.rtl.stuck import StreamState, explain
 from bitswath.builds.design import Design
+from bitswath.builds.words import Words
 from bitswath.errors import BackendError, BackendTimeoutError
 
 __all__ = ["Counts", "Frame", "Pacing", "Simulator", "last_line"]
@@ -140,11 +141,16 @@ class Simulator:
         """Grows while it simulates, however slowly: with each frame, and with every few thousand cycles."""
         return self._records
 
-    def send(self, frames: NDArray[np.uint8], timeout_s: float) -> None:
-        """Give it frames, uint8 (N, bytes of the input's words)."""
-        size = max(1, _MAX_MESSAGE // frames.shape[1])
-        for start in range(0, len(frames), size):
-            self._write(_FRAMES, frames[start : start + size].tobytes(), timeout_s)
+    def send(self, frames: Words, timeout_s: float) -> None:
+        """Give it frames as words of the input."""
+        word_bytes = self.design.input.width // 8
+        size = max(1, _MAX_MESSAGE // self.design.input.frame_bytes)
+        ends = np.concatenate([[0], np.cumsum(frames.counts)]) * word_bytes
+        for start in range(0, len(frames.counts), size):
+            counts = frames.counts[start : start + size]
+            data = frames.data[ends[start] : ends[start + len(counts)]]
+            head = struct.pack("<I", len(counts)) + counts.astype("<u4").tobytes()
+            self._write(_FRAMES, head + data.tobytes(), timeout_s)
 
     def take(self, timeout_s: float) -> Frame:
         """The next frame's answer, in order. Raises `BackendError`, `BackendTimeoutError`."""
@@ -260,7 +266,6 @@ def _pipes(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:
 
 def _arguments(design: Design, pacing: Pacing, trace: Path | None) -> list[str]:
     options = {
-        "in_words": design.input.words,
         "out_words": design.output.words,
         "stall": pacing.stall,
         "seed": pacing.seed,

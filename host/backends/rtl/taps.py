@@ -33,9 +33,9 @@ def last_frame_streams(
 ) -> Iterator[tuple[Stream, NDArray[np.int64]]]:
     """Streams of the build in `folder` that carry a network's tensor, sources first, with the last frame's integers.
 
-    `frames`: packed, uint8 (N, frame_bytes); all are run, as an `RtlBackend` with the same options runs them.
-    The integers are int64 (beats x elements,) in the tensor's order, fewer if the design stopped before. Raises
-    `BackendError` if it cannot be simulated.
+    `frames`: packed, uint8 (N, frame_bytes), or compressed, (N, W); all are run, as an `RtlBackend` with the same
+    options runs them. The integers are int64 (beats x elements,) in the tensor's order, fewer if the design stopped
+    before. Raises `BackendError` if it cannot be simulated.
     """
     design = load_design(folder)
     model = compiled(design, folder / RTL, Variant(taps=True, fast=not exact), timeout_s=timeout_s)

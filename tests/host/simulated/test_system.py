@@ -59,7 +59,7 @@ def start(system: System, engine: int, address: int, frames: int = FRAMES) -> No
 def put(system: System, place: int, seed: int) -> NDArray[np.int64]:
     """Frames at a place in the memory; what the design computes from them."""
     codes = random_codes(FRAMES, seed)
-    words = fill_words(system.design.input, pack(codes, BITS)).reshape(-1)
+    words = fill_words(system.design.input, pack(codes, BITS)).data
     system.memory[place : place + words.size] = words
     return 2 * codes.astype(np.int64)
 

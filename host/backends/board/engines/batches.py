@@ -22,13 +22,15 @@ Values = NDArray[np.signedinteger]
 
 @dataclass
 class Batch:
-    """`taken`: rows given to transfers; `back`: rows whose answers are in `answers`."""
+    """`taken`: rows given to transfers; `back`: rows whose answers are in `answers`, and in `status` whether what they
+    are of was sound (0)."""
 
     number: int
     frames: NDArray[np.uint8]
     taken: int = 0
     back: int = 0
     answers: list[Values] = field(default_factory=list)
+    status: list[NDArray[np.uint8]] = field(default_factory=list)
 
 
 @dataclass
@@ -152,10 +154,11 @@ class Batches:
                 self._queue.popleft()
             return batch, rows
 
-    def answer(self, batch: Batch, rows: int, answers: Values) -> None:
+    def answer(self, batch: Batch, rows: int, answers: Values, status: NDArray[np.uint8]) -> None:
         """The next `rows` of a batch are back."""
         with self._lock:
             batch.answers.append(answers)
+            batch.status.append(status)
             batch.back += rows
             self._frames -= rows
             self._lock.notify_all()

@@ -23,6 +23,7 @@ from bitswath.backends.board.engines.pairs import PAIRS
 from bitswath.backends.board.engines.transfers import Transfers
 from bitswath.backends.board.overlay import Frames, Overlay
 from bitswath.backends.board.protocol import Board
+from bitswath.builds.words import check_sound
 from bitswath.errors import BackendError, BackendTimeoutError, BundleError, InputError
 
 __all__ = ["DmaBackend"]
@@ -88,12 +89,15 @@ class DmaBackend:
         return self._shape
 
     def submit(self, frames: NDArray[np.uint8]) -> Ticket:
-        """Start on packed frames uint8 (N, frame_bytes). See `Backend.submit`."""
-        return self._batches.put(_checked_frames(self.overlay.input, frames))
+        """Start on packed frames uint8 (N, frame_bytes), compressed ones (N, W). See `Backend.submit`."""
+        self.overlay.input.check(frames)
+        return self._batches.put(frames)
 
     def collect(self, ticket: Ticket, timeout_s: float | None = None) -> Values:
         """int32 or int64 (N, *output shape). See `Backend.collect`."""
         batch, output = self._batches.take(ticket, timeout_s), self.overlay.output
+        if batch.status:
+            check_sound(np.concatenate(batch.status))
         answers = batch.answers or [output.read(np.zeros((0, output.frame_bytes), np.uint8))]
         return np.concatenate(answers).reshape(len(batch.frames), *self._shape)
 
@@ -150,11 +154,3 @@ def _checked_shape(output: Frames, shape: tuple[int, ...] | None) -> tuple[int, 
     if int(np.prod(shape)) != output.values:
         raise BundleError(f"{output.engine} gives {output.values} values a frame, expected {shape}")
     return shape
-
-
-def _checked_frames(link: Frames, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    if not isinstance(frames, np.ndarray) or frames.dtype != np.uint8:
-        raise InputError(f"expected frames as a uint8 array, got {getattr(frames, 'dtype', type(frames).__name__)}")
-    if frames.ndim != 2 or frames.shape[1] != link.payload_bytes:
-        raise InputError(f"expected frames of shape (N, {link.payload_bytes}) at {link.bits} bits, got {frames.shape}")
-    return frames

@@ -1,8 +1,8 @@
 """The register map of FINN's DMA engines (IODMA, Vitis HLS ap_ctrl_hs), with what our shell adds to it.
 
 FINN's: 0x00 control (bit 0 start, bit 1 done, cleared by reading, bit 2 idle), 0x04 and 0x08 interrupt enables,
-0x0C interrupt status (writing toggles), 0x10 and 0x14 the buffer's address, 0x1C frames. Ours: 0x40 onwards,
-where FINN's bitstreams read 0.
+0x0C interrupt status (writing toggles), 0x10 and 0x14 the buffer's address, 0x1C steps (`Frames.step_bytes`). Ours:
+0x40 onwards, where FINN's bitstreams read 0.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ FINN_BYTES, OUR_BYTES = 0x20, 0x88
 """Of the register maps."""
 
 CONTROL, GLOBAL_INTERRUPT, INTERRUPT_ENABLE, INTERRUPT_STATUS = 0x00, 0x04, 0x08, 0x0C
-ADDRESS_LOW, ADDRESS_HIGH, FRAMES = 0x10, 0x14, 0x1C
+ADDRESS_LOW, ADDRESS_HIGH, STEPS = 0x10, 0x14, 0x1C
 MAGIC, VERSION, WIDTH, WORDS, DIRECTION, NETWORK, STATUS, MOVED = 0x40, 0x44, 0x48, 0x4C, 0x50, 0x60, 0x80, 0x84
 START, DONE, IDLE = 1, 2, 4
 BSWT = 0x54575342
@@ -49,8 +49,8 @@ class RegisterEngine:
         self._direction, self._read, self._write, self._ours = direction, read, write, ours
         self._interrupts = False
 
-    def start(self, buffer: Buffer, frames: int) -> None:
-        """Raises `BackendError` if the engine is at work."""
+    def start(self, buffer: Buffer, steps: int) -> None:
+        """See `protocol.Engine`. Raises `BackendError` if the engine is at work."""
         control = self._read(CONTROL)
         if not control & IDLE or control & START:
             raise BackendError(f"{self.name}: expected it idle, it is at work (control {control:#x}); reset the device")
@@ -59,7 +59,7 @@ class RegisterEngine:
         address = int(buffer.address)
         self._write(ADDRESS_LOW, address & 0xFFFFFFFF)
         self._write(ADDRESS_HIGH, address >> 32)
-        self._write(FRAMES, int(frames))
+        self._write(STEPS, int(steps))
         self._write(CONTROL, START)
 
     def finished(self) -> bool:
@@ -112,7 +112,7 @@ class RegisterEngine:
                 f"{self.name}: expected bitswath's DMA engine, version {SHELL_VERSION}, found magic {magic:#010x}, "
                 f"version {version}; another bitstream is loaded, open with download=True"
             )
-        wanted = (frames.width, frames.frame_bytes * 8 // (frames.width or 8), 0 if self._direction == "in" else 1)
+        wanted = (frames.width, frames.step_bytes * 8 // (frames.width or 8), 0 if self._direction == "in" else 1)
         found = (self._read(WIDTH), self._read(WORDS), self._read(DIRECTION))
         if found != wanted:
             raise BackendError(

@@ -30,9 +30,12 @@ _JOIN_S = 30.0
 
 @dataclass(frozen=True)
 class _Transfer:
+    """`steps`: of the input engine."""
+
     pair: Pair
     batch: Batch
     rows: int
+    steps: int
     fill_s: float
 
 
@@ -86,7 +89,7 @@ class Transfers:
             if following is not None:
                 self.moving = True
                 self._board.odma.start(following.pair.taken, following.rows)
-                self._board.idma.start(following.pair.given, following.rows)
+                self._board.idma.start(following.pair.given, following.steps)
         finally:
             if running is not None:
                 self._deliver(running)
@@ -98,11 +101,10 @@ class Transfers:
         if drawn is None:
             return None
         (batch, rows), pair = drawn, self.pairs.free.popleft()
-        started, size = time.perf_counter(), self._input.frame_bytes
-        target = pair.given.array[: len(rows) * size].reshape(len(rows), size)
-        target[:, : rows.shape[1]] = rows
+        started = time.perf_counter()
+        steps = self._input.fill(rows, pair.given.array)
         pair.given.flush()
-        return _Transfer(pair, batch, len(rows), time.perf_counter() - started)
+        return _Transfer(pair, batch, len(rows), steps, time.perf_counter() - started)
 
     def _wait(self, running: _Transfer, following: _Transfer | None) -> _Transfer | None:
         """Until both engines are done; prepares what comes meanwhile."""
@@ -132,10 +134,11 @@ class Transfers:
         buffer, size = transfer.pair.taken, self._output.frame_bytes
         started = time.perf_counter()
         buffer.invalidate()
-        answers = self._output.read(buffer.array[: transfer.rows * size].reshape(transfer.rows, size))
+        rows = buffer.array[: transfer.rows * size].reshape(transfer.rows, size)
+        answers, status = self._output.read(rows), self._output.status_of(rows)
         self.spent_s = self.spent_s + np.array([transfer.fill_s, self._last_s, time.perf_counter() - started])
         self.pairs.free.append(transfer.pair)
-        self._batches.answer(transfer.batch, transfer.rows, answers)
+        self._batches.answer(transfer.batch, transfer.rows, answers, status)
 
     def _restart(self) -> None:
         """Void everything, load the bitstream again, and tell whoever asked."""

@@ -2,12 +2,13 @@
 // outputs and cycle counts go out on standard output (host/backends/rtl/simulator.py speaks to it). What the model
 // itself prints goes to standard error.
 //
-// Options are key=value: in_words, out_words (of a frame); stall (chance that an end pauses in a cycle, 0..1), seed;
+// Options are key=value: out_words (of a frame); stall (chance that an end pauses in a cycle, 0..1), seed;
 // interval (cycles from one frame's first word to the next one's at the input, 0: as fast as it is taken);
 // dead (cycles without any transfer), limit (cycles without a frame's end) after which it gives up; trace (file);
 // capacities (comma-separated beats of each stream's queue in models with gauges, 0: no bound).
 //
-// Records both ways: uint32 tag, uint32 bytes, payload, little-endian.
+// Records both ways: uint32 tag, uint32 bytes, payload, little-endian. That of frames: uint32 how many, uint32 words of
+// each, their words.
 
 #include "Vtop.h"
 #include "verilated.h"
@@ -31,8 +32,10 @@ using Trace = VerilatedVcdC;
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <deque>
 #include <utility>
+#include <vector>
 
 namespace {
 
@@ -57,7 +60,7 @@ public:
         Record(READY).add(BITSWATH_STREAMS).add(IN_BYTES).add(OUT_BYTES).send();
         inbox_.start();
         for (Message message; next(message);) {
-            if (message.tag == FRAMES) accept(std::move(message.payload));
+            if (message.tag == FRAMES) accept(message.payload);
             if (message.tag == REPORT) report();
         }
         finish();
@@ -87,11 +90,14 @@ private:
 
     bool outstanding() const { return frames_out_ < frames_given_; }
 
-    void accept(Bytes frames) {
-        const size_t frame_bytes = in_words_ * IN_BYTES;
+    void accept(const Bytes& frames) {
+        std::vector<uint32_t> numbers(frames.size() / sizeof(uint32_t));
+        std::memcpy(numbers.data(), frames.data(), numbers.size() * sizeof(uint32_t));
+        const auto counts = numbers.begin() + 1, end = counts + numbers.front();
         if (!outstanding()) quiet_since_ = last_end_ = cycle_;
-        frames_given_ += frames.size() / frame_bytes;
-        batches_.push_back(std::move(frames));
+        frames_given_ += numbers.front();
+        in_words_.insert(in_words_.end(), counts, end);
+        batches_.emplace_back(frames.begin() + (end - numbers.begin()) * sizeof(uint32_t), frames.end());
     }
 
     void reset() {
@@ -146,8 +152,8 @@ private:
     void advance() {
         offered_ = false;
         top_.s_axis_tvalid = 0;
-        if (++in_word_ == in_words_) in_word_ = 0, ++frames_in_;
-        if (interval_) not_before_ = interval_ * frames_in_ + interval_ * in_word_ / in_words_;
+        if (++in_word_ == in_words_.front()) in_word_ = 0, ++frames_in_, in_words_.pop_front();
+        if (interval_) not_before_ = interval_ * frames_in_ + (in_word_ ? interval_ * in_word_ / in_words_.front() : 0);
         in_byte_ += IN_BYTES;
         if (in_byte_ == batches_.front().size()) {
             batches_.pop_front();
@@ -223,9 +229,10 @@ private:
     Trace trace_;
     uint64_t time_ = 0;
 #endif
-    const uint64_t in_words_ = number("in_words"), out_words_ = number("out_words");
+    const uint64_t out_words_ = number("out_words");
     const uint64_t interval_ = number("interval"), dead_ = number("dead"), limit_ = number("limit");
     std::deque<Bytes> batches_;      // frames not offered yet
+    std::deque<uint32_t> in_words_;  // of frames not taken yet
     std::deque<uint64_t> first_in_;  // of frames under way: cycle of the first word
     Bytes output_ = Bytes(out_words_ * OUT_BYTES);
     uint64_t cycle_ = 0, not_before_ = 0, quiet_since_ = 0, last_end_ = 0;
