@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterable
 
 from bitswath.models.study.report.facts.compare import difference
-from bitswath.models.study.report.facts.curves import Beside, beside, compressed, curves
+from bitswath.models.study.report.facts.curves import Beside, beside, compressed, smallest_forms
 from bitswath.models.study.report.facts.pairs import (
     Pair,
     companding_pairs,
@@ -22,7 +22,6 @@ from bitswath.models.study.report.facts.pairs import (
 )
 from bitswath.models.study.report.facts.results import Facts, Network, Results, Score
 from bitswath.models.study.report.facts.select import (
-    SHARED,
     Cost,
     at,
     compared,
@@ -175,18 +174,13 @@ def equal_bytes(results: Results) -> list[str]:
     """Compressed frames beside each lossy format at equal bytes, in its form of fewest bytes, and how often which is
     ahead."""
     frames = compressed(results)
-    shared = {curve.name for curve in curves(results)}
-    sentences, compared_all = [], []
-    for curve in curves(results):
-        if curve.name + SHARED in shared:
-            continue
-        found = [beside(first, curve) for first in frames]
-        if told := [_beside(one) for one in found if one is not None]:
-            sentences.append(f"{_kinds(frames)} minus {curve.name} at equal bytes: {'; '.join(told)}.")
-            compared_all += [one for one in found if one is not None]
-    if compared_all:
-        sentences.append(_standings(compared_all))
-    return sentences
+    sentences, everything = [], []
+    for curve in smallest_forms(results):
+        if found := [one for first in frames if (one := beside(first, curve)) is not None]:
+            told = "; ".join(map(_beside, found))
+            sentences.append(f"{_kinds(frames)} minus {curve.name} at equal bytes: {told}.")
+            everything += found
+    return [*sentences, _standings(everything)] if everything else []
 
 
 def _beside(one: Beside) -> str:
@@ -196,7 +190,9 @@ def _beside(one: Beside) -> str:
 
 
 def _standings(found: list[Beside]) -> str:
-    """How often frames are ahead, and each place where they are behind."""
+    """How often frames are ahead, and each place where they are behind; of a format's smallest files, which have more
+    bytes, only that frames are ahead of them says something at equal bytes."""
+    found = [one for one in found if not one.smallest or one.ahead]
     ahead, behind = (sum(getattr(one, which) for one in found) for which in ("ahead", "behind"))
     where = [f"{one.curve.name} at {one.first.bytes_per_patch:,.0f}" for one in found if one.behind]
     told = f" ({', '.join(where)})" if where else ""

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from bitswath.models.study.report.facts.compare import Difference, difference
 from bitswath.models.study.report.facts.results import Network, Results
-from bitswath.models.study.report.facts.select import Cost, costs
+from bitswath.models.study.report.facts.select import SHARED, Cost, costs
 
-__all__ = ["Beside", "Curve", "beside", "compressed", "curves"]
+__all__ = ["Beside", "Curve", "beside", "compressed", "curves", "smallest_forms"]
 
 Z_95 = 1.959963984540054
 
@@ -60,6 +60,13 @@ def curves(results: Results) -> list[Curve]:
     ):
         found.setdefault(cost.series, []).append(cost)
     return [Curve(name, tuple(sorted(of, key=lambda cost: cost.bytes_per_patch))) for name, of in found.items()]
+
+
+def smallest_forms(results: Results) -> list[Curve]:
+    """Each format in its form of fewest bytes: without what files share, where that is known."""
+    found = curves(results)
+    names = {curve.name for curve in found}
+    return [curve for curve in found if curve.name + SHARED not in names]
 
 
 def compressed(results: Results) -> list[Cost]:

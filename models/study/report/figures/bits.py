@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -129,14 +130,23 @@ def _finish(axes: Axes, results: Results, main: Setting, networks: list[Network]
     references = [n.score for n in (float_network(results, main), eight_bit(results, main)) if n]
     percent_axis(axes, values + [100 * v for score in references for v in (score.low, score.high)])
     bits = sorted({float(network.bits_per_pixel or 0) for network in networks})
+    ticks = _ticks(networks)
     axes.set_xscale("log", base=2)
     axes.set_xlim(bits[0] / 1.35, bits[-1] * 1.35)
-    axes.set_xticks(bits, [f"{value:.3g}" for value in bits])
+    axes.set_xticks(ticks, [f"{value:.3g}" for value in ticks])
     axes.minorticks_off()
     axes.set_xlabel("bits a pixel, all bands together")
     axes.set_ylabel(f"{results.split} accuracy (%)")
     if axes.get_legend_handles_labels()[1]:
         axes.legend(loc="lower right")
+
+
+def _ticks(networks: list[Network]) -> list[float]:
+    """Bits of codes, and powers of two below them where frames are compressed."""
+    codes = sorted({float(n.bits_per_pixel or 0) for n in networks if not n.compressed})
+    frames = [float(n.bits_per_pixel or 0) for n in networks if n.compressed]
+    below = [2.0**power for power in range(-8, 5) if frames and min(frames) / 1.35 <= 2.0**power]
+    return sorted({*codes, *(power for power in below if power < min(codes, default=math.inf))})
 
 
 def _caption(main: Setting, widths: list[Setting]) -> str:

@@ -124,6 +124,7 @@ def _finish(axes: Axes, results: Results, points: list[Cost], dithers: list[str]
     for series in dict.fromkeys(cost.network.series for cost in points if not cost.lossy):
         look = look_of(*series, dithers)
         axes.plot([], [], look.marker, color=look.colour, linestyle="none", label=series_name(*series))
-    axes.plot([], [], "o", color=GREY, fillstyle="none", linestyle="none", label="not filled: in a lossless file")
+    kept = "whole files" if any(cost.how == "payload" for cost in points) else "in a lossless file"
+    axes.plot([], [], "o", color=GREY, fillstyle="none", linestyle="none", label=f"not filled: {kept}")
     axes.plot([], [], "o", markersize=11, markerfacecolor="none", color=BLACK, linestyle="none", label="Pareto front")
     axes.figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from bitswath.models.study.report.facts.curves import Beside, Curve, beside, compressed, curves
+from bitswath.models.study.report.facts.curves import Beside, Curve, beside, compressed, smallest_forms
 from bitswath.models.study.report.facts.labels import Label
 from bitswath.models.study.report.facts.results import Results
 from bitswath.models.study.report.facts.select import SHARED, Cost
@@ -75,9 +75,9 @@ def _point(axes: Axes, cost: Cost, look: Look, fill: str) -> None:
 
 
 def equal_bytes(results: Results) -> Picture:
-    """Accuracy of compressed frames minus that of each format, a line a format; left out unsaid without such frames."""
-    frames, formats = compressed(results), curves(results)
-    names = {curve.name for curve in formats}
+    """Accuracy of compressed frames minus that of each format in its form of fewest bytes, a line a format; left out
+    unsaid without such frames."""
+    frames, formats = compressed(results), smallest_forms(results)
     if not frames or not formats:
         return Picture(NAME, TITLE, "")
     figure = new_figure(8.2, 5.2)
@@ -85,35 +85,39 @@ def equal_bytes(results: Results) -> Picture:
     for place, curve in enumerate(formats):
         found = [one for first in frames if (one := beside(first, curve)) is not None]
         if found:
-            aside = 1 + 0.012 * (place - len(formats) / 2)
-            _differences(axes, curve, found, whole=curve.name + SHARED in names, aside=aside)
+            aside = 1 + 0.012 * (place - (len(formats) - 1) / 2)
+            _differences(axes, curve, found, aside)
     axes.axhline(0, color=BLACK, linewidth=0.9)
     _finish(axes, results, frames)
     caption = (
         "Above zero the frames are ahead. Formats are interpolated between their qualities, by the logarithms of errors"
         " and bytes; crosses are of a format's smallest files, which have more bytes than the frames. Bars are 95 %"
-        " intervals; filled where they do not include zero. Dashed: files as they are, solid: without what is the same"
-        " in all. Points of equal bytes are drawn side by side."
+        " intervals; filled where they do not include zero. Points of equal bytes are drawn side by side; beyond two"
+        " points the axis is by logarithms."
     )
     return Picture(NAME, TITLE, caption, figure)
 
 
-def _differences(axes: Axes, curve: Curve, found: list[Beside], *, whole: bool, aside: float) -> None:
+def _differences(axes: Axes, curve: Curve, found: list[Beside], aside: float) -> None:
     name = curve.points[0].network.lossy.name if curve.points[0].network.lossy else curve.name
-    look, line = look_of_format(name), "--" if whole else "-"
+    look = look_of_format(name)
     places = [(aside * one.first.bytes_per_patch, 100 * one.difference.value) for one in found]
-    axes.plot(*zip(*places), line, color=look.colour, linewidth=0.8 if whole else 1.4)
+    axes.plot(*zip(*places), "-", color=look.colour, linewidth=1.4)
     for (x, _), one in zip(places, found):
         marker = "x" if one.smallest else look.marker
         fill = "none" if one.difference.is_noise else "full"
         options = {"marker": marker, "color": look.colour, "fillstyle": fill, "markersize": 6}
         error_bars(axes, x, one.difference.value, one.difference.low, one.difference.high, **options)
-    axes.plot([], [], look.marker, color=look.colour, linestyle=line, fillstyle="full", label=curve.name)
+    axes.plot([], [], look.marker, color=look.colour, linestyle="-", label=curve.name)
 
 
 def _finish(axes: Axes, results: Results, frames: list[Cost]) -> None:
     kinds = " and ".join(dict.fromkeys(cost.network.kind for cost in frames))
     sizes = sorted({cost.bytes_per_patch for cost in frames})
+    axes.set_yscale("symlog", linthresh=2, linscale=1.2)
+    low, high = (round(value) for value in axes.get_ylim())
+    ticks = [tick for size in (0, 1, 2, 5, 10, 20, 50) for tick in {size, -size} if low <= tick <= high]
+    axes.set_yticks(ticks, [f"{tick:+d}" if tick else "0" for tick in ticks])
     axes.set_xscale("log")
     axes.set_xlim(sizes[0] / 1.2, sizes[-1] * 1.2)
     axes.set_xticks(sizes, [f"{size:,.0f}" for size in sizes])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -257,9 +258,19 @@ def test_examples_are_valid_and_their_cells_survive_json(name: str, fidelity: An
     assert len({cell.digest for cell in cells}) == len(cells)
 
 
-def test_the_screen_of_eurosat_has_37_networks() -> None:
-    found = networks(load_study(EXAMPLES / "eurosat.yaml"), "quick")
-    assert [cell.origin for cell in found] == [False] * 37
+def test_eurosat_trains_five_formats_at_four_qualities_and_eight_budgets_as_codecs_are() -> None:
+    found = networks(load_study(EXAMPLES / "eurosat.yaml"))
+    assert [cell.origin for cell in found] == [False] * 69
+    usual = next(cell for cell in found if cell.imagery.codec == "palette:4:ordered")
+    lossy = [cell for cell in found if cell.teacher_sees == "original"]
+    frames = [cell for cell in found if cell.imagery.codec.startswith("transform:B=")]
+    assert Counter(cell.imagery.source.split(":")[0] for cell in lossy) == dict.fromkeys(
+        ("webp", "jpegxl", "jpeg", "avif", "jpeg2000"), 4
+    )
+    assert len(frames) == 8
+    alike = "network", "architecture", "widths", "augment", "schedule", "distill", "start"
+    for cell in lossy + frames:
+        assert [getattr(cell, name) for name in alike] == [getattr(usual, name) for name in alike]
 
 
 @pytest.mark.parametrize(

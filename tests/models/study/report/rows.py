@@ -71,13 +71,27 @@ def network(
     measures: Row = {split: Report.of(labels, guesses, CLASSES).to_dict()}
     if hits is not None:
         measures["hits"] = {split: hits}
+    link = {"link_bytes": 12288 if leaks else 512 * bands * parse_codec(codec).bits}
     return coded(
         "training", codec, network=architecture, weights=widths and widths[0], activations=widths and widths[1],
-        seed=seed, fidelity="full" if split == "test" else "quick",
-        link_bytes=12288 if leaks else 512 * bands * parse_codec(codec).bits, macs=40_000_000, epochs=60,
+        seed=seed, fidelity="full" if split == "test" else "quick", macs=40_000_000, epochs=60,
         emulator_patches_per_s=4200.0 if widths else None, measures=measures,
-        **{f"{split}_{name}": value for name, value in score.items()}, **facts,
+        **{f"{split}_{name}": value for name, value in score.items()}, **link | facts,
     )  # fmt: skip
+
+
+def lossy(source: str, correct: int, file: float, payload: float | None = None, **facts: Any) -> Row:
+    """A network on patches that went through files of so many bytes, and so many without what they share."""
+    sizes: Row = {"source_bytes": file, "source_bytes_p99": int(2 * file), "source_bytes_max": int(3 * file)}
+    if payload is not None:
+        sizes |= {"source_payload_bytes": payload, "source_payload_bytes_p99": 9, "source_payload_bytes_max": 9}
+    return network("uniform:8", correct, source=source, **sizes, **facts)
+
+
+def frames(budget: int, correct: int, **facts: Any) -> Row:
+    """A network on compressed frames that fill their budget."""
+    sizes = {"link_bytes": float(budget), "link_bytes_p99": budget, "link_bytes_max": budget}
+    return network(f"transform:B={budget}", correct, **sizes, **facts)
 
 
 def trained(row: Row, **cell: Any) -> Row:
@@ -128,3 +142,15 @@ STUDY = (
     network("uniform:8", 900, source="jpeg:10:420", hits=first_right(900)),
 )
 """A small study: dithering and companding help, W2A2 costs 1.8 points, JPEG needs more bytes."""
+
+PEERS = (
+    lossy("webp:1", 800, 120.0, 100.0, hits=first_right(800)),
+    lossy("webp:50", 950, 420.0, 400.0, hits=first_right(950)),
+    lossy("jpegxl:9", 900, 300.0, hits=first_right(900)),
+    lossy("jpegxl:3", 940, 500.0, hits=first_right(940)),
+    frames(50, 790, hits=first_right(790)),
+    frames(200, 930, hits=first_right(930)),
+    frames(400, 940, hits=first_right(940)),
+    frames(900, 965, hits=first_right(965)),
+)
+"""Compressed frames between two formats."""

@@ -15,8 +15,9 @@ from bitswath.models.study.report.figures.bytes import accuracy_by_bytes
 from bitswath.models.study.report.figures.confusion import confusion_matrices
 from bitswath.models.study.report.figures.differences import differences, leak
 from bitswath.models.study.report.figures.hardware import accuracy_by_hardware
+from bitswath.models.study.report.figures.lossy import equal_bytes
 from bitswath.models.study.report.figures.style import Picture, look_of, new_figure, percent_axis, rendered, styled
-from tests.models.study.report.rows import STUDY, build, imagery, network, results
+from tests.models.study.report.rows import PEERS, STUDY, build, imagery, network, results
 
 BUILT = network("uniform:4", 960, hardware=[build("Pynq-Z2", 1200.0, 30_000), build("ZCU104", 5000.0, 95_000)])
 
@@ -71,6 +72,46 @@ def test_the_front_is_named_in_the_figure_and_below_it(study: Results) -> None:
     names = {text.get_text() for text in picture.figure.axes[0].texts}
     assert {"palette:2 in png", "companded:2:ordered in webp"} <= names
     assert "palette:2 in png (400 B); JPEG 10 (700 B); companded:2:ordered in webp (800 B)" in picture.caption
+
+
+def test_several_formats_are_lines_of_their_own_and_named() -> None:
+    with styled():
+        picture = accuracy_by_bytes(results(*STUDY, *PEERS))
+        assert overlaps(picture) == []
+    assert picture.figure is not None
+    axes = picture.figure.axes[0]
+    assert {"JPEG", "WebP", "JPEG XL", "transform"} <= {text.get_text() for text in axes.texts}
+    lines = [list(map(float, line.get_xdata())) for line in axes.lines if len(line.get_xdata()) > 1]
+    for sizes in ([100, 400], [120, 420], [300, 500], [50, 200, 400, 900], [700, 1800]):
+        assert sizes in lines
+    shown = {text.get_text() for text in picture.figure.legends[0].get_texts()}
+    assert {"WebP, shared head", "JPEG XL", "transform", "not filled: whole files"} <= shown
+    assert "without what is the same in every file" in picture.caption
+
+
+def test_frames_beside_formats_are_drawn_at_their_bytes() -> None:
+    with styled():
+        picture = equal_bytes(results(*STUDY, *PEERS))
+    assert picture.figure is not None
+    axes = picture.figure.axes[0]
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["50", "200", "400", "900"]
+    heights = [y for line in axes.lines for y in np.atleast_1d(line.get_ydata())]
+    for points in (-1.0, 3.0, -11.0):
+        assert any(abs(height - points) < 1e-6 for height in heights)
+    assert equal_bytes(results(*STUDY)).figure is None
+    assert equal_bytes(results(*STUDY)).caption == ""
+
+
+def test_bits_of_compressed_frames_get_few_ticks() -> None:
+    rows = [
+        imagery(f"transform:B={b}", code_bits_per_pixel=8 * b / 4096, link_bytes=float(b)) for b in (50, 200, 400, 900)
+    ]
+    with styled():
+        picture = accuracy_by_bits(results(*STUDY, *PEERS, *rows))
+    assert picture.figure is not None
+    axes = picture.figure.axes[0]
+    assert [float(tick) for tick in axes.get_xticks()] == [0.125, 0.25, 0.5, 1, 2, 3, 6, 24]
+    assert axes.get_xlim()[0] < 8 * 50 / 4096
 
 
 def test_without_builds_the_figure_says_how_to_get_them() -> None:

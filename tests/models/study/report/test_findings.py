@@ -8,6 +8,7 @@ from bitswath.models.study.report.findings import (
     FINDINGS,
     companding,
     dithering,
+    equal_bytes,
     fewest_bits,
     fewest_bytes,
     findings,
@@ -17,7 +18,7 @@ from bitswath.models.study.report.findings import (
     seeds,
     widths,
 )
-from tests.models.study.report.rows import STUDY, build, first_right, imagery, network, results, trained
+from tests.models.study.report.rows import PEERS, STUDY, build, first_right, imagery, network, results, trained
 
 
 def test_the_fewest_bits_within_the_margin_are_named_with_their_rule() -> None:
@@ -82,6 +83,35 @@ def test_the_fewest_bytes_are_compared_at_an_accuracy_both_reach() -> None:
 def test_jpeg_wins_where_it_is_smaller() -> None:
     rows = [row for row in STUDY if row["kind"] != "container"]
     assert "JPEG 75 needs 1.7 times fewer." in fewest_bytes(results(*rows))[0]
+
+
+def test_each_format_has_its_fewest_bytes() -> None:
+    told = fewest_bytes(results(*STUDY, *PEERS))
+    assert [sentence[: sentence.index(" or more")] for sentence in told] == [
+        "At a measured accuracy of 95 %", "At a measured accuracy of 94 %", "At a measured accuracy of 96 %"
+    ]  # fmt: skip
+    assert "900 (transform:B=900, 96.5 % (95.2-97.5)), with WebP 400 (WebP 50, shared head" not in told[0]
+    assert (
+        "are 800 (companded:2:ordered in webp, 96.3 % (94.9-97.3)), with WebP 400 (WebP 50, shared head, 95" in told[0]
+    )
+    assert "WebP 50, shared head needs 2.0 times fewer." in told[0]
+    assert "are 400 (transform:B=400, 94.0 % (92.4-95.3)), with JPEG XL 500 (JPEG XL distance 3, 94.0 %" in told[1]
+
+
+def test_frames_are_compared_with_each_format_at_equal_bytes() -> None:
+    jpeg, webp, jxl, standing = equal_bytes(results(*STUDY, *PEERS))
+    assert jpeg.startswith("Transform minus JPEG at equal bytes: 50 bytes, whose smallest have 700 -11.0 points (")
+    assert webp.startswith(
+        "Transform minus WebP, shared head at equal bytes: 50 bytes, whose smallest have 100 -1.0 points"
+    )
+    assert "; 200 bytes +3.0 points (" in webp
+    assert webp.count(" bytes") == 4 and "900" not in webp
+    assert jxl.startswith("Transform minus JPEG XL at equal bytes: ")
+    behind = "behind in 5 (JPEG at 50, WebP, shared head at 50, WebP, shared head at 400, JPEG XL at 50"
+    assert standing.startswith("Of these 10 comparisons at equal bytes transform frames are ahead in ")
+    counts = [int(part.split()[-1]) for part in standing.replace("(", ",").split(",") if part.split()[-1].isdigit()]
+    assert behind[:9] in standing and counts[0] >= 2
+    assert equal_bytes(results(*STUDY)) == []
 
 
 def test_the_leak_is_said_loudly_and_only_there() -> None:

@@ -25,7 +25,7 @@ from bitswath.models.study.table import COLUMNS
 from bitswath.models.study.work.measures import measure_container, measure_imagery
 from bitswath.models.study.work.patches import Shelf
 from bitswath.models.study.work.store import Store
-from tests.models.study.report.rows import network, results
+from tests.models.study.report.rows import frames, lossy, network, results
 
 TOY = """
 name: toy
@@ -164,6 +164,17 @@ def test_networks_to_start_from_stand_last_but_for_leaks() -> None:
         "uniform:8 (to start from)",
         "palette:1 PER CLASS (LEAKS)",
     ]
+
+
+def test_bytes_that_differ_from_patch_to_patch_are_told_with_p99_and_most() -> None:
+    rows = results(network("uniform:8", 970), lossy("webp:9", 900, 210.4, 190.0), frames(300, 950))
+    heads, *body = (re.findall(r"<t[hd][^>]*>([^<]*)<", line) for line in networks_table(rows).split("<tr")[1:])
+    found = {line[0]: dict(zip(heads, line)) for line in body}
+    assert found["uniform:8 of WebP 9"]["file bytes (p99; max)"] == "210 (420; 631)"
+    assert found["uniform:8 of WebP 9"]["shared head (p99; max)"] == "190 (9; 9)"
+    assert found["transform:B=300"]["link bytes (p99; max)"] == "300 (300; 300)"
+    assert found["uniform:8"]["link bytes (p99; max)"] == "12,288"
+    assert "p99" not in networks_table(results(network("uniform:8", 970)))
 
 
 def test_a_report_does_not_write_over_a_study(study: tuple[Path, Path]) -> None:
