@@ -96,16 +96,26 @@ def codes(table: Table) -> dict[int, str]:
 def random_codec(random: np.random.Generator, bands: int) -> Codec:
     """Any codec."""
     angles, _ = np.linalg.qr(random.normal(size=(bands, bands)))
-    tables = int(random.integers(1, 9))
-    contexts = random.integers(0, tables, 56).tolist()
-    return Codec(
+    codec = Codec(
         bands=bands,
         matrix=np.rint(4096 * angles).astype(np.int64),
-        deltas=tuple(random.integers(0, 32, 3).tolist()),
-        ac=[_ac_table(random) for _ in range(tables)],
-        contexts=contexts,
-        dc=[_table(random, random.permutation(15).tolist()) for _ in range(2)],
+        deltas=(int(random.integers(32)), int(random.integers(32)), int(random.integers(32))),
+        ac=[],
+        contexts=[],
+        dc=[],
         seed=int(random.integers(1 << 16)),
+    )
+    return with_random_tables(random, codec)
+
+
+def with_random_tables(random: np.random.Generator, codec: Codec) -> Codec:
+    """A codec with other entropy tables."""
+    tables = int(random.integers(1, 9))
+    return replace(
+        codec,
+        ac=[_ac_table(random) for _ in range(tables)],
+        contexts=random.integers(0, tables, 56).tolist(),
+        dc=[_table(random, random.permutation(15).tolist()) for _ in range(2)],
     )
 
 
@@ -324,30 +334,33 @@ def on_link(frames: Sequence[bytes], word: int) -> bytes:
 def found_on_link(codec: Codec, data: bytes, word: int, most: int) -> list[bytes | None]:
     """The frames that a reader without other knowledge of where they begin gives out, None for damaged ones.
 
-    A frame whose header is plausible but whose check is wrong is damaged; its length is believed if a plausible header
-    follows. Otherwise the next frame that is whole is looked for at each word after the damaged header. What is cut off
-    by the end of `data` is damaged.
+    Behind a damaged frame, the next that is whole is looked for word by word. If there is none up to where the damaged
+    frame's length says, if it can be right, and a header that can be right lies there, that is the next frame, whole or
+    not. What is cut off by the end of `data` is damaged.
     """
-    found, at, again, trust = list[bytes | None](), 0, 0, "sure"
+    found, at = list[bytes | None](), 0
     while at < len(data):
-        length = int.from_bytes(data[at : at + 2], "little")
-        plausible = len(data) - at >= HEADER and data[at + 2] >> 6 == 1 and HEADER <= length <= most
-        if plausible and trust == "doubt":
-            trust = "sure"
-        if not plausible or length > len(data) - at:
-            if trust == "sure":
-                found.append(None)
-            at, trust = (again if trust == "doubt" else at + word), "lost"
+        length = plausible_length(data, at, most)
+        if length and is_whole(codec, data[at : at + length]):
+            found.append(data[at : at + length])
+            at += -(-length // word) * word
             continue
-        whole = is_whole(codec, data[at : at + length])
-        if whole or trust == "sure":
-            found.append(data[at : at + length] if whole else None)
-        if not whole and trust == "lost":
-            at += word
-            continue
-        again, trust = at + word, "sure" if whole else "doubt"
-        at += -(-length // word) * word
+        found.append(None)
+        end = at + -(-length // word) * word if length and length <= len(data) - at else len(data)
+        starts = range(at + word, len(data), word)
+        at = next((start for start in starts if _begins(codec, data, start, end, most)), len(data))
     return found
+
+
+def _begins(codec: Codec, data: bytes, at: int, end: int, most: int) -> bool:
+    length = plausible_length(data, at, most)
+    return length > 0 and (at == end or is_whole(codec, data[at : at + length]))
+
+
+def plausible_length(data: bytes, at: int, most: int) -> int:
+    """What the header at a place says, 0 if it cannot be right."""
+    length = int.from_bytes(data[at : at + 2], "little")
+    return length if len(data) - at >= HEADER and data[at + 2] >> 6 == 1 and HEADER <= length <= most else 0
 
 
 # Random frames

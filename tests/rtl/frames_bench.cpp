@@ -1,10 +1,10 @@
-// Streams words through transform_decode: WORDS OUT SEED GO_IN WAIT_IN GO_OUT WAIT_OUT LINGER, where GO and WAIT are mean
-// lengths, in cycles, of runs in which a stream goes and waits (WAIT 0: never). Ends LINGER cycles after the last thing
-// happened. OUT.beats gets the beats, OUT.frames a line a frame: the cycle of its last beat, whether it is damaged, beats
-// so far; OUT.words the cycle of the first word and how many were taken.
+// Streams words through transform_decode: WORDS OUT SEED GO_IN WAIT_IN GO_OUT WAIT_OUT CUT PAUSE_AT PAUSE FRAMES, where
+// GO and WAIT are mean lengths, in cycles, of runs in which a stream goes and waits (WAIT 0: never). After CUT cycles
+// (0: never) it resets and begins again; before byte PAUSE_AT of the words it waits PAUSE cycles. Ends LINGER cycles after
+// FRAMES came, or STUCK after the last thing happened. OUT.beats gets the beats, OUT.frames a line a frame: the cycle of its last beat, whether it is
+// damaged, beats so far.
 
 #include <cstdint>
-#include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
@@ -16,6 +16,8 @@
 #include "verilated.h"
 
 namespace {
+
+constexpr uint64_t LINGER = 20000, STUCK = 20000000;
 
 struct Gate {
     double go, wait;
@@ -45,58 +47,60 @@ void get(const VlWide<N>& port, std::vector<char>& bytes, size_t size) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    if (argc != 9) return 2;
+    if (argc != 12) return 2;
     std::ifstream file(argv[1], std::ios::binary);
     const std::vector<uint8_t> words{std::istreambuf_iterator<char>(file), {}};
     const std::string out = argv[2];
     std::mt19937_64 random(std::strtoull(argv[3], nullptr, 10));
     Gate gate_in{std::atof(argv[4]), std::atof(argv[5])}, gate_out{std::atof(argv[6]), std::atof(argv[7])};
-    const uint64_t linger = std::strtoull(argv[8], nullptr, 10);
+    const uint64_t cut = std::strtoull(argv[8], nullptr, 10), pause_at = std::strtoull(argv[9], nullptr, 10);
+    const uint64_t pause = std::strtoull(argv[10], nullptr, 10), wanted = std::strtoull(argv[11], nullptr, 10);
     Verilated::randReset(2);
     Verilated::randSeed(int(random() >> 34) + 1);
     Vtransform_decode dut;
-    const size_t word = WORD_BITS / 8, beat = SIMD;
+    const size_t word = WORD_BITS / 8;
     std::vector<char> beats;
-    std::FILE* frames = std::fopen((out + ".frames").c_str(), "w");
+    std::string frames;
 
-    auto tick = [&] {
-        dut.clk = 1;
-        dut.eval();
-        dut.clk = 0;
-        dut.eval();
+    const auto run = [&](uint64_t limit) {
+        beats.clear();
+        frames.clear();
+        size_t sent = 0;
+        bool offered = false;
+        uint64_t paused = 0, count = 0;
+        for (uint64_t cycle = 0, last = 0; cycle < limit && cycle < last + (count < wanted ? STUCK : LINGER); ++cycle) {
+            if (sent == pause_at && paused < pause) last = cycle, ++paused;
+            else offered = sent < words.size() && (offered || gate_in.step(random));
+            dut.rst_n = cycle > 2;
+            dut.s_axis_tvalid = offered && dut.rst_n;
+            if (offered) put(dut.s_axis_tdata, &words[sent], word);
+            dut.m_axis_tready = gate_out.step(random) && dut.rst_n;
+            dut.eval();
+            if (dut.s_axis_tvalid && dut.s_axis_tready) {
+                sent += word;
+                last = cycle;
+                offered = false;
+            }
+            if (dut.m_axis_tvalid && dut.m_axis_tready) {
+                get(dut.m_axis_tdata, beats, SIMD);
+                last = cycle;
+            }
+            if (dut.frame_valid && dut.rst_n) {
+                ++count;
+                frames += std::to_string(cycle) + " " + std::to_string(dut.frame_damaged) + " " +
+                          std::to_string(beats.size() / SIMD) + "\n";
+            }
+            dut.clk = 1;
+            dut.eval();
+            dut.clk = 0;
+            dut.eval();
+        }
     };
     dut.clk = 0;
-    dut.rst_n = 0;
-    dut.s_axis_tvalid = 0;
-    dut.m_axis_tready = 0;
-    for (int i = 0; i < 3; ++i) tick();
-    dut.rst_n = 1;
-    size_t sent = 0;
-    bool offered = false;
-    uint64_t first = 0;
-    for (uint64_t cycle = 0, last = 0; cycle < last + linger; ++cycle) {
-        offered = sent < words.size() && (offered || gate_in.step(random));
-        dut.s_axis_tvalid = offered;
-        if (offered) put(dut.s_axis_tdata, &words[sent], word);
-        dut.m_axis_tready = gate_out.step(random);
-        dut.eval();
-        if (offered && dut.s_axis_tready) {
-            if (sent == 0) first = cycle;
-            sent += word;
-            last = cycle;
-            offered = false;
-        }
-        if (dut.m_axis_tvalid && dut.m_axis_tready) {
-            get(dut.m_axis_tdata, beats, beat);
-            last = cycle;
-        }
-        if (dut.frame_valid)
-            std::fprintf(frames, "%llu %d %zu\n", (unsigned long long)cycle, int(dut.frame_damaged), beats.size() / beat);
-        tick();
-    }
-    std::fclose(frames);
+    if (cut) run(cut);
+    run(UINT64_MAX);
     std::ofstream(out + ".beats", std::ios::binary).write(beats.data(), std::streamsize(beats.size()));
-    std::ofstream(out + ".words") << first << " " << sent / word << "\n";
+    std::ofstream(out + ".frames") << frames;
     dut.final();
     return 0;
 }

@@ -34,7 +34,6 @@ module dequantize #(
         end
   endfunction
 
-  (* rom_style = "distributed" *)
   logic [7:0] scan_rom[256];
   localparam logic [255:0][7:0] SCAN = scan();
   initial for (int i = 0; i < 256; i++) scan_rom[i] = SCAN[i];

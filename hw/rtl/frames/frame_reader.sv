@@ -3,11 +3,11 @@
 // checked. Two cycles a byte, cycles in which `byte_ask` is served apart.
 //
 // Nothing but a frame's own length says where the next begins. A header is plausible if its version is 1 and its length
-// 5..MAX_BYTES. A frame with a plausible header and a wrong check is given out as damaged; its length is believed if
-// what follows is plausible too. Else, and after an implausible header (given out as damaged, too), the frame is looked
-// for: from the word behind the damaged header on, each word is tried as a beginning until one passes the check; nothing
-// is given out meanwhile. A frame for whose rest the link stays idle for TIMEOUT cycles (0: no limit) is damaged, and
-// after so long a pause behind all that came, the next word is a beginning again.
+// 5..MAX_BYTES. A frame whose header is not, or whose check is wrong, is given out as damaged. Then each word behind its
+// first is tried as a beginning, and nothing is given out until one passes the check. Only if none does up to where the
+// damaged frame's length says, and a plausible header lies there, is that taken as the next frame, whole or not. A frame
+// for whose rest the link stays idle for TIMEOUT cycles (0: no limit) is damaged, and after so long a pause behind all
+// that came, the next word is a beginning again.
 module frame_reader #(
     parameter int unsigned WORD_BITS = 64,
     parameter int unsigned MAX_BYTES = 2048,
@@ -46,13 +46,13 @@ module frame_reader #(
     return crc;
   endfunction
 
-  typedef enum logic [1:0] {SURE, DOUBT, LOST} trust_t;  // whether a frame begins at `first`
+  typedef enum logic [1:0] {SURE, WITHIN, DOUBT, LOST} trust_t;  // whether a frame begins at `first`
   typedef enum logic [2:0] {ASK, TAKE, HEADER, VERDICT, GIVE} state_t;
 
   (* ram_style = "block" *)
   logic [7:0] ring[SIZE];
   logic [7:0] found;
-  logic [ADDRESS_BITS:0] head, first, at, again, kept;  // a bit more than addresses need: full or empty
+  logic [ADDRESS_BITS:0] head, first, at, limit, kept;  // a bit more than addresses need: full or empty
   logic [ADDRESS_BITS:0] given;  // next byte of the frame given out
   trust_t trust;
   state_t state;
@@ -61,7 +61,7 @@ module frame_reader #(
   logic [WORD_BITS-1:0] word;
   logic [LEFT_BITS-1:0] left;
 
-  wire [ADDRESS_BITS:0] oldest = frame_valid && !frame_damaged ? kept : trust == DOUBT ? again : first;
+  wire [ADDRESS_BITS:0] oldest = frame_valid && !frame_damaged ? kept : first;
   wire [ADDRESS_BITS:0] held = head - oldest;
   wire store = left != 0 && held != (ADDRESS_BITS + 1)'(SIZE);
   wire take = s_axis_tvalid && s_axis_tready;
@@ -114,6 +114,7 @@ module frame_reader #(
   wire in_check = count == 3 || count == 4;
   wire plausible = version_step[7:6] == 2'd1 && length >= 5 && length <= 16'(MAX_BYTES);
   wire [ADDRESS_BITS:0] filled = ((ADDRESS_BITS + 1)'(length) + WORD - 1'b1) & ~(WORD - 1'b1);
+  wire [ADDRESS_BITS:0] next = first + WORD;
   wire give = state == GIVE && !frame_valid;
   wire cut = state == ASK && !there && expired && at != first;
   wire reject = cut || (state == HEADER && !plausible);
@@ -132,9 +133,10 @@ module frame_reader #(
       begin_at('0);
     end else if (reject) begin
       good <= 1'b0;
-      trust <= LOST;
-      if (trust == SURE) state <= GIVE;
-      else begin_at(trust == DOUBT ? again : first + WORD);
+      if (trust == SURE) begin
+        limit <= first;  // unknown
+        state <= GIVE;
+      end else go_on();
     end else
       unique case (state)
         ASK:
@@ -152,16 +154,27 @@ module frame_reader #(
         end
         VERDICT: begin
           good <= crc == check;
-          if (crc == check) trust <= SURE;
-          else if (trust == SURE) trust <= DOUBT;
-          again <= first + WORD;
-          state <= GIVE;
-          if (crc != check && trust == LOST) begin_at(first + WORD);
+          if (crc == check || trust == SURE) begin
+            limit <= first + filled;
+            trust <= SURE;
+            state <= GIVE;
+          end else go_on();
         end
-        GIVE: if (!frame_valid) begin_at(first + (trust == LOST ? WORD : filled));
+        GIVE:
+        if (!frame_valid) begin
+          if (good) begin_at(limit);
+          else go_on();
+        end
         default: begin_at(first);
       endcase
   end
+
+  // The next word is tried
+  task automatic go_on();
+    begin_at(next);
+    if (trust == SURE || trust == WITHIN) trust <= next == limit ? DOUBT : limit == first ? LOST : WITHIN;
+    else trust <= LOST;
+  endtask
 
   task automatic begin_at(logic [ADDRESS_BITS:0] address);
     first <= address;

@@ -64,13 +64,10 @@ module huffman_symbols #(
   );
 
   // Tables
-  (* rom_style = "distributed" *)
   logic [LIMIT_BITS-1:0] limit_rom[TABLES];
-  (* rom_style = "distributed" *)
   logic [ADDRESS_BITS-1:0] base_rom[TABLES * 16];
   (* rom_style = "block" *)
   logic [11:0] symbol_rom[SYMBOLS];
-  (* rom_style = "distributed" *)
   logic [2:0] context_rom[64];
 
   initial begin
@@ -140,8 +137,7 @@ module huffman_symbols #(
   always_comb begin
     take = 4'd0;
     if (state == INDEX) take = length;
-    else if (act && is_escape) take = 4'd12;
-    else if (act && !is_end && !impossible) take = symbol[3:0];
+    else if (act) take = symbol[3:0] == 4'd15 ? 4'd12 : symbol[3:0];
   end
 
   always_ff @(posedge clk) begin

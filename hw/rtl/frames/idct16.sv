@@ -52,6 +52,8 @@ module idct16 #(
   // Sums; the even one begins with what rounds both
   logic [7:0][SUM_BITS-1:0] even_done, even, odd;
   wire evens_end = valid_3 && count_3 == 4'd7;
+  wire restart = count_2[2:0] == 0;
+  wire signed [SUM_BITS-1:0] start = count_2[3] ? '0 : SUM_BITS'(1 << (SHIFT - 1));
   wire odds_end = valid_3 && count_3 == 4'd15;
 
   for (genvar y = 0; y < 8; y++) begin : gen_sums
@@ -62,7 +64,7 @@ module idct16 #(
     always_ff @(posedge clk) begin
       cosine <= COSINES[{s_count[2:0], s_count[3]}][7-y];
       product <= value * cosine;
-      sum <= (count_2 == 0 ? SUM_BITS'(1 << (SHIFT - 1)) : count_2 == 8 ? '0 : sum) + SUM_BITS'(product);
+      sum <= (restart ? start : sum) + SUM_BITS'(product);
       if (evens_end) even_done[y] <= sum;
       if (odds_end) begin
         even[y] <= even_done[y];
