@@ -1,6 +1,6 @@
 """Millions of damaged frames through the decoder in RTL, as Verilator simulates it, compared with the tests' model.
 
-python scripts/fuzz_frames.py [--frames 1000000] [--seed 0] [--jobs 1] [--json FILE]
+python scripts/fuzz_frames.py [--software] [--frames 1000000] [--seed 0] [--jobs 1] [--json FILE]
 
 Of each ten frames two are whole. The others have flipped bits, are cut, have more behind them, or a wrong length,
 version or check; or their payload is wrong and the check right. Each batch has other entropy tables and stalls in
@@ -16,6 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from benchmark import Facts, machine, versions
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
+from tests.host.codecs.transform.damage import fuzz_software
 from tests.rtl.frames_bench import Form, built, check
 from tests.rtl.simulate import SCENARIOS
 from tests.transform_model import Codec, damaged, encode, on_link, random_codec, random_levels, with_random_tables
@@ -51,6 +53,16 @@ def fuzz(frames: int, seed: int, jobs: int = 1) -> Facts:
             print(f"\r{total['sent']:,} frames", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
     return {**total, "seconds": round(time.monotonic() - started, 1), "seed": seed}
+
+
+def fuzz_native(frames: int, seed: int) -> Facts:
+    """Give so many to the native decoder; by damage how many there were, and how many passed as sound ones."""
+    started = time.monotonic()
+    tally = fuzz_software(frames, seed)
+    given, passed = tally.unchecked
+    each = {name: f"{count:,}, of which {tally.passed[name]:,} passed" for name, count in sorted(tally.given.items())}
+    checked = {"with the check they had": given, "of these passed": passed, "2^-16 of them": round(given / 65536, 1)}
+    return {**each, **checked, "seconds": round(time.monotonic() - started, 1), "seed": seed}
 
 
 def _batch(size: int, seed: int) -> Counter[str]:
@@ -83,12 +95,14 @@ def _frames(form: Form, codec: Codec, random: np.random.Generator) -> Iterator[b
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--software", action="store_true", help="the native decoder instead of the one in RTL")
     parser.add_argument("--frames", type=int, default=1_000_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--json", type=Path)
     chosen = parser.parse_args()
-    facts = fuzz(chosen.frames, chosen.seed, chosen.jobs)
+    run = fuzz_native if chosen.software else partial(fuzz, jobs=chosen.jobs)
+    facts = run(chosen.frames, chosen.seed)
     for name, value in facts.items():
         print(f"{name.replace('_', ' '):20} {value}")
     if chosen.json:
