@@ -88,7 +88,7 @@ using Frames = std::vector<std::vector<uint8_t>>;
 Frames encode_frames(const TransformCodec& codec, const TransformKernels& kernels, const uint8_t* samples,
                      Images images, int threads);
 
-// What a fit counts over patches at the codec's step: levels of a block's mean by class and bits, AC symbols by context
+// What a fit counts over the frames of patches: levels of a block's mean by class and bits, AC symbols by context
 // (runs up to 255, with an end), and of AC levels 1, 2, more how many there are and what they come to in steps.
 struct TransformCounts {
     std::vector<int64_t> dc = std::vector<int64_t>(kClasses * (kMostBits + 1));

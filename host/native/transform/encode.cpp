@@ -13,6 +13,9 @@ constexpr int kWorth = 10;  // sixty-fourths of a squared step: the distortion t
 constexpr int kKeepAll = kBlockSize - 1;
 constexpr int kKeepNone = -1;
 
+// Levels of more than 15 bands at the finest steps can be larger than a frame holds.
+int in_range(int level) { return std::clamp(level, -kLargestLevel, kLargestLevel); }
+
 int bits_of(int value) { return value ? 32 - __builtin_clz(static_cast<uint32_t>(std::abs(value))) : 0; }
 
 class BitWriter {
@@ -37,7 +40,7 @@ class BitWriter {
         if (count_) put(0, 8 - count_);
         return bytes_;
     }
-    int64_t size() const { return static_cast<int64_t>(bytes_.size()); }
+    int64_t size() const { return static_cast<int64_t>(bytes_.size()) + (count_ > 0); }
 
   private:
     std::vector<uint8_t> bytes_;
@@ -107,7 +110,16 @@ class FrameEncoder {
         return finished();
     }
 
-    // Calls take(component, levels, residual of the mean) for each block's components at the codec's own step.
+    // The step of the frame made last.
+    int index() const { return index_; }
+
+    // Calls take(component, levels, residual of the mean) for each block's components as in the frame made last.
+    template <class Take>
+    void each(const Take& take) {
+        each(index_, kept_, take);
+    }
+
+  private:
     template <class Take>
     void each(int index, int kept, const Take& take) {
         const Step step(index, codec_.headroom());
@@ -118,13 +130,12 @@ class FrameEncoder {
                     quantize(blocks_[first], step, c, kept);
                     int& above = means_[x * codec_.bands + c];
                     const int predicted = x && y ? (left_[c] + above) >> 1 : x ? left_[c] : y ? above : 0;
-                    const int residual = kept == kKeepNone ? 0 : levels_.mean - predicted;
+                    const int residual = kept == kKeepNone ? 0 : in_range(levels_.mean - predicted);
                     left_[c] = above = predicted + residual;
                     take(c, levels_, residual);
                 }
     }
 
-  private:
     // 16 pixels of a line, the last ones repeated beyond the patch.
     const uint8_t* line(const uint8_t* samples, int64_t y, int64_t x) {
         const int bands = codec_.bands;
@@ -141,7 +152,7 @@ class FrameEncoder {
         BlockMask mask = kernels_.quantize(block, step.factor, one / 3, step.shift, quantized);
         const int32_t mean = block.at[0];
         const auto level = static_cast<int>((static_cast<uint32_t>(std::abs(mean)) * step.factor + one / 2) >> step.shift);
-        levels_.mean = mean < 0 ? -level : level;
+        levels_.mean = in_range(mean < 0 ? -level : level);
         levels_.count = 0;
         mask.words[0] &= ~uint64_t{1};
         BlockMask scanned{};
@@ -154,7 +165,7 @@ class FrameEncoder {
             for (uint64_t left = scanned.words[word]; left; left &= left - 1) {
                 const int position = 64 * word + __builtin_ctzll(left), at = kScan[position];
                 if (position > kept) break;
-                levels_.entries[levels_.count++] = {position, quantized.at[at], std::abs(int{block.at[at]})};
+                levels_.entries[levels_.count++] = {position, in_range(quantized.at[at]), std::abs(int{block.at[at]})};
             }
         drop(step, c);
     }
@@ -191,11 +202,12 @@ class FrameEncoder {
 
     bool fits(int index, int kept) {
         write(index, kept);
-        return out_.size() + 1 <= codec_.longest;
+        return out_.size() <= codec_.longest;
     }
 
     void write(int index, int kept) {
         index_ = index;
+        kept_ = kept;
         out_.start();
         each(index, kept, [&](int c, const Levels& levels, int residual) {
             const int size = bits_of(residual);
@@ -243,7 +255,7 @@ class FrameEncoder {
     std::vector<int> means_, left_;
     Levels levels_;
     BitWriter out_;
-    int index_ = 0;
+    int index_ = 0, kept_ = kKeepAll;
 };
 
 }  // namespace
@@ -265,12 +277,13 @@ Frames encode_frames(const TransformCodec& codec, const TransformKernels& kernel
 TransformCounts count_symbols(const TransformCodec& codec, const TransformKernels& kernels, const uint8_t* samples,
                               Images images) {
     const int64_t size = images.height * images.width * codec.bands;
-    const double step = 4 * std::exp2(codec.index / 8.0) / (1 << codec.headroom());
     TransformCounts counts;
     FrameEncoder encoder(codec, kernels, images);
     for (int64_t i = 0; i < images.count; ++i) {
         encoder.transform(samples + i * size);
-        encoder.each(codec.index, kKeepAll, [&](int c, const Levels& levels, int residual) {
+        encoder.frame();
+        const double step = 4 * std::exp2(encoder.index() / 8.0) / (1 << codec.headroom());
+        encoder.each([&](int c, const Levels& levels, int residual) {
             const int group = (c > 0) * kZones * kSizes;
             ++counts.dc[(c > 0) * (kMostBits + 1) + bits_of(residual)];
             int position = 0, before = 0;

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "common/cpu.hpp"
+
 namespace bitswath {
 
 constexpr int kBlock = 16;
@@ -43,6 +45,9 @@ const TransformKernels& transform_kernels(const std::string& name);
 extern const TransformKernels kPlainTransform;
 #if defined(__x86_64__)
 extern const TransformKernels kAvx2Transform;
+#endif
+#if defined(BITSWATH_NEON)
+extern const TransformKernels kNeonTransform;
 #endif
 
 }  // namespace bitswath

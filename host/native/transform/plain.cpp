@@ -105,6 +105,9 @@ std::vector<std::string> transform_kernel_names() {
 #if defined(__x86_64__)
     if (cpu().avx2) names.push_back("avx2");
 #endif
+#if defined(BITSWATH_NEON)
+    if (cpu().neon) names.push_back("neon");
+#endif
     return names;
 }
 
@@ -115,6 +118,9 @@ const TransformKernels& transform_kernels(const std::string& name) {
         throw std::invalid_argument("kernels " + wanted + " are not for this processor");
 #if defined(__x86_64__)
     if (wanted == "avx2") return kAvx2Transform;
+#endif
+#if defined(BITSWATH_NEON)
+    if (wanted == "neon") return kNeonTransform;
 #endif
     return kPlainTransform;
 }
