@@ -28,6 +28,8 @@ LONGEST_FRAME = 65535
 
 HEADER_BYTES = 5
 BLOCK = 16
+OVER = 2.0
+"""Times a budget: the mean frame of the quality that goes with it, if there were no budget."""
 ROUNDS = 3
 """How often tables are fitted to what an encoder does that knows the tables before."""
 FAULTS = {
@@ -127,8 +129,8 @@ class TransformCodec(Codec):
         """The codec of training patches (N, H, W, C), uint8 or uint16: band transform, tables and reconstruction.
 
         `quality` 1..64, or `budget` in bytes, or both. With a budget alone the quality is the finest at which frames
-        without it would have as many bytes on average. `seed`: of which patches are looked at, where there are very
-        many. Raises `CodecError` for a budget of which patches of this shape cannot be sure.
+        without it would have `OVER` times as many bytes on average. `seed`: of which patches are looked at, where there
+        are very many. Raises `CodecError` for a budget of which patches of this shape cannot be sure.
         """
         if quality is None and budget is None:
             raise CodecError("expected a quality of 1 to 64, a budget in bytes, or both, got neither")
@@ -137,7 +139,7 @@ class TransformCodec(Codec):
         patches = fitting.sample(patches.reshape(-1, *patches.shape[-3:]), seed)
         lows, highs = fitting.ranges(patches)
         depth = 8 * patches.dtype.itemsize
-        samples = _stretched(patches, lows, highs)
+        samples = np.ascontiguousarray(_stretched(patches, lows, highs))
         (dc, ac), none = fitting.first_counts(), (0, 0, 0)
         tables = _table_fields(fitting.dc_tables(dc), *fitting.ac_tables(ac))
         start = cls(
@@ -150,13 +152,14 @@ class TransformCodec(Codec):
             **tables,
         )
         replace(start, budget=budget).frame_bytes(patches.shape[1:])
-        fitted = start._fitted(samples) if budget is None or quality is not None else start._at_mean(samples, budget)
-        made = replace(fitted, budget=budget)
+        if quality is None and budget is not None:
+            start = start._at_mean(samples, OVER * budget)
+        made = replace(start, budget=budget)._fitted(samples)
         made.frame_bytes(patches.shape[1:])
         return made
 
     def _fitted(self, samples: NDArray[np.uint8]) -> TransformCodec:
-        """Tables and reconstruction of this quality."""
+        """Tables and reconstruction of this quality and budget."""
         codec = self
         for _ in range(ROUNDS):
             counted = codec._native.count(samples)
@@ -230,7 +233,7 @@ class TransformCodec(Codec):
         if out is None:
             return made.reshape(*lead, -1)
         given = out.shape[-1:] if isinstance(out, np.ndarray) else ()
-        filled = output_array(out, (*lead, max(*given, made.shape[1])), batch)
+        filled = output_array(out, (*lead, max((*given, made.shape[1]))), batch)
         rows = filled.reshape(len(batch), -1)
         rows[:, : made.shape[1]], rows[:, made.shape[1] :] = made, 0
         return filled
