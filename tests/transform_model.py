@@ -99,7 +99,7 @@ def random_codec(random: np.random.Generator, bands: int) -> Codec:
     codec = Codec(
         bands=bands,
         matrix=np.rint(4096 * angles).astype(np.int64),
-        deltas=(int(random.integers(32)), int(random.integers(32)), int(random.integers(32))),
+        deltas=(int(random.integers(-31, 32)), int(random.integers(-31, 32)), int(random.integers(-31, 32))),
         ac=[],
         contexts=[],
         dc=[],

@@ -74,7 +74,7 @@ def parameters(form: Form, codec: Codec) -> dict[str, int | str]:
         "SIMD": form.simd,
         "QUEUE": form.queue,
         "SEED": fields([codec.seed], 16),
-        "DELTAS": fields(codec.deltas, 5),
+        "DELTAS": fields([delta & 63 for delta in codec.deltas], 6),
         "MATRIX": fields([int(v) & 0xFFFF for v in codec.matrix.reshape(-1)], 16),
     }
 

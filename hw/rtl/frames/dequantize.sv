@@ -1,9 +1,9 @@
 // Levels to coefficients, in units of a step of the frame, and positions of the zigzag scan to rows and columns:
 // min((r * step + half) >> shift, 32767) with r = 32 |level| - DELTAS[min(|level|, 3) - 1], DC without a delta. The step
-// is 2 ** (i / 8) in 8 bits behind the point. One a cycle, 5 cycles later; what follows has room for those 5.
+// is 2 ** (i / 8) in 8 bits behind the point. One a cycle, 6 cycles later; what follows has room for those 6.
 module dequantize #(
     parameter int unsigned GUARD = 0,  // right shifts more than for up to 15 bands
-    parameter logic [2:0][4:0] DELTAS = '0  // for levels of 1 in the low bits
+    parameter logic [2:0][5:0] DELTAS = '0  // two's complement; for levels of 1 in the low bits
 ) (
     input  logic               clk,
     input  logic               rst_n,
@@ -38,34 +38,40 @@ module dequantize #(
   localparam logic [255:0][7:0] SCAN = scan();
   initial for (int i = 0; i < 256; i++) scan_rom[i] = SCAN[i];
 
-  logic [4:0] delta;
+  logic signed [5:0] delta;
   logic [18:0] reduced;
   logic [15:0] factor;
   logic signed [37:0] product;
   logic [37-SHIFT:0] scaled;
   logic [14:0] magnitude;
 
-  logic [3:0] valid, ends, damaged, negative;
+  logic [4:0] valid, ends, damaged, negative;
   logic [3:0][7:0] address;
+  logic [7:0] position;
+  logic [13:0] level;
+  logic [5:0] index;
 
   always_comb begin
-    delta = s_magnitude >= 3 ? DELTAS[2] : s_magnitude == 2 ? DELTAS[1] : DELTAS[0];
-    if (s_position == 0) delta = '0;
+    delta = level >= 3 ? DELTAS[2] : level == 2 ? DELTAS[1] : DELTAS[0];
+    if (position == 0) delta = '0;
   end
 
   always_ff @(posedge clk) begin
-    reduced <= {s_magnitude, 5'd0} - 19'(delta);
-    factor <= 16'(MANTISSAS[step[2:0]]) << step[5:3];
+    position <= s_position;
+    level <= s_magnitude;
+    index <= step;
+    reduced <= {level, 5'd0} - 19'(delta);
+    factor <= 16'(MANTISSAS[index[2:0]]) << index[5:3];
     product <= $signed({1'b0, reduced}) * $signed({1'b0, factor});
     scaled <= (38 - SHIFT)'((product + 38'(1 << (SHIFT - 1))) >> SHIFT);
     magnitude <= scaled > (38 - SHIFT)'(32767) ? 15'd32767 : scaled[14:0];
-    m_value <= negative[3] ? -16'(magnitude) : 16'(magnitude);
-    ends <= {ends[2:0], s_end};
-    damaged <= {damaged[2:0], s_damaged};
-    negative <= {negative[2:0], s_negative};
-    address <= {address[2:0], scan_rom[s_position]};
-    m_end <= ends[3];
-    m_damaged <= damaged[3];
+    m_value <= negative[4] ? -16'(magnitude) : 16'(magnitude);
+    ends <= {ends[3:0], s_end};
+    damaged <= {damaged[3:0], s_damaged};
+    negative <= {negative[3:0], s_negative};
+    address <= {address[2:0], scan_rom[position]};
+    m_end <= ends[4];
+    m_damaged <= damaged[4];
     m_address <= address[3];
     {m_valid, valid} <= rst_n ? {valid, s_valid} : '0;
   end

@@ -18,16 +18,25 @@ module frame_bits #(
     output logic                   all_used     // but for fewer than 8 bits, which are 0
 );
 
-  logic [31:0] window, joined;  // first bit on top, 0 below those held
+  logic [31:0] window;  // first bit on top, 0 below those held
   logic [5:0] held;
   logic [LENGTH_BITS+3:0] left;  // two's complement
 
-  assign byte_ask = active && held + (byte_valid ? 6'd8 : 6'd0) <= 6'd24;
+  logic [7:0] arrived;
+  logic arrived_valid;
+
+  wire join_it = arrived_valid && take == 0;
+
+  assign byte_ask = active && !byte_valid && !arrived_valid && held <= 6'd24;
   assign ready = held >= 6'd16;
   assign next = window[31:18];
   assign over = left[LENGTH_BITS+3];
   assign all_used = left[LENGTH_BITS+3:3] == 0 && window[31:24] == 0;
-  assign joined = window | (byte_valid ? {byte_data, 24'd0} >> held : 32'd0);
+
+  always_ff @(posedge clk) begin
+    if (byte_valid) arrived <= byte_data;
+    arrived_valid <= rst_n && !start && (byte_valid || (arrived_valid && !join_it));
+  end
 
   always_ff @(posedge clk)
     if (!rst_n || start) begin
@@ -35,8 +44,8 @@ module frame_bits #(
       held <= '0;
       left <= {1'b0, bytes, 3'd0};
     end else begin
-      window <= joined << take;
-      held <= held + (byte_valid ? 6'd8 : 6'd0) - 6'(take);
+      window <= take == 0 ? window | (arrived_valid ? {arrived, 24'd0} >> held : 32'd0) : window << take;
+      held <= take == 0 ? held + (arrived_valid ? 6'd8 : 6'd0) : held - 6'(take);
       left <= left - (LENGTH_BITS + 4)'(take);
     end
 

@@ -47,7 +47,7 @@ module frame_reader #(
   endfunction
 
   typedef enum logic [1:0] {SURE, WITHIN, DOUBT, LOST} trust_t;  // whether a frame begins at `first`
-  typedef enum logic [2:0] {ASK, TAKE, HEADER, VERDICT, GIVE} state_t;
+  typedef enum logic [2:0] {ASK, TAKE, HEADER, JUDGE, VERDICT, GIVE} state_t;
 
   (* ram_style = "block" *)
   logic [7:0] ring[SIZE];
@@ -63,7 +63,8 @@ module frame_reader #(
 
   wire [ADDRESS_BITS:0] oldest = frame_valid && !frame_damaged ? kept : first;
   wire [ADDRESS_BITS:0] held = head - oldest;
-  wire store = left != 0 && held != (ADDRESS_BITS + 1)'(SIZE);
+  logic room;  // a cycle ago, for 4 bytes
+  wire store = left != 0 && room;
   wire take = s_axis_tvalid && s_axis_tready;
 
   assign s_axis_tready = left == 0 || (left == 1 && store);
@@ -71,6 +72,7 @@ module frame_reader #(
   always_ff @(posedge clk) begin
     if (take) word <= s_axis_tdata;
     else if (store) word <= word >> 8;
+    room <= held < (ADDRESS_BITS + 1)'(SIZE - 4) || held > (ADDRESS_BITS + 1)'(SIZE);
     if (!rst_n) begin
       left <= '0;
       head <= '0;
@@ -94,11 +96,13 @@ module frame_reader #(
   wire serve = byte_ask && given_left != 0;
   wire [ADDRESS_BITS:0] ahead = head - at;  // negative while the rest of a word is on its way
   wire there = ahead != 0 && (!ahead[ADDRESS_BITS] || ahead == (ADDRESS_BITS + 1)'(SIZE));
-  wire look = state == ASK && there && !serve;
+  wire look = state == ASK && !serve;
+  logic present;  // what is looked at
 
   always_ff @(posedge clk) if (store) ring[head[ADDRESS_BITS-1:0]] <= word[7:0];
   always_ff @(posedge clk)
     if (serve || look) found <= ring[serve ? given[ADDRESS_BITS-1:0] : at[ADDRESS_BITS-1:0]];
+  always_ff @(posedge clk) if (look) present <= there;
 
   assign byte_data = zero ? 8'd0 : found;
 
@@ -108,19 +112,20 @@ module frame_reader #(
   end
 
   // The check
-  logic [15:0] length, check, crc, count;  // count: bytes seen
+  logic [15:0] length, check, crc, left_over;  // left_over: bytes that come, behind the header
+  logic [2:0] count;  // bytes seen, of the header
   logic [7:0] version_step;
-  logic good;
+  logic good, begun, plausible;
   wire in_check = count == 3 || count == 4;
-  wire plausible = version_step[7:6] == 2'd1 && length >= 5 && length <= 16'(MAX_BYTES);
   wire [ADDRESS_BITS:0] filled = ((ADDRESS_BITS + 1)'(length) + WORD - 1'b1) & ~(WORD - 1'b1);
   wire [ADDRESS_BITS:0] next = first + WORD;
+  wire [LENGTH_BITS-1:0] bytes = LENGTH_BITS'(length - 16'd5);
   wire give = state == GIVE && !frame_valid;
-  wire cut = state == ASK && !there && expired && at != first;
-  wire reject = cut || (state == HEADER && !plausible);
+  wire cut = state == TAKE && !present && expired && begun;
+  wire reject = cut || (state == JUDGE && !plausible);
 
   always_ff @(posedge clk) begin
-    if (state == TAKE) begin
+    if (state == TAKE && present) begin
       if (count == 0) length[7:0] <= found;
       if (count == 1) length[15:8] <= found;
       if (count == 2) version_step <= found;
@@ -139,18 +144,27 @@ module frame_reader #(
       end else go_on();
     end else
       unique case (state)
-        ASK:
-        if (look) state <= TAKE;
-        else if (!there && expired) trust <= SURE;  // nothing has begun here
-        TAKE: begin
+        ASK: if (look) state <= TAKE;
+        TAKE:
+        if (!present) begin
+          if (expired) trust <= SURE;  // nothing has begun here
+          state <= ASK;
+        end else begin
+          begun <= 1'b1;
           if (!in_check) crc <= crc_of(crc, found);
-          count <= count + 1'b1;
+          if (count != 5) count <= count + 1'b1;
+          left_over <= left_over - 1'b1;
           at <= at + 1'b1;
-          state <= count == 4 ? HEADER : count > 4 && count + 1'b1 == length ? VERDICT : ASK;
+          state <= count == 4 ? HEADER : count == 5 && left_over == 1 ? VERDICT : ASK;
         end
         HEADER: begin
+          plausible <= version_step[7:6] == 2'd1 && length >= 5 && length <= 16'(MAX_BYTES);
+          left_over <= length - 16'd5;
+          state <= JUDGE;
+        end
+        JUDGE: begin
           if (trust == DOUBT) trust <= SURE;
-          state <= length == 5 ? VERDICT : ASK;
+          state <= left_over == 0 ? VERDICT : ASK;
         end
         VERDICT: begin
           good <= crc == check;
@@ -180,6 +194,7 @@ module frame_reader #(
     first <= address;
     at <= address;
     count <= '0;
+    begun <= 1'b0;
     crc <= SEED;
     state <= ASK;
   endtask
@@ -189,10 +204,10 @@ module frame_reader #(
     if (give) begin
       frame_damaged <= !good;
       frame_step <= version_step[5:0];
-      frame_bytes <= LENGTH_BITS'(length - 16'd5);
+      frame_bytes <= bytes;
       kept <= first;
       given <= first + (ADDRESS_BITS + 1)'(5);
-      given_left <= good ? LENGTH_BITS'(length - 16'd5) : '0;
+      given_left <= good ? bytes : '0;
     end else if (serve) begin
       given <= given + 1'b1;
       given_left <= given_left - 1'b1;

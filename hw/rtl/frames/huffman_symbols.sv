@@ -4,7 +4,7 @@
 // BLOCKS_X * BLOCKS_Y * BANDS ends. What no encoder writes makes the frame damaged: then only ends follow. The last end
 // of a frame says whether it is damaged.
 //
-// A symbol with its level needs 4 cycles, an escaped one 5, a DC level 7, an end 2.
+// A symbol with its level needs 5 cycles, an escaped one 6, a DC level 8, an end 6.
 //
 // Files ($readmemh): INIT_PREFIX limits.hex, a line for each AC table 0..7, then each DC table: for lengths 1..11, from
 // the lowest bits on, length + 1 bits: how many codes of that length begin codes that are no longer. INIT_PREFIX bases.hex,
@@ -43,13 +43,13 @@ module huffman_symbols #(
   localparam int unsigned PART_BITS = PARTS > 1 ? $clog2(PARTS) : 1;
   localparam int unsigned BAND_BITS = BANDS > 1 ? $clog2(BANDS) : 1;
 
-  typedef enum logic [3:0] {IDLE, FETCH, MATCH, INDEX, SYMBOL, ADD, PREDICTED, PUSH_DC, END, TAIL, DAMAGED} state_t;
+  typedef enum logic [3:0] {IDLE, FETCH, MATCH, INDEX, READ, SYMBOL, ADD, PREDICTED, PUSH_DC, END, TAIL, DAMAGED} state_t;
 
   state_t state;
   logic [PART_BITS-1:0] part;  // block components that are behind
   logic [BAND_BITS-1:0] band;
   logic dc;  // its DC level comes
-  wire last_part = part == PART_BITS'(PARTS - 1);
+  logic last_part;
   wire last_band = band == BAND_BITS'(BANDS - 1);
 
   // Bits
@@ -98,26 +98,36 @@ module huffman_symbols #(
     end
 
   // Code to symbol
-  logic [11:1] longer, is_longer;  // than so many bits is the code
-  logic [3:0] length;
-  logic [11:0] read, escape, symbol;
+  wire act = state == SYMBOL && enough && !over;
+  logic [11:1] longer;  // than so many bits is the code
+  logic [3:0] length, length_found;
+  logic [11:0] read, symbol;
   logic [ADDRESS_BITS-1:0] address;
-  logic escaped;
+  logic is_end, is_escape, is_wrong;
 
   for (genvar l = 1; l < 12; l++) begin : gen_lengths
-    assign is_longer[l] = {1'b0, next[13-:l]} >= limits[l*(l+1)/2-1+:l+1];
+    assign longer[l] = {1'b0, next[13-:l]} >= limits[l*(l+1)/2-1+:l+1];
   end
 
   always_comb begin
-    length = 4'd1;
-    for (int l = 1; l < 12; l++) if (longer[l]) length = 4'(l + 1);
+    length_found = 4'd1;
+    for (int l = 1; l < 12; l++) if (longer[l]) length_found = 4'(l + 1);
     address = base_rom[{fetched, length}] + ADDRESS_BITS'(next[13:2] >> (4'd12 - length));
-    symbol = escaped ? escape : read;
   end
 
   always_ff @(posedge clk) begin
-    if (state == MATCH) longer <= is_longer;
+    if (state == MATCH) length <= length_found;
     if (state == INDEX) read <= symbol_rom[address];
+    if (state == READ) begin
+      symbol <= read;
+      is_end <= !dc && read == 12'h000;
+      is_escape <= !dc && read == 12'h00f;
+      is_wrong <= dc ? read[11:4] != 0 || read[3:0] == 4'd15 : read[11:4] != 0 && (read[3:0] == 0 || read[3:0] == 4'd15);
+    end else if (act && is_escape) begin
+      symbol <= next[13:2];
+      is_escape <= 1'b0;
+      is_wrong <= next[5:2] == 4'd0 || next[5:2] == 4'd15;
+    end
   end
 
   // Symbol to level
@@ -126,11 +136,8 @@ module huffman_symbols #(
   logic [12:0] tail;  // what follows the sign
   logic [13:0] magnitude;
   logic pending;  // a level that was not given yet
-  wire is_end = !dc && !escaped && symbol == 12'h000;
-  wire is_escape = !dc && !escaped && symbol == 12'h00f;
   wire [8:0] reached = {1'b0, position} + {1'b0, symbol[11:4]} + 9'd1;
-  wire impossible = symbol[3:0] == 4'd15 || (dc ? symbol[11:4] != 0 : symbol[3:0] == 4'd0 || reached[8]);
-  wire act = state == SYMBOL && enough && !over;
+  wire impossible = is_wrong || (!dc && reached[8]);
 
   assign magnitude = {1'b1, tail} >> (4'd14 - size);
 
@@ -145,7 +152,6 @@ module huffman_symbols #(
       size <= symbol[3:0];
       negative <= next[13];
       tail <= next[12:0];
-      escape <= next[13:2];
     end
   end
 
@@ -194,15 +200,16 @@ module huffman_symbols #(
       position <= '0;
       prior <= '0;
       pending <= 1'b0;
-      escaped <= 1'b0;
     end
     if (!rst_n) begin
       state <= IDLE;
       part <= '0;
       band <= '0;
+      last_part <= PARTS == 1;
     end else begin
       if (part_done) begin
         part <= last_part ? '0 : part + 1'b1;
+        last_part <= PARTS == 1 || part == PART_BITS'(PARTS - 2);
         band <= last_band ? '0 : band + 1'b1;
       end
       unique case (state)
@@ -214,19 +221,19 @@ module huffman_symbols #(
           state   <= MATCH;
         end
         MATCH: if (enough) state <= INDEX;
-        INDEX: state <= SYMBOL;
+        INDEX: state <= READ;
+        READ: state <= SYMBOL;
         SYMBOL:
         if (over) state <= DAMAGED;
         else if (enough) begin
           if (is_end) state <= END;
-          else if (is_escape) escaped <= 1'b1;
+          else if (is_escape) state <= SYMBOL;
           else if (impossible) state <= DAMAGED;
           else if (dc) state <= ADD;
           else begin
             position <= reached[7:0];
             prior <= symbol[3:0] == 4'd1 ? 2'd1 : symbol[3:0] == 4'd2 ? {1'b1, next[12]} : 2'd3;
             pending <= 1'b1;
-            escaped <= 1'b0;
             state <= FETCH;
           end
         end

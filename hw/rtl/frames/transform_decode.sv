@@ -1,7 +1,7 @@
 // Frames of the transform codec (host/codecs/transform.py) to pixels: link words in, SIMD of a pixel's BANDS bands a beat
 // out, HEIGHT x WIDTH pixels a frame in raster order, whatever comes in. With a frame's last beat `frame_valid` is high
 // for a cycle and `frame_damaged` says whether it is damaged; where it was found so before a level, those that follow
-// are 0. A coefficient a cycle, that is 256 * BANDS cycles a block of 16 x 16, unless a frame has more than about 60
+// are 0. A coefficient a cycle, that is 256 * BANDS cycles a block of 16 x 16, unless a frame has more than about 50
 // levels a block component. The tables' files: see huffman_symbols; what is done about a wrong length: see frame_reader.
 module transform_decode #(
     parameter int unsigned WORD_BITS = 64,
@@ -12,7 +12,7 @@ module transform_decode #(
     parameter int unsigned WIDTH = 64,
     parameter int unsigned SIMD = 1,
     parameter logic [15:0] SEED = 16'h0,
-    parameter logic [2:0][4:0] DELTAS = '0,
+    parameter logic [2:0][5:0] DELTAS = '0,
     parameter logic [BANDS*BANDS-1:0][15:0] MATRIX = '0,
     parameter int unsigned QUEUE = 512,
     parameter INIT_PREFIX = "frames_",
