@@ -19,6 +19,7 @@ SLOW = (
     "host/simulated/test_system.py",
     "host/bench/test_suite.py",
     "hw/test_architectures.py",
+    "hw/test_compressed.py",
     "hw/planning/test_boards.py",
     "hw/building/test_build.py",
     "hw/building/test_failed_build.py",

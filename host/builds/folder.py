@@ -19,7 +19,7 @@ RTL = "rtl"
 
 
 CHECKED = "checked.npy"
-"""In a build that failed: the codes for which its results are wrong, uint8 (N, H, W, C)."""
+"""In a build that failed: the frames for which its results are wrong, uint8 (N, W)."""
 
 
 def build_folder(bundle: Path, board: str | None = None) -> Path:

@@ -13,7 +13,7 @@ import shlex
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
@@ -44,7 +44,7 @@ from bitswath.hw.planning.plan import Plan, plan
 from bitswath.hw.planning.prices import unit_logic_cost, weights_cost
 from bitswath.hw.report.page import report_page
 from bitswath.hw.report.report import make_report
-from bitswath.hw.units import Folding
+from bitswath.hw.units import Folding, decoding_of
 
 __all__ = ["MARGIN", "Options", "build"]
 
@@ -90,7 +90,7 @@ def build(bundle: Bundle, board: Board, options: Options, on_step: Step = lambda
     """
     on_step("folding")
     clock_hz = options.clock_hz or board.clock_hz
-    hardware = plan(bundle.network, bundle.codec.bits, board.link_width)
+    hardware = plan(bundle.network, bundle.codec.bits, board.link_width, decoding_of(bundle))
     fit = _fit(hardware, board, clock_hz, options)
     home = cache_folder("build") / _digest(bundle, board, clock_hz, fit)
     home.mkdir(exist_ok=True)
@@ -135,7 +135,10 @@ def _sized(bundle: Bundle, board: Board, clock_hz: float, fit: Fit, home: Path, 
     with _made(sized) as folder:
         if folder:
             _copy_design(compiled, folder)
-            sizing = size_queues(read_design(folder), folder, on_step=lambda name: on_step(f"queues: {name}"))
+            draw = partial(_usual_frames, bundle) if bundle.codec.compressed else None
+            sizing = size_queues(
+                read_design(folder), folder, draw=draw, on_step=lambda name: on_step(f"queues: {name}")
+            )
             write_atomic(folder / SIZING, json.dumps(_plain(sizing), indent=1).encode())
     return sized
 
@@ -160,12 +163,12 @@ def publish(bundle: Bundle, board: Board, build: Path, report: Report, bitstream
     return target
 
 
-def _keep_failed(bundle: Bundle, board: Board, build: Path, codes: NDArray[np.uint8]) -> Path:
-    """Put a build whose results are wrong for `codes` into the bundle, where only its own name finds it."""
+def _keep_failed(bundle: Bundle, board: Board, build: Path, frames: NDArray[np.uint8]) -> Path:
+    """Put a build whose results are wrong for `frames` into the bundle, where only its own name finds it."""
     target = _failed(bundle.path / HARDWARE / board.name)
     with _taking_the_place_of(target) as scratch:
         _copy_design(build, scratch)
-        np.save(scratch / CHECKED, codes)
+        np.save(scratch / CHECKED, frames)
     return target
 
 
@@ -203,6 +206,7 @@ def _digest(bundle: Bundle, board: Board, clock_hz: float, fit: Fit) -> str:
     decides = {
         "network": bundle.manifest.files[NETWORK].sha256,
         "bits": bundle.codec.bits,
+        "codec": bundle.codec.to_dict() if bundle.codec.compressed else None,
         "board": repr(board),
         "clock_hz": clock_hz,
         "foldings": fit.foldings,
@@ -269,11 +273,9 @@ def _check(bundle: Bundle, board: Board, folder: Path) -> Statistics:
 
     A build that fails is kept in the bundle for `bitswath verify`, which finds the first stage that differs.
     """
-    entry = bundle.manifest.input
-    codes = np.random.default_rng(0).integers(0, 2**entry.bits, (CHECKED_FRAMES, *entry.code_shape), np.uint8)
-    frames = pack(codes, entry.bits)
+    frames = _random_frames(bundle)
     network = bundle.manifest.files[NETWORK].sha256
-    with EmulatorBackend(bundle.network, entry.bits) as emulator:
+    with EmulatorBackend(bundle.network, bundle.codec.bits, unpack=bundle.unpacking) as emulator:
         expected = emulator.collect(emulator.submit(frames))
     with RtlBackend(folder, output_shape=bundle.network.output.shape, network=network) as rtl:
         actual = rtl.collect(rtl.submit(frames))
@@ -281,10 +283,24 @@ def _check(bundle: Bundle, board: Board, folder: Path) -> Statistics:
     wrong = np.argwhere(expected != actual)
     if len(wrong):
         first = tuple(map(int, wrong[0]))
-        kept = _keep_failed(bundle, board, folder, codes)
+        kept = _keep_failed(bundle, board, folder, frames)
         command = shlex.join(["bitswath", "verify", str(bundle.path), "--to", "rtl", "--fast", "--board", kept.name])
         raise VerificationError(
             f"RTL and emulator differ in {len(wrong)} of {expected.size} integers, first at {list(first)}:"
             f" {expected[first]} against {actual[first]}; to find the stage run: {command}"
         )
     return measured
+
+
+def _random_frames(bundle: Bundle) -> NDArray[np.uint8]:
+    """Of any codes, or compressed ones of what its codec is tried on."""
+    rng, entry = np.random.default_rng(0), bundle.manifest.input
+    if bundle.codec.compressed:
+        return bundle.codec.encode_packed(bundle.codec.samples(rng, CHECKED_FRAMES, entry.patch_shape))
+    return pack(rng.integers(0, 2**entry.bits, (CHECKED_FRAMES, *entry.code_shape), np.uint8), entry.bits)
+
+
+def _usual_frames(bundle: Bundle, count: int) -> NDArray[np.uint8]:
+    """Compressed frames of smooth patches, with which nothing waits for the decoder."""
+    patches = bundle.codec.samples(np.random.default_rng(0), 2 * count, bundle.manifest.input.patch_shape)
+    return bundle.codec.encode_packed(patches[:count])

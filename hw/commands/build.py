@@ -116,7 +116,7 @@ def _summarize(console: Console, report: Report, folder: Path, board: Board) -> 
     say(
         f"{report.frames_per_s:,.0f} frames/s at {report.clock_hz / 1e6:g} MHz (a frame every"
         f" {report.initiation_interval:,.0f} cycles, latency {report.latency_cycles:,});"
-        f" {report.input.frame_bytes:,} link bytes a frame",
+        f" {'up to ' if report.input.compressed else ''}{report.input.frame_bytes:,} link bytes a frame",
         console=console,
     )
     how = "estimated" if report.resources_from == "estimates" else f"counted by Yosys ({report.resources_from})"

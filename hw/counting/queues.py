@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -95,6 +96,7 @@ def size_queues(
     *,
     queues: Collection[str] | None = None,
     frames: int = 4,
+    draw: Callable[[int], NDArray[np.uint8]] | None = None,
     shrink_runs: int = 16,
     timeout_s: float = 1800.0,
     on_step: Callable[[str], None] = lambda name: None,
@@ -103,10 +105,12 @@ def size_queues(
 
     `queues`: streams that may have one, by default those that have one now, or all between two stages if none
     has. `frames`: least number in each simulation; more are taken where a frame's latency is many intervals.
-    `shrink_runs`: most simulations to look for smaller depths with. Raises `BackendError` if the design does not
+    `draw`: gives so many frames, by default of random codes. `shrink_runs`: most simulations to look for smaller
+    depths with. Raises `BackendError` if the design does not
     run, `BuildError` if no depth keeps the interval.
     """
-    sizer = _Sizer(design, folder, _candidates(design, queues), frames, timeout_s, on_step)
+    draw = partial(_random_frames, design) if draw is None else draw
+    sizer = _Sizer(design, folder, _candidates(design, queues), frames, draw, timeout_s, on_step)
     with tempfile.TemporaryDirectory() as scratch:
         sizer.prepare(Path(scratch))
         unbounded = sizer.endless()
@@ -135,9 +139,11 @@ class _Sizer:
         folder: Path,
         queues: list[str],
         frames: int,
+        draw: Callable[[int], NDArray[np.uint8]],
         timeout_s: float,
         on_step: Callable[[str], None],
     ) -> None:
+        self.draw = draw
         self.design, self.folder, self.queues = design, folder, queues
         self.frames, self.timeout_s, self.on_step = max(frames, 3), timeout_s, on_step
         self.runs = 0
@@ -239,7 +245,7 @@ class _Sizer:
         log = model.with_name(f"sizing-{time.time_ns()}.log")
         simulator = Simulator(model, design, rtl, ends, log)
         try:
-            simulator.send(_random_frames(design, self.frames), self.timeout_s)
+            simulator.send(fill_words(design.input, self.draw(self.frames)), self.timeout_s)
             done = [simulator.take(self.timeout_s) for _ in range(self.frames)]
             counts = simulator.counts(self.timeout_s)
         finally:
@@ -307,4 +313,4 @@ def _bits(design: Design, depths: Mapping[str, int]) -> int:
 def _random_frames(design: Design, count: int) -> NDArray[np.uint8]:
     link = design.input
     size = -(-link.bits * link.values // 8)
-    return fill_words(link, np.random.default_rng(0).integers(0, 256, (count, size), np.uint8))
+    return np.random.default_rng(0).integers(0, 256, (count, size), np.uint8)

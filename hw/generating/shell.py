@@ -131,7 +131,7 @@ def _instances(engine: _Engine, network: str) -> str:
   assign m_axi_{name}_{channel}prot = 3'd0;
 
   dma_control #(
-      .WIDTH({link.width}), .WORDS({link.words}), .DIRECTION({engine.direction}),
+      .WIDTH({link.width}), .WORDS({link.step_words}), .DIRECTION({engine.direction}),
       .NETWORK(256'h{network})
   ) {name}_control (
       .clk, .rst_n,

@@ -328,6 +328,16 @@ def _take_ring(
     return Structure(order.fixed + ring + register, (widths[1], clog2(depth), clog2(entries), 1))
 
 
+def _transform_decode(
+    *, bands: int, columns: int, simd: int, word_bits: int, most_bytes: int, dsp_block: str = "DSP48E1"
+) -> Structure:
+    """decode_link.sv: two frames' bytes, two blocks' coefficients, lines of 16 by 16 pixels, a few for one band."""
+    ring = memory(1 << clog2(2 * most_bytes), 8, dsp_block, "block")
+    stripes = memory((2 if bands > 1 else 4) * 256 * math.ceil(columns / 16), 8, dsp_block, "block") * bands
+    components = memory(256, 12, dsp_block, "distributed") * (bands - 1)
+    return Structure(ring + stripes + components, (bands * bands, bands * clog2(columns), word_bits, 1))
+
+
 def clog2(number: int) -> int:
     """Bits that count `number` things."""
     return max(0, number - 1).bit_length()
@@ -346,6 +356,7 @@ KINDS: dict[str, Callable[..., Structure]] = {
     "memstream": _rom_stream,
     "DenseUnpack_rtl": _elementwise,
     "DensePack_rtl": _elementwise,
+    "PackStatus_rtl": _elementwise,
     "DuplicateStreams_rtl": _elementwise,
     "AddStreams_rtl": _scaled,
     "Affine_rtl": _scaled,
@@ -355,6 +366,7 @@ KINDS: dict[str, Callable[..., Structure]] = {
     "GlobalAccPool_rtl": _elementwise,
     "TakeRuns_rtl": _take_runs,
     "TakeRing_rtl": _take_ring,
+    "TransformDecode_rtl": _transform_decode,
     "Pool_rtl": _elementwise,
 }
 """Units by FINN's operator name, with the parameters that their cost depends on."""

@@ -90,7 +90,7 @@ def evaluate(plan: Plan, board: Board, foldings: Mapping[str, Folding]) -> Fit:
 def _fit(plan: Plan, board: Board, foldings: Foldings) -> Fit:
     cost = sum((unit_cost(unit, foldings[unit.name], board) for unit in plan.units), Resources())
     for source, wire, sink in edges(plan):
-        widths = source.given(foldings[source.name]), sink.taken(foldings[sink.name])
+        widths = source.given_of(wire, foldings[source.name]), sink.taken_of(wire, foldings[sink.name])
         cost += converter_cost(*widths, wire.numbers.bits)
     return Fit(foldings, max(unit.cycles(foldings[unit.name]) for unit in plan.units), cost)
 
@@ -184,11 +184,13 @@ class _Search:
         for wire in unit.outputs:
             sink = self.sinks.get(wire.name)
             if sink is not None and sink.name in known:
-                total += converter_cost(unit.given(folding), sink.taken(known[sink.name]), wire.numbers.bits)
+                widths = unit.given_of(wire, folding), sink.taken_of(wire, known[sink.name])
+                total += converter_cost(*widths, wire.numbers.bits)
         for wire in unit.inputs:
             source = self.sources.get(wire.name)
             if source is not None and source.name in known:
-                total += converter_cost(source.given(known[source.name]), unit.taken(folding), wire.numbers.bits)
+                widths = source.given_of(wire, known[source.name]), unit.taken_of(wire, folding)
+                total += converter_cost(*widths, wire.numbers.bits)
         return total
 
     def _options(self, unit: Unit) -> Iterable[tuple[int, Resources, dict[str, int]]]:

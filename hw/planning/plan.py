@@ -18,16 +18,22 @@ from numpy.typing import NDArray
 from bitswath.errors import BuildError
 from bitswath.hw import units
 from bitswath.hw.planning.insight import channel_ranges, comparable, flat_first, flipped, steps_of_one, ungrouped
-from bitswath.hw.units import Numbers, Unit, Wire
+from bitswath.hw.units import Decoding, Numbers, Unit, Wire
 from bitswath.network import network as net
 
-__all__ = ["FRAMES", "RESULTS", "Plan", "plan"]
+__all__ = ["FRAMES", "RESULTS", "STATUS", "STATUS_BITS", "Plan", "plan"]
 
 FRAMES = "frames"
 """Name of the wire that brings packed frames."""
 
 RESULTS = "results"
 """Name of the wire that takes packed results away."""
+
+STATUS = "status"
+"""Name of the wire that says of each compressed frame whether it was damaged."""
+
+STATUS_BITS = 8
+"""Of packed results, for the status."""
 
 
 @dataclass(frozen=True)
@@ -47,17 +53,17 @@ class Plan:
         return next((unit for unit in self.units if wire in unit.inputs), None)
 
 
-def plan(network: net.Network, bits: int, link_width: int) -> Plan:
-    """The units of `network` behind frames of `bits` a code in words of `link_width` bits.
+def plan(network: net.Network, bits: int, link_width: int, decoding: Decoding | None = None) -> Plan:
+    """The units of `network` behind frames of `bits` a code in words of `link_width` bits, or behind compressed frames.
 
     Raises `BuildError` for a stage without a hardware form.
     """
-    return _Planner(network, bits, link_width).plan()
+    return _Planner(network, bits, link_width, decoding).plan()
 
 
 class _Planner:
-    def __init__(self, network: net.Network, bits: int, link_width: int) -> None:
-        self.network = network
+    def __init__(self, network: net.Network, bits: int, link_width: int, decoding: Decoding | None) -> None:
+        self.network, self.decoding = network, decoding
         self.bits = bits
         self.link_width = link_width
         self.units: list[Unit] = []
@@ -105,15 +111,26 @@ class _Planner:
         words = -(-spec.size * self.bits // self.link_width)
         frames = Wire(FRAMES, (words,), Numbers(self.link_width))
         codes = Wire(net.INPUT, shape, Numbers(self.bits), net.INPUT)
-        self.units.append(units.Unpack("unpack", net.INPUT, (frames,), (codes,)))
+        if self.decoding is None:
+            self.units.append(units.Unpack("unpack", net.INPUT, (frames,), (codes,)))
+        else:  # frames differ in length: what passes is words
+            word, outputs = replace(frames, shape=(1,)), (codes, self.status)
+            self.units.append(units.Decode("decode", net.INPUT, (word,), outputs, decoding=self.decoding))
         self._publish(net.INPUT, codes)
+
+    @property
+    def status(self) -> Wire:
+        """A number a frame."""
+        return Wire(STATUS, (1,), Numbers(1))
 
     def _pack(self, values: Wire) -> None:
         values = self._integers(self.network.stages[-1], values)
-        words = -(-values.size * values.numbers.bits // self.link_width)
-        flat = replace(values, shape=(values.size,))
-        results = Wire(RESULTS, (words,), Numbers(self.link_width))
-        self.units.append(units.Pack("pack", values.name, (flat,), (results,)))
+        inputs: tuple[Wire, ...] = (replace(values, shape=(values.size,)),)
+        bits = values.size * values.numbers.bits
+        if self.decoding is not None:
+            inputs, bits = (*inputs, self.status), bits + STATUS_BITS
+        results = Wire(RESULTS, (-(-bits // self.link_width),), Numbers(self.link_width))
+        self.units.append(units.Pack("pack", values.name, inputs, (results,)))
 
     def _publish(self, tensor: str, wire: Wire) -> None:
         """Make `wire` ready for each of the tensor's readers."""

@@ -7,7 +7,19 @@ from typing import Any
 
 from bitswath.hw.planning.boards import Board
 from bitswath.hw.planning.costs import Resources, cost
-from bitswath.hw.units import AddStreams, Affine, Depthwise, Folding, MatVec, Pad, Take, Threshold, Unit, Window
+from bitswath.hw.units import (
+    AddStreams,
+    Affine,
+    Decode,
+    Depthwise,
+    Folding,
+    MatVec,
+    Pad,
+    Take,
+    Threshold,
+    Unit,
+    Window,
+)
 from bitswath.hw.units.takes import ring_of, runs_of
 
 __all__ = ["converter_cost", "unit_cost", "unit_logic_cost", "weights_cost"]
@@ -65,6 +77,11 @@ def unit_logic_cost(unit: Unit, folding: Folding, board: Board) -> Resources:
         case AddStreams() | Affine():
             factors = unit.multipliers if isinstance(unit, AddStreams) else (unit.factor,)
             return cost(kind, width=folding["PE"] * unit.outputs[0].numbers.bits, factors=factors)
+        case Decode():
+            _, width, bands = unit.decoding.shape
+            bits = source.numbers.bits
+            sizes = {"bands": bands, "columns": width, "simd": folding["SIMD"], "word_bits": bits}
+            return cost(kind, **sizes, most_bytes=unit.decoding.most_bytes(bits), dsp_block=board.dsp_block)
         case Take():
             pe = folding["PE"]
             widths = (pe * source.numbers.bits, pe * unit.outputs[0].numbers.bits)

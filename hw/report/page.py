@@ -70,8 +70,8 @@ def _figures(report: Report) -> str:
         (f"{report.frames_per_s:,.0f}", "frames a second"),
         (f"{report.initiation_interval:,.0f}", "cycles a frame"),
         (f"{latency_ms:,.2f} ms", f"latency, {report.latency_cycles:,} cycles"),
-        (f"{report.input.frame_bytes:,} B", f"a frame in, words of {report.input.width} bits"),
-        (f"{report.output.frame_bytes:,} B", f"a frame out, words of {report.output.width} bits"),
+        (report.input.described, f"a frame in, words of {report.input.width} bits"),
+        (report.output.described, f"a frame out, words of {report.output.width} bits"),
         (f"{report.checked_frames:,}", "frames simulated, every integer as emulated"),
         ("yes" if report.bitstream else "no", f"bitstream: {bitstream}"),
     ]

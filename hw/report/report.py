@@ -126,7 +126,7 @@ def _queues(design: Design, synthesis: Synthesis | None, high_water: Mapping[str
 
 
 def _link(link: Link) -> LinkReport:
-    return LinkReport(width=link.width, frame_bytes=link.frame_bytes)
+    return LinkReport(width=link.width, frame_bytes=link.frame_bytes, compressed=link.compressed)
 
 
 def _cells(cells: Cells | None) -> Counts | None:

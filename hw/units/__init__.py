@@ -8,6 +8,7 @@ FINN's own are repeated here because searching a folding needs thousands of them
 from __future__ import annotations
 
 from bitswath.hw.units.base import Folding, Numbers, Pair, Unit, Wire, divisors
+from bitswath.hw.units.decode import Decode, Decoding, decoding_of
 from bitswath.hw.units.products import Depthwise, MatVec
 from bitswath.hw.units.streams import AddStreams, ArgMax, Concat, Duplicate, Lookup, Pack, Unpack
 from bitswath.hw.units.takes import Take
@@ -19,6 +20,8 @@ __all__ = [
     "Affine",
     "ArgMax",
     "Concat",
+    "Decode",
+    "Decoding",
     "Depthwise",
     "Duplicate",
     "Folding",
@@ -38,5 +41,6 @@ __all__ = [
     "Unpack",
     "Window",
     "Wire",
+    "decoding_of",
     "divisors",
 ]

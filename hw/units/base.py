@@ -111,6 +111,14 @@ class Unit:
         """Elements in a beat of each output."""
         return folding["PE"]
 
+    def taken_of(self, wire: Wire, folding: Folding) -> int:
+        """Elements in a beat of one input: what has only one, such as a frame's status, has beats of one."""
+        return min(self.taken(folding), wire.size)
+
+    def given_of(self, wire: Wire, folding: Folding) -> int:
+        """Elements in a beat of one output."""
+        return min(self.given(folding), wire.size)
+
     def attributes(self, folding: Folding) -> dict[str, Any]:
         """FINN's node attributes."""
         raise NotImplementedError

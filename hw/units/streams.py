@@ -40,9 +40,14 @@ class Unpack(SimdUnit):
 
 @dataclass(frozen=True, eq=False)
 class Pack(Unit):
-    """Integers to packed words."""
+    """Integers to packed words. A second input is a status, which goes into the last byte of each frame."""
 
-    op = "DensePack_rtl"
+    @property
+    def op(self) -> str:  # type: ignore[override]
+        return "DensePack_rtl" if len(self.inputs) == 1 else "PackStatus_rtl"
+
+    def operator(self, folding: Folding) -> str:
+        return self.op
 
     def cycles(self, folding: Folding) -> int:
         return max(self.outputs[0].size, self.inputs[0].size // folding["PE"])
@@ -51,7 +56,7 @@ class Pack(Unit):
         return 1
 
     def attributes(self, folding: Folding) -> dict[str, Any]:
-        (values,), (words,) = self.inputs, self.outputs
+        values, (words,) = self.inputs[0], self.outputs
         return {
             "wordBits": words.numbers.bits,
             "Shape": [values.size],

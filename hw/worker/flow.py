@@ -10,11 +10,12 @@ from typing import Any, Literal
 from pydantic import Field
 
 from bitswath.basics.schema import Schema
-from bitswath.builds.design import DESIGN, Design, Link
+from bitswath.builds.design import DESIGN, Design, Link, Stream
 from bitswath.bundle.bundle import NETWORK, Bundle, load_bundle
 from bitswath.hw.generating.rtllib import patched_rtllib
 from bitswath.hw.planning.boards import Board, find_board
 from bitswath.hw.planning.plan import FRAMES, RESULTS, Plan, plan
+from bitswath.hw.units import Decode, decoding_of
 from bitswath.hw.worker.offline import prepare
 
 __all__ = ["Generated", "Job", "Step", "generate", "with_code"]
@@ -53,7 +54,7 @@ def generate(job: Job, step: Step) -> None:
         input=_link(hardware, FRAMES, board.link_width),
         output=_link(hardware, RESULTS, board.link_width),
         stages=stages,
-        streams=streams,
+        streams=tuple(map(_without_frames, streams)) if isinstance(hardware.units[0], Decode) else streams,
     )
     (folder / DESIGN).write_text(design.model_dump_json(indent=1) + "\n")
 
@@ -80,7 +81,7 @@ def with_code(job: Job, folder: Path, step: Step) -> Generated:
 
     step("hardware graph")
     bundle, board = load_bundle(job.bundle), find_board(job.board)
-    hardware = plan(bundle.network, bundle.codec.bits, board.link_width)
+    hardware = plan(bundle.network, bundle.codec.bits, board.link_width, decoding_of(bundle))
     from bitswath.hw.worker.graph import hardware_graph
     from bitswath.hw.worker.nodes import register
 
@@ -95,9 +96,21 @@ def with_code(job: Job, folder: Path, step: Step) -> Generated:
 
 
 def _link(hardware: Plan, name: str, width: int) -> Link:
-    words = hardware.wires[name]
-    values = (hardware.units[0].outputs if name == FRAMES else hardware.units[-1].inputs)[0]
-    numbers = values.numbers
+    first, into = hardware.units[0], name == FRAMES
+    values = (first.outputs if into else hardware.units[-1].inputs)[0]
+    compressed = isinstance(first, Decode)
     return Link(
-        stream=name, width=width, words=words.size, values=values.size, bits=numbers.bits, signed=numbers.signed
+        stream=name,
+        width=width,
+        words=first.most_words if into and isinstance(first, Decode) else hardware.wires[name].size,
+        values=values.size,
+        bits=values.numbers.bits,
+        signed=values.numbers.signed,
+        compressed=compressed and into,
+        status=compressed and not into,
     )
+
+
+def _without_frames(stream: Stream) -> Stream:
+    """The link's words, of which frames have any number."""
+    return stream.model_copy(update={"beats": None}) if stream.name == FRAMES else stream

@@ -25,7 +25,9 @@ def hardware_graph(plan: Plan, foldings: Mapping[str, Folding]) -> ModelWrapper:
     first, last = plan.units[0].inputs[0], plan.units[-1].outputs[0]
     graph = helper.make_graph([], "accelerator", [_value(first)], [_value(last)])
     model = ModelWrapper(helper.make_model(graph))
-    converters = {wire.name: (source, sink) for source, wire, sink in edges(plan) if _differ(source, sink, foldings)}
+    converters = {
+        wire.name: (source, sink) for source, wire, sink in edges(plan) if _differ(source, wire, sink, foldings)
+    }
     for unit in plan.units:
         model.graph.node.append(_node(model, unit, foldings[unit.name], converters))
         for wire in unit.outputs:
@@ -45,8 +47,8 @@ def converted(wire: str) -> str:
     return f"{wire}_converted"
 
 
-def _differ(source: Unit, sink: Unit, foldings: Mapping[str, Folding]) -> bool:
-    return source.given(foldings[source.name]) != sink.taken(foldings[sink.name])
+def _differ(source: Unit, wire: Wire, sink: Unit, foldings: Mapping[str, Folding]) -> bool:
+    return source.given_of(wire, foldings[source.name]) != sink.taken_of(wire, foldings[sink.name])
 
 
 def _node(model: ModelWrapper, unit: Unit, folding: Folding, converters: Mapping[str, tuple[Unit, Unit]]) -> NodeProto:
@@ -78,8 +80,8 @@ def _converter(wire: Wire, sink: Unit, given: Folding, taken: Folding, source: U
         backend="fpgadataflow",
         inShape=[1, *wire.shape],
         outShape=[1, *wire.shape],
-        inWidth=source.given(given) * bits,
-        outWidth=sink.taken(taken) * bits,
+        inWidth=source.given_of(wire, given) * bits,
+        outWidth=sink.taken_of(wire, taken) * bits,
         dataType=wire.numbers.datatype,
     )
 

@@ -71,8 +71,8 @@ def command(
     try:
         result = verify_bundle(loaded, patches)
         if target == "rtl":
-            codes = loaded.codec.encode(patches)
-            compared, note = verify_rtl(loaded, codes, board=board, stall=stall, seed=seed, exact=not fast)
+            packed = loaded.codec.encode_packed(patches)
+            compared, note = verify_rtl(loaded, packed, board=board, stall=stall, seed=seed, exact=not fast)
             result.comparisons.append(compared)
             notes.append(note)
     except VerificationError as error:

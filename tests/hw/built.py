@@ -17,6 +17,7 @@ from bitswath.hw.generating.compile import compile_design, save_design
 from bitswath.hw.planning.boards import find_board
 from bitswath.hw.planning.folding import find_folding
 from bitswath.hw.planning.plan import plan
+from bitswath.hw.units import decoding_of
 from bitswath.network.network import ArgMax, Network
 
 FRAMES = 5
@@ -47,7 +48,7 @@ def built(
 ) -> Design:
     """Compiled into `folder`, with a queue in every stream."""
     board = find_board(board_name)
-    hardware = plan(bundle.network, bundle.codec.bits, board.link_width)
+    hardware = plan(bundle.network, bundle.codec.bits, board.link_width, decoding_of(bundle))
     foldings = find_folding(hardware, board, margin=0.1, cycles=cycles).foldings
     for unit in hardware.units:
         for key, value in (changes or {}).items():

@@ -81,6 +81,8 @@ def cases(random: np.random.Generator) -> list[Case]:
         dense_pack("logits", 10, 13, 1, 64, random),
         dense_pack("straddling", 12, 11, 4, 32, random),
         dense_pack("short", 6, 5, 6, 128, random),
+        pack_status("with_status", 10, 13, 1, 64, random),
+        pack_status("status_alone", 8, 16, 4, 64, random),
         matvec("ternary_like", (2, False), (2, True), 18, 6, 9, 3, random),
         matvec("few_bits", (4, True), (3, True), 12, 4, 4, 2, random),
         matvec("binary_weights", (4, False), None, 20, 4, 10, 2, random),
@@ -244,6 +246,17 @@ def dense_pack(name: str, count: int, bits: int, pe: int, width: int, random: np
     attributes = {"Shape": [count], "dataType": f"INT{bits}", "wordBits": width, "PE": pe}
     beats = [to_beats(x.reshape(-1, pe), bits)]
     return Case(name, "DensePack_rtl", attributes, [flat(x)], beats, [Result(y, 1, width)])
+
+
+def pack_status(name: str, count: int, bits: int, pe: int, width: int, random: np.random.Generator) -> Case:
+    """As `dense_pack`, with a second input of a bit a frame, which is the frame's last byte."""
+    case, status = dense_pack(name, count, bits, pe, width, random), random.integers(0, 2, FRAMES)
+    words = -(-(count * bits + 8) // width)
+    y = np.zeros((FRAMES, words), object)
+    y[:, : case.results[0].values.shape[1]] += case.results[0].values
+    y[:, -1] += np.array([int(bit) << (width - 8) for bit in status], object)
+    beats = [*case.beats, status.tolist()]
+    return Case(name, "PackStatus_rtl", case.attributes, [*case.values, flat(status)], beats, [Result(y, 1, width)])
 
 
 Kind = tuple[int, bool] | None

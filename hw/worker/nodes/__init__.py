@@ -8,6 +8,7 @@ from __future__ import annotations
 from finn.custom_op.fpgadataflow.hwcustomop import HWCustomOp
 from qonnx.custom_op.registry import add_op_to_domain
 
+from bitswath.hw.worker.nodes.frames import PackStatus, TransformDecode
 from bitswath.hw.worker.nodes.links import DensePack, DenseUnpack
 from bitswath.hw.worker.nodes.pools import GlobalAccPool, Pool
 from bitswath.hw.worker.nodes.products import LutMVAU, LutVVAU
@@ -34,12 +35,14 @@ OPERATORS: dict[str, type[HWCustomOp]] = {
     "LutMVAU_rtl": LutMVAU,
     "LutVVAU_rtl": LutVVAU,
     "MVAU_rtl": MVAU,
+    "PackStatus_rtl": PackStatus,
     "Pool_rtl": Pool,
     "Requantize_rtl": Requantize,
     "StreamingConcat_rtl": StreamingConcat,
     "TakeRing_rtl": TakeRing,
     "TakeRuns_rtl": TakeRuns,
     "Thresholding_rtl": Thresholding,
+    "TransformDecode_rtl": TransformDecode,
     "VVAU_rtl": VVAU,
 }
 

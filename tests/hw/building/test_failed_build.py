@@ -84,7 +84,7 @@ def test_the_first_stage_index_and_values_are_found(bundle: Bundle, monkeypatch:
     assert said, found.stdout
     frame, row, column, channel = map(int, said[2].split(","))
 
-    codes = np.load(kept / "checked.npy")
+    codes = bundle.codec.unpack(np.load(kept / "checked.npy"), bundle.manifest.input.patch_shape)
     tensors = reference.interpret(bundle.network, codes)
     (stage,) = (stage for stage in bundle.network.stages if isinstance(stage, Threshold))
     sums = tensors[stage.inputs[0]]

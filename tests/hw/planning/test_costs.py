@@ -35,6 +35,7 @@ EXAMPLES = {
     "AddStreams_rtl": {"width": 32, "factors": (1, -3)},
     "Affine_rtl": {"width": 32, "factors": (1,)},
     "TakeRuns_rtl": {"runs": 40, "longest": 100, "widths": (32, 40)},
+    "TransformDecode_rtl": {"bands": 3, "columns": 64, "simd": 1, "word_bits": 64, "most_bytes": 320},
     "TakeRing_rtl": {"depth": 600, "entries": 2048, "entry_bits": 15, "widths": (32, 32)},
 }
 

@@ -10,6 +10,7 @@ import pytest
 from bitswath.accelerator import open
 from bitswath.builds.folder import CHECKED
 from bitswath.bundle.bundle import NETWORK, Bundle, load_bundle, save_bundle
+from bitswath.codecs.packing import pack
 from bitswath.codecs.uniform import UniformCodec
 from bitswath.errors import BackendError, BundleError
 from bitswath.models.verify.rtl import verify_rtl
@@ -53,7 +54,7 @@ def test_a_bundle_classifies_the_same_on_rtl_and_emulator(bundle: Bundle) -> Non
 
 def test_a_good_build_is_equal(bundle: Bundle) -> None:
     built(bundle)
-    found, note = verify_rtl(bundle, codes_of(5), stall=0.5, seed=3, exact=False)
+    found, note = verify_rtl(bundle, pack(codes_of(5), BITS), stall=0.5, seed=3, exact=False)
     assert found.equal
     assert (found.left, found.right, found.values) == ("emulator", "RTL", 5 * CODES)
     assert "5 frames" in note
@@ -63,7 +64,7 @@ def test_a_fault_is_traced_to_its_stream(bundle: Bundle) -> None:
     """Beat 40 of the held branch has a wrong second code."""
     built(bundle, fault=40, stop=4 * BEATS)
     codes = codes_of(4)
-    found, _ = verify_rtl(bundle, codes, exact=False)
+    found, _ = verify_rtl(bundle, pack(codes, BITS), exact=False)
     index = np.unravel_index((40 - BEATS) * 2 + 1, SHAPE)
     assert not found.equal
     assert found.differing == 1
@@ -74,8 +75,8 @@ def test_a_fault_is_traced_to_its_stream(bundle: Bundle) -> None:
     assert found.first.actual == codes[1][index] ^ 1
 
 
-@pytest.mark.parametrize("content", [b"", b"no array", np.zeros((1, 4, 5, 2), np.uint8), np.zeros((2, *SHAPE))])
-def test_codes_of_a_failed_build_that_do_not_fit_are_refused(bundle: Bundle, content: bytes | np.ndarray) -> None:
+@pytest.mark.parametrize("content", [b"", b"no array", np.zeros((1, 29), np.uint8), np.zeros((2, 30))])
+def test_frames_of_a_failed_build_that_do_not_fit_are_refused(bundle: Bundle, content: bytes | np.ndarray) -> None:
     built(bundle)
     folder = (bundle.path / "hw" / "none").rename(bundle.path / "hw" / "none.failed")
     if isinstance(content, bytes):
@@ -83,14 +84,14 @@ def test_codes_of_a_failed_build_that_do_not_fit_are_refused(bundle: Bundle, con
     else:
         np.save(folder / CHECKED, content)
     with pytest.raises(BundleError, match=f"{CHECKED}: .*; build again"):
-        verify_rtl(bundle, codes_of(1), board="none.failed")
+        verify_rtl(bundle, pack(codes_of(1), BITS), board="none.failed")
 
 
 def test_without_a_build_the_error_says_how_to_make_one(bundle: Bundle) -> None:
     with pytest.raises(BackendError, match="run 'bitswath build"):
         open(bundle, "rtl")
     with pytest.raises(BackendError, match="run 'bitswath build"):
-        verify_rtl(bundle, codes_of(1))
+        verify_rtl(bundle, pack(codes_of(1), BITS))
 
 
 def test_a_build_of_another_network_is_refused(bundle: Bundle) -> None:
