@@ -151,7 +151,6 @@ class TransformCodec(Codec):
             deltas=none,
             **tables,
         )
-        replace(start, budget=budget).frame_bytes(patches.shape[1:])
         if quality is None and budget is not None:
             start = start._at_mean(samples, OVER * budget)
         made = replace(start, budget=budget)._fitted(samples)
