@@ -11,11 +11,13 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+from bitswath.bundle.bundle import save_bundle
 from bitswath.codecs.archive import open_archive
 from bitswath.codecs.transform import TransformCodec
-from bitswath.commands import compress, info
+from bitswath.commands import classify, compress, info
 from bitswath.errors import CodecError
 from tests.host.codecs.transform.cases import psnr, smooth
+from tests.host.kinds import linear
 
 PATCHES = smooth(3, (40, 20, 33, 3))
 CLASSES = ("Forest", "River")
@@ -33,7 +35,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def bitswath(name: str, *arguments: Any) -> str:
-    command = {"compress": compress.command, "info": info.command}[name]
+    command = {"classify": classify.command, "compress": compress.command, "info": info.command}[name]
     return CliRunner().invoke(command, [str(argument) for argument in arguments], catch_exceptions=False).output
 
 
@@ -91,6 +93,28 @@ def test_large_patches_go_a_few_at_a_time(images: Path, tmp_path: Path, monkeypa
     bitswath(*arguments, tmp_path / "c.bsa")
     few = np.concatenate([in_order(0, 28)[index * 28 // 7][None] for index in range(7)])
     assert open_archive(tmp_path / "c.bsa").codec == TransformCodec.fit(few, quality=30)
+
+
+def test_a_bundle_classifies_the_archive_as_the_images(images: Path, tmp_path: Path) -> None:
+    weights = np.random.default_rng(0).integers(-7, 8, (2, 20 * 33 * 3))
+    codec = TransformCodec.fit(in_order(0, 28), budget=150)
+    made = save_bundle(
+        tmp_path / "x.bsw",
+        network=linear(weights, (20, 33, 3), 8),
+        codec=codec,
+        patch_shape=(20, 33, 3),
+        classes=CLASSES,
+    )
+    bitswath("compress", images / "val", "--bundle", made.path, "-o", tmp_path / "x.bsa")
+    figures = []
+    for source in (images / "val", tmp_path / "x.bsa"):
+        bitswath("classify", made.path, source, "--predictions", tmp_path / "a.csv", "--json", tmp_path / "a.json")
+        rows = [line.split(",")[1] for line in (tmp_path / "a.csv").read_text().splitlines()[1:]]
+        figures.append((rows, json.loads((tmp_path / "a.json").read_text())["bytes_per_patch"]))
+    expected = codec.encode(in_order(28, 40)).reshape(12, -1).astype(int) @ weights.T
+    assert figures[0][0] == [CLASSES[label] for label in expected.argmax(axis=1)]
+    assert figures[0] == figures[1]
+    assert figures[1][1] == pytest.approx(open_archive(tmp_path / "x.bsa").lengths.mean())
 
 
 @pytest.mark.parametrize(
