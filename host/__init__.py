@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from bitswath.codecs.packing import pack, unpack
     from bitswath.codecs.palette import PaletteCodec
     from bitswath.codecs.threshold import ThresholdCodec
+    from bitswath.codecs.transform.codec import TransformCodec
     from bitswath.codecs.uniform import UniformCodec
     from bitswath.errors import BitswathError
     from bitswath.evaluation.report import Report
@@ -49,6 +50,7 @@ __all__ = [
     "Result",
     "Stream",
     "ThresholdCodec",
+    "TransformCodec",
     "UniformCodec",
     "__version__",
     "load_bundle",
@@ -74,6 +76,7 @@ _HOMES = {
     "codecs.packing": ("pack", "unpack"),
     "codecs.palette": ("PaletteCodec",),
     "codecs.threshold": ("ThresholdCodec",),
+    "codecs.transform.codec": ("TransformCodec",),
     "codecs.uniform": ("UniformCodec",),
     "errors": ("BitswathError",),
     "evaluation.report": ("Report",),

@@ -18,6 +18,7 @@ __all__, __getattr__ = lazily(
         "packing": ("pack", "unpack"),
         "palette": ("PaletteCodec",),
         "threshold": ("ThresholdCodec",),
+        "transform.codec": ("TransformCodec",),
         "uniform": ("UniformCodec",),
     },
 )
