@@ -3,8 +3,8 @@
     python scripts/train_subbands.py scripts/subbands-w4a4.yaml -o RUN [--codec decoded:48] [--data DATA] [--json FILE]
 
 The configuration is one of `bitswath train`, but for its codec: "subbands:STEP" gives the network the quantized
-coefficients, 8 x 8 x 192 of a patch of 64 x 64 x 3; "subbands:STEP:shifted" the same, each shifted left to use the
-eight bits; "decoded:STEP" the 64 x 64 x 3 pixels that they stand for. So both forms know the same of a patch, and
+coefficients, 8 x 8 x 192 of a patch of 64 x 64 x 3; "subbands:STEP:shifted" each times the power of two that lets it
+use eight bits; "decoded:STEP" the 64 x 64 x 3 pixels that they stand for. So both forms know the same of a patch, and
 what they cost on the link is one figure: its ideal bytes under static tables, one for each coefficient.
 
 An experiment, and so no codec kind: nothing sends, stores or decodes such codes. Its runs cannot be exported.
@@ -102,11 +102,19 @@ class _BlockTransform(PointwiseCodec):
 
 @dataclass(frozen=True)
 class Subbands(_BlockTransform):
-    """Coefficients, shifted left by `shifts` (1, 64 C) bits, in offset binary: 128 is none."""
+    """Coefficients in offset binary: 128 is none. They count for the network shifted left by `shifts` (1, 64 C) bits,
+    as far as -127..127 goes."""
 
     shifts: Rows = field(kw_only=True)
 
     kind: ClassVar[str] = "subbands"
+    numeric: ClassVar[bool] = False
+
+    @property
+    def values(self) -> NDArray[np.int64]:
+        """(64 C, 256, 1): with a sign, so that padding is no coefficient, and bfloat16 rounds small ones little."""
+        shifted = (np.arange(256) - 128) << np.array(self.shifts[0])[:, None]
+        return shifted.clip(-LARGEST, LARGEST)[..., None]
 
     def code_shape(self, patch_shape: Sequence[int]) -> tuple[int, int, int]:
         """(H, W, C) to (H/8, W/8, 64 C)."""
@@ -114,17 +122,12 @@ class Subbands(_BlockTransform):
         return height // SIDE, width // SIDE, SIDE * SIDE * bands
 
     def _coded(self, batch: Patches) -> Codes:
-        shifted = np.clip(self.coefficients(batch) * self._factors, -LARGEST, LARGEST)
-        return (shifted + 128).astype(np.uint8)
+        return (self.coefficients(batch) + 128).astype(np.uint8)
 
     def _decode(self, codes: Codes) -> Patches:
         lead = codes.shape[:-3]
-        patches = self.pixels((codes.reshape(-1, *codes.shape[-3:]).astype(np.float32) - 128) / self._factors)
+        patches = self.pixels(codes.reshape(-1, *codes.shape[-3:]).astype(np.float32) - 128)
         return patches.reshape(*lead, *patches.shape[1:])
-
-    @property
-    def _factors(self) -> NDArray[np.float32]:
-        return np.exp2(np.array(self.shifts[0], np.float32))
 
 
 @dataclass(frozen=True)

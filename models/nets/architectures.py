@@ -69,9 +69,10 @@ class CodeLookup(keras.layers.Layer):
         self.table = np.asarray(table, np.int32)
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        codes = tf.cast(inputs, tf.int32)
-        table = tf.constant(self.table, tf.float32)
-        return tf.concat([tf.gather(table[c], codes[..., c]) for c in range(len(self.table))], axis=-1)
+        bands, entries, depth = self.table.shape
+        rows = tf.cast(inputs, tf.int32) + entries * np.arange(bands, dtype=np.int32)
+        values = tf.gather(tf.constant(self.table.reshape(-1, depth), tf.float32), rows)
+        return tf.reshape(values, (-1, *inputs.shape[1:-1], bands * depth))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "table": self.table.tolist()}

@@ -53,12 +53,11 @@ def test_codes_stand_for_the_pixels_of_the_other_form(text: str) -> None:
     subbands, decoded = fitted(text, PATCHES), fitted("decoded:24", PATCHES)
     assert isinstance(subbands, Subbands)
     assert isinstance(decoded, Decoded)
-    mild = PATCHES // 2 + 64  # shifts leave room for all but the rarest coefficients
-    codes = subbands.encode(mild)
+    codes = subbands.encode(PATCHES)
     assert codes.shape == (6, *subbands.code_shape((16, 24, 3))) == (6, 2, 3, 192)
     assert 1 < codes.min() < 128
-    assert np.array_equal(subbands.decode(codes), decoded.encode(mild))
-    assert np.array_equal(subbands.encode_packed(mild), codes.reshape(6, -1))
+    assert np.array_equal(subbands.decode(codes), decoded.encode(PATCHES))
+    assert np.array_equal(subbands.encode_packed(PATCHES), codes.reshape(6, -1))
     assert subbands.decode(codes[0]).shape == (16, 24, 3)
 
 
@@ -70,12 +69,16 @@ def test_a_fine_step_loses_little_and_a_grey_patch_nothing() -> None:
     assert set(fitted("subbands:12:shifted", SMOOTH).encode(grey).ravel()) == {128}
 
 
-def test_shifts_fill_the_eight_bits() -> None:
+def test_coefficients_count_shifted_to_fill_eight_bits() -> None:
     codec = fitted("subbands:24:shifted", PATCHES)
     assert isinstance(codec, Subbands)
-    reached = np.quantile(np.abs(codec.encode(PATCHES).astype(int) - 128), 0.99, axis=(0, 1, 2))
-    assert reached.min() > 40
-    assert min(codec.shifts[0]) >= 0
+    codes = codec.encode(PATCHES)
+    seen = codec.values[np.arange(192), codes, 0]
+    factors = 2 ** np.array(codec.shifts[0])
+    assert np.array_equal(seen, np.clip((codes.astype(int) - 128) * factors, -127, 127))
+    assert (np.abs(codes.astype(int) - 128) * factors > 127).mean() < 0.01
+    assert np.quantile(np.abs(seen), 0.99, axis=(0, 1, 2)).min() > 40
+    assert len(set(factors)) > 1
 
 
 def test_ideal_bytes_are_those_of_a_table_for_each_coefficient() -> None:
