@@ -31,7 +31,7 @@ from bitswath.models.study.lossy.huffman import (
     read_segments,
 )
 
-__all__ = ["SharedHead", "fitted_head"]
+__all__ = ["SharedHead", "fitted_head", "head_of"]
 
 
 @dataclass(frozen=True)
@@ -70,10 +70,14 @@ class SharedHead:
 
 def fitted_head(chosen: LossyFormat, patches: NDArray[np.uint8]) -> SharedHead:
     """What the files of patches (N, H, W, C) of the training split share; raises as `LossyFormat.encode`."""
-    if chosen.kind == "jpeg":
-        return _jpeg_head([chosen.encode(patch) for patch in patches])
-    file = chosen.encode(patches[0])
-    return SharedHead(chosen.kind, file[: _STARTS[chosen.kind](file)])
+    return head_of(chosen.kind, [chosen.encode(patch) for patch in (patches if chosen.kind == "jpeg" else patches[:1])])
+
+
+def head_of(kind: str, files: Sequence[bytes]) -> SharedHead:
+    """What files of one kind, quality and shape share: of JPEG with tables fitted to all of them, else the first's."""
+    if kind == "jpeg":
+        return _jpeg_head(files)
+    return SharedHead(kind, files[0][: _STARTS[kind](files[0])])
 
 
 def _jpeg_head(files: Sequence[bytes]) -> SharedHead:

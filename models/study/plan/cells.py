@@ -24,7 +24,7 @@ from bitswath.models.nets.config import (
     WidthsConfig,
     wrong_keys,
 )
-from bitswath.models.study.plan.config import Codebook, Fidelity, TeacherSees
+from bitswath.models.study.plan.config import Codebook, Fidelity, LossyAs
 
 __all__ = ["ORIGINAL", "Cell", "ContainerCell", "Imagery", "ImageryCell", "Start", "TrainingCell", "cell_from_json"]
 
@@ -110,8 +110,8 @@ class ContainerCell(_Measured):
 
 class TrainingCell(_Plain):
     """`network`: what the study calls the architecture, for people; `widths`: None for one that is not quantized;
-    `teacher_sees`: of patches that went through a lossy file, what came out of it or the originals, as where a codec
-    follows none; `origin`: trained for others to start from. The test split is for `fidelity` "full" only."""
+    `lossy_as`: how patches go through lossy files while it is trained (`StudyConfig`); `origin`: trained for others to
+    start from. The test split is for `fidelity` "full" only."""
 
     kind: Literal["training"] = "training"
     imagery: Imagery
@@ -121,7 +121,7 @@ class TrainingCell(_Plain):
     augment: AugmentConfig = AugmentConfig()
     schedule: ScheduleConfig = ScheduleConfig()
     distill: DistillConfig | None = None
-    teacher_sees: TeacherSees = "source"
+    lossy_as: LossyAs = "data"
     start: Start | None = None
     fidelity: Fidelity = "full"
     origin: bool = False

@@ -43,7 +43,7 @@ __all__ = [
 
 Codebook = Literal["shared", "per_class"]
 Fidelity = Literal["quick", "full"]
-TeacherSees = Literal["source", "original"]
+LossyAs = Literal["data", "codec"]
 Kind = Literal["uniform", "companded", "palette"]
 Bits = Annotated[int, Field(ge=1, le=8)]
 
@@ -205,7 +205,7 @@ class TrainingBlock(_Section):
     codebooks: tuple[Codebook, ...] | None = None
     schedule: ScheduleChanges = ScheduleChanges()
     warm_start: WarmStartConfig | None = None
-    teacher_sees: TeacherSees | None = None
+    lossy_as: LossyAs | None = None
 
 
 class MeasureConfig(_Section):
@@ -218,8 +218,9 @@ class StudyConfig(_Section):
     """A whole study.
 
     `codebooks`: "per_class" gives every class's folder a palette of its own, training and test alike, as published
-    work did: THE PALETTE THEN GIVES THE LABEL AWAY. Its rows are marked as leaking. `teacher_sees`: of patches that
-    went through lossy files what came out of them, or the originals, as it does of those that a codec follows.
+    work did: THE PALETTE THEN GIVES THE LABEL AWAY. Its rows are marked as leaking. `lossy_as`: whether patches
+    went through lossy files before anything else, as "data" that a teacher sees too, or as through a "codec":
+    augmented ones do, each time anew, and a teacher sees the originals.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$")]
@@ -236,7 +237,7 @@ class StudyConfig(_Section):
     augment: AugmentConfig = AugmentConfig()
     schedule: ScheduleConfig = ScheduleConfig()
     distill: DistillConfig | None = None
-    teacher_sees: TeacherSees = "source"
+    lossy_as: LossyAs = "data"
     warm_start: WarmStartConfig | None = None
     quick: FidelityConfig = FidelityConfig(epochs=6, limit=3000)
     full: FidelityConfig = FidelityConfig()

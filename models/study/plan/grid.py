@@ -19,7 +19,6 @@ from bitswath.models.study.plan.config import (
     Fidelity,
     ScheduleChanges,
     StudyConfig,
-    TeacherSees,
     TrainingBlock,
     WarmStartConfig,
 )
@@ -72,7 +71,10 @@ def training_cells(config: StudyConfig, fidelity: Fidelity) -> list[TrainingCell
                 fidelity=fidelity,
             )
             for begun in _started(config, cell, block.warm_start or config.warm_start):
-                ready = _taught(begun, block.teacher_sees or config.teacher_sees)
+                through = begun.imagery.source != ORIGINAL
+                ready = begun.model_copy(
+                    update={"lossy_as": (block.lossy_as or config.lossy_as) if through else "data"}
+                )
                 if ready.digest not in cells or not ready.origin:
                     cells[ready.digest] = ready
     return list(cells.values())
@@ -105,12 +107,6 @@ def _started(config: StudyConfig, cell: TrainingCell, warm: WarmStartConfig | No
         )
     start = Start(cell=first.digest, weights=warm.weights)
     return [*origins, first, cell.model_copy(update={"start": start})]
-
-
-def _taught(cell: TrainingCell, seen: TeacherSees) -> TrainingCell:
-    """What a teacher sees matters where there is one, and of patches that went through a file."""
-    matters = cell.distill and cell.imagery.source != ORIGINAL
-    return cell.model_copy(update={"teacher_sees": seen if matters else "source"})
 
 
 def _same(one: TrainingCell, other: TrainingCell) -> bool:

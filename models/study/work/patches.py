@@ -24,9 +24,10 @@ from bitswath.codecs.uniform import UniformCodec
 from bitswath.errors import ConfigError
 from bitswath.models.data.datasets import Dataset, load_configured
 from bitswath.models.study.lossy.formats import parse_lossy
+from bitswath.models.study.lossy.through import through_files
 from bitswath.models.study.plan.cells import ORIGINAL, Imagery
 
-__all__ = ["Shelf", "class_palettes", "recoloured", "thinned", "through_files"]
+__all__ = ["Shelf", "class_palettes", "lossy_dataset", "recoloured", "thinned"]
 
 PREPARING_S = 7200.0
 """How long another process may take to decode a split."""
@@ -76,7 +77,7 @@ class Shelf:
 
     def _made(self, imagery: Imagery, name: str) -> Dataset:
         if imagery.source != ORIGINAL:
-            return through_files(self.original(imagery, name), imagery.source)
+            return lossy_dataset(self.original(imagery, name), imagery.source)
         if imagery.leaks:
             return recoloured(self.original(imagery, name), self.class_palettes(imagery, name))
         return load_configured(imagery.data, name, data=self.data, download=self.download, progress=False)
@@ -86,13 +87,13 @@ class Shelf:
         return locked(path.with_name(f".{path.name}.lock"), PREPARING_S)
 
 
-def through_files(dataset: Dataset, source: str) -> Dataset:
+def lossy_dataset(dataset: Dataset, source: str) -> Dataset:
     """The data set after lossy files, as `parse_lossy` names them. Raises `ConfigError` unless samples have 8 bits,
     `ContainerError` for bands that the format does not hold."""
     chosen = parse_lossy(source)
     if dataset.patches.dtype != np.uint8:
         raise ConfigError(f"{source}: {chosen.name} holds 8-bit samples, {dataset.name} has {dataset.patches.dtype}")
-    patches = np.stack([chosen.decode(chosen.encode(patch)) for patch in dataset.patches])
+    patches = through_files(dataset.patches, chosen)
     return Dataset(f"{dataset.name}, {source}", dataset.split, patches, dataset.labels, dataset.classes)
 
 

@@ -27,6 +27,8 @@ from bitswath.evaluation.report import Report
 from bitswath.models.data.datasets import Dataset
 from bitswath.models.nets.config import TrainConfig
 from bitswath.models.nets.quantizers import tf
+from bitswath.models.study.lossy.formats import parse_lossy
+from bitswath.models.study.lossy.through import ThroughFiles
 from bitswath.models.study.plan.cells import ORIGINAL, TrainingCell
 from bitswath.models.study.work.patches import Shelf
 from bitswath.models.study.work.sizes import file_sizes, link_sizes
@@ -84,8 +86,7 @@ def train_cell(
 
 def _trained(cell: TrainingCell, shelf: Shelf, folder: Path, progress: Callable[[float, str], None]) -> Trained:
     imagery = cell.imagery
-    train, val = shelf.split(imagery, "train"), shelf.split(imagery, "val")
-    codec = shelf.codec(imagery)
+    train, val, codec = shelf.split(imagery, "train"), shelf.split(imagery, "val"), shelf.codec(imagery)
     origin, distill = _origin(cell, shelf), cell.distill
     if distill and origin and distill.teacher == "warm_start":
         distill = distill.model_copy(update={"teacher": origin})
@@ -102,14 +103,15 @@ def _trained(cell: TrainingCell, shelf: Shelf, folder: Path, progress: Callable[
     )
     info = describe(settings, codec, train)
     show = _Steps(cell, progress)
-    original = distill is not None and cell.teacher_sees == "original"
+    if cell.lossy_as == "codec":
+        train, val = shelf.original(imagery, "train"), shelf.original(imagery, "val")
+        codec = ThroughFiles.before(codec, parse_lossy(imagery.source))
     trained, _ = train_model(
         info,
         codec,
         train,
         val,
         folder,
-        originals=shelf.original(imagery, "train").patches if original else None,
         teacher=load_teacher(_place(origin, shelf), info) if origin and distill and distill.teacher == origin else None,
         start=load_start(_place(origin, shelf), info) if origin and settings.start else None,
         report=show.report,
@@ -154,7 +156,7 @@ def _bundled(cell: TrainingCell, shelf: Shelf, folder: Path) -> Facts:
 
 def _measured(cell: TrainingCell, shelf: Shelf, trained: Trained) -> Facts:
     """A network that is not quantized, in Keras."""
-    info, codec = trained.info, trained.codec
+    info, codec = trained.info, shelf.codec(cell.imagery)
     facts, _ = _classified(cell, shelf, lambda patches: predict(trained.model, codec.encode, patches), info.classes)
     return facts | {"dataset_digest": info.dataset_digest}
 

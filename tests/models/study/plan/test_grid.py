@@ -113,17 +113,16 @@ def test_lossy_files_are_one_rule_and_jpeg_keeps_its_name() -> None:
         study(lossy={"files": ["webp:101"]})
 
 
-def test_a_teacher_sees_the_originals_of_patches_that_went_through_files() -> None:
-    taught = {"warm_start": {"codec": "uniform:8", "widths": "float"}, "distill": {"teacher": "warm_start"}}
-    training = [{"codecs": ["uniform:4"], "lossy": {"files": ["avif:30"]}, "teacher_sees": "original"}]
-    assert [(cell.imagery.source, cell.teacher_sees) for cell in networks(study(training=training, **taught))] == [
-        ("original", "source"), ("original", "source"), ("avif:30", "original"),
-    ]  # fmt: skip
-    assert {cell.teacher_sees for cell in networks(study(training=training))} == {"source"}
-    old = [{"codecs": [], "jpeg": {"qualities": [75]}}]
-    assert {cell.teacher_sees for cell in networks(study(training=old, **taught))} == {"source"}
-    later = study(training=old, teacher_sees="original", **taught)
-    assert [cell.teacher_sees for cell in networks(later)] == ["source", "original"]
+def test_patches_go_through_files_as_data_unless_told_and_origins_always() -> None:
+    origin = {"warm_start": {"codec": "uniform:8", "widths": "float"}}
+    training = [{"codecs": ["uniform:4"], "lossy": {"files": ["avif:30"]}}]
+    as_codec = [{**training[0], "lossy_as": "codec"}]
+    expected = [("original", "data"), ("original", "data"), ("avif:30", "codec")]
+    for config in (study(training=as_codec, **origin), study(training=training, lossy_as="codec", **origin)):
+        assert [(cell.imagery.source, cell.lossy_as) for cell in networks(config)] == expected
+    before, after = networks(study(training=training)), networks(study(training=as_codec))
+    assert {cell.lossy_as for cell in before} == {"data"}
+    assert [one.digest == other.digest for one, other in zip(before, after)] == [True, False]
 
 
 def test_containers_hold_no_codes_of_compressed_frames() -> None:
@@ -262,7 +261,7 @@ def test_eurosat_trains_five_formats_at_four_qualities_and_eight_budgets_as_code
     found = networks(load_study(EXAMPLES / "eurosat.yaml"))
     assert [cell.origin for cell in found] == [False] * 69
     usual = next(cell for cell in found if cell.imagery.codec == "palette:4:ordered")
-    lossy = [cell for cell in found if cell.teacher_sees == "original"]
+    lossy = [cell for cell in found if cell.lossy_as == "codec"]
     frames = [cell for cell in found if cell.imagery.codec.startswith("transform:B=")]
     assert Counter(cell.imagery.source.split(":")[0] for cell in lossy) == dict.fromkeys(
         ("webp", "jpegxl", "jpeg", "avif", "jpeg2000"), 4
