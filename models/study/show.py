@@ -104,8 +104,8 @@ class Show:
 
 
 def results_table(rows: Iterable[Row]) -> Table:
-    """Networks with their accuracies, the best first within a study's order of bits."""
-    table = Table("network", "link bytes", "val %", "test %", "95 %", "emulated patches/s")
+    """Networks with their accuracies, in the study's order; bytes: of a frame, or of the file before it."""
+    table = Table("network", "bytes", "val %", "test %", "95 %", "emulated patches/s")
     for row in rows:
         if isinstance(row.cell, TrainingCell) and row.measures is not None:
             table.add_row(*_cells_of(row.cell, row.measures))
@@ -118,7 +118,7 @@ def _cells_of(cell: TrainingCell, measures: dict[str, Any]) -> list[Text]:
     low, high = best["interval"]
     values = (
         cell.label,
-        f"{measures['link_bytes']:,}",
+        f"{measures.get('source_bytes', measures['link_bytes']):,.0f}",
         f"{100 * measures['val']['accuracy']:.2f}",
         f"{100 * measures['test']['accuracy']:.2f}" if "test" in measures else "",
         f"{100 * low:.2f}-{100 * high:.2f}",
