@@ -22,6 +22,7 @@ SLOW = (
     "hw/test_compressed.py",
     "hw/planning/test_boards.py",
     "hw/building/test_build.py",
+    "hw/building/test_compressed_build.py",
     "hw/building/test_failed_build.py",
     "hw/counting/test_queues.py",
     "hw/worker/test_nodes.py",

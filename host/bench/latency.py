@@ -48,7 +48,7 @@ STEPS = {
 """What each step of a query is; steps that one call does stand together."""
 
 ALONE = {
-    "encode": "patch to codes, run on its own",
+    "encode": "patch to codes, or to a compressed frame, run on its own",
     "pack": "codes to a frame, run on its own",
     "fill": "frame into the device's memory, caches flushed",
     "transfer, compute": "from starting the DMA engines until both are done",
@@ -206,11 +206,15 @@ def _alone(subject: Subject, patches: NDArray[Any], queries: int) -> dict[str, f
     spent: dict[str, list[float]] = {}
     for query in range(queries):
         index = query % len(patches)
-        started = time.perf_counter()
-        codes = codec.encode(patches[index : index + 1])
-        encoded = time.perf_counter()
-        frame = subject.accelerator.pack(codes)
-        _add(spent, {"encode": encoded - started, "pack": time.perf_counter() - encoded})
+        patch, started = patches[index : index + 1], time.perf_counter()
+        if bare.packing.compressed:
+            frame = codec.encode_packed(patch)
+            _add(spent, {"encode": time.perf_counter() - started})
+        else:
+            codes = codec.encode(patch)
+            encoded = time.perf_counter()
+            frame = subject.accelerator.pack(codes)
+            _add(spent, {"encode": encoded - started, "pack": time.perf_counter() - encoded})
         if isinstance(bare, Stepped):
             _add(spent, bare.steps(frame))
     return {name: statistics.median(spent[name]) for name in ALONE if name in spent}

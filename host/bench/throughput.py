@@ -63,9 +63,9 @@ class Throughput:
     """Rates in patches a second, medians over the rounds.
 
     `kernel_per_s`: packed frames in, integers out, as many under way as in the stream; `stream_per_s`: from uint8
-    patches in memory to labels; `stream_over_kernel`: median of the rounds' ratios. `link_mb_per_s`: bytes of frames
-    at the stream's rate, in 10^6. `host_work_us`: CPU time per patch for encoding, packing and all bookkeeping, with a
-    device that answers at once.
+    patches in memory to labels; `stream_over_kernel`: median of the rounds' ratios. `frame_bytes`: of a frame on the
+    link, on average; `link_mb_per_s`: of them at the stream's rate, in 10^6. `host_work_us`: CPU time per patch for
+    encoding, packing and all bookkeeping, with a device that answers at once.
     """
 
     bits: int
@@ -132,7 +132,7 @@ def measure_throughput(
     entry = accelerator.bundle.manifest.input
     return Throughput(
         bits=entry.bits,
-        frame_bytes=entry.frame_bytes,
+        frame_bytes=round(float(accelerator.backend.packing.link_bytes(frames).mean())),
         chunk=accelerator.chunk,
         patches=count,
         rounds=rounds,

@@ -21,13 +21,14 @@ from bitswath.backends.rtl.backend import RtlBackend
 from bitswath.backends.rtl.taps import last_frame_streams
 from bitswath.bundle.bundle import Bundle
 from bitswath.errors import InputError
+from bitswath.models.verify.rtl import verify_rtl
 from bitswath.network.network import INPUT
 from bitswath.simulated import System
 from bitswath.simulated.overlay import write_overlay
+from tests.compressed_cases import BUDGET, SHAPE, bundle_of, convolutional, frames_of
 from tests.designs import CACHE
 from tests.host.model_system import ModelBoard
 from tests.hw.built import built
-from tests.hw.compressed_cases import BUDGET, SHAPE, bundle_of, convolutional, frames_of
 
 BOARD = "Pynq-Z2"
 WORD = 8
@@ -101,6 +102,12 @@ def test_pixels_in_the_fabric_are_the_codecs(bundle: Bundle, seed: int) -> None:
     assert carried
     for values in carried:
         np.testing.assert_array_equal(values, codes.reshape(-1))
+
+
+def test_verify_compares_every_integer_of_compressed_frames(bundle: Bundle, seed: int) -> None:
+    found, note = verify_rtl(bundle, frames_of(bundle, 4, seed), stall=0.2, seed=seed, exact=False)
+    assert found.equal and found.values == 4 * bundle.network.output.size
+    assert "4 frames" in note
 
 
 def test_a_damaged_frame_is_named_and_those_around_it_are_right(bundle: Bundle, rtl: RtlBackend, seed: int) -> None:

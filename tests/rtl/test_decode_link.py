@@ -7,7 +7,7 @@ import numpy as np
 from bitswath.backends.base import Packing
 from bitswath.builds.words import compressed_words
 from bitswath.hw.units.frames import frame_memories
-from tests.hw.compressed_cases import codec_of, smooth
+from tests.compressed_cases import codec_of, smooth
 from tests.rtl.simulate import FULL_RATE, fields, simulate
 
 FRAMES, SHAPE, WORD = 6, (16, 20, 2), 4

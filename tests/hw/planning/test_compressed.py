@@ -15,7 +15,7 @@ from bitswath.hw.planning.boards import find_board
 from bitswath.hw.planning.folding import evaluate, find_folding
 from bitswath.hw.planning.plan import FRAMES, RESULTS, STATUS, Plan, plan
 from bitswath.hw.units import Decoding, decoding_of
-from tests.hw.compressed_cases import BUDGET, SHAPE, bundle_of, codec_of, convolutional, dense
+from tests.compressed_cases import BUDGET, SHAPE, bundle_of, codec_of, convolutional, dense
 
 
 def planned(budget: int | None = BUDGET, word: int = 64) -> Plan:
