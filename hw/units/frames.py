@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, repeat
 from typing import TypeVar
 
+from bitswath.errors import BuildError
+
 __all__ = ["LONGEST", "frame_memories"]
 
 LONGEST = 12
@@ -32,8 +34,9 @@ def frame_memories(
     """Contents ($readmemh) of the files that ``INIT_PREFIX`` and a key name.
 
     `ac_counts`, `ac_symbols`: up to 8 tables over run << 4 | size; `contexts`: the table of each of 56 contexts;
-    `dc_counts`, `dc_symbols`: 2 tables over sizes 0..14.
+    `dc_counts`, `dc_symbols`: 2 tables over sizes 0..14. Raises `BuildError` for tables that do not fit.
     """
+    _check(ac_symbols, dc_symbols)
     counts = [*_eight(ac_counts), *dc_counts]
     stored = [*ac_symbols, *dc_symbols]
     starts = [sum(map(len, stored[:i])) for i in range(len(stored))]
@@ -51,6 +54,15 @@ def frame_memories(
         "symbols.hex": _lines(chain(*stored, repeat(0, _SYMBOLS - sum(map(len, stored)))), 12),
         "contexts.hex": _lines(tables, 3),
     }
+
+
+def _check(ac_symbols: Sequence[Sequence[int]], dc_symbols: Sequence[Sequence[int]]) -> None:
+    sizes = [len(symbols) for symbols in (*ac_symbols, *dc_symbols)]
+    if not 1 <= len(ac_symbols) <= _AC_TABLES or len(dc_symbols) != _DC_TABLES or sum(sizes) > _SYMBOLS:
+        raise BuildError(
+            f"the frames' decoder holds 1 to {_AC_TABLES} AC tables, {_DC_TABLES} DC tables and {_SYMBOLS} symbols, got"
+            f" tables of {sizes} symbols, {len(dc_symbols)} of them DC; fit the codec again"
+        )
 
 
 def _eight(rows: Sequence[T]) -> list[T]:
