@@ -60,8 +60,12 @@ def _sentences(facts: Facts) -> Iterator[str]:
         if own is None or not known:
             continue
         best = min(known, key=lambda name: known[name])
-        change = own / known[best] - 1
         yield (
-            f"At {decibels} dB the codec needs {own:,.0f} bytes, {abs(change):.0%} {'more' if change > 0 else 'fewer'}"
-            f" than {best} without what its files share ({known[best]:,.0f}), the library that needs fewest."
+            f"At {decibels} dB the codec needs {own:,.0f} bytes, {_against(own, known[best])} {best} without what its"
+            f" files share ({known[best]:,.0f}), the library that needs fewest."
         )
+
+
+def _against(own: float, other: float) -> str:
+    percent = round(100 * (own / other - 1))
+    return f"{abs(percent)} % {'more' if percent > 0 else 'fewer'} than" if percent else "as many as"

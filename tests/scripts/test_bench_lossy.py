@@ -104,9 +104,11 @@ def test_the_report_names_the_library_of_fewest_bytes_and_the_bars() -> None:
     assert found.tables[1].rows[1][1:] == ("500 (225)", "500 (225)", "500 (225)", "1.5", "4,000")
     assert found.tables[1].rows[2][1] == "250"
     assert found.sentences[0] == (
-        "At 33 dB the codec needs 250 bytes, 11% more than libavif without what its files share (225),"
+        "At 33 dB the codec needs 250 bytes, 11 % more than libavif without what its files share (225),"
         " the library that needs fewest."
     )
+    same = {"coders": {name: {"at_db": {"35": {"payload_bytes": 200.0}}} for name in ("libwebp", TRANSFORM)}}
+    assert report(same).sentences[0].startswith("At 35 dB the codec needs 200 bytes, as many as libwebp")
 
 
 def test_what_was_not_measured_is_left_out() -> None:
