@@ -331,11 +331,13 @@ def _take_ring(
 def _transform_decode(
     *, bands: int, columns: int, simd: int, word_bits: int, most_bytes: int, dsp_block: str = "DSP48E1"
 ) -> Structure:
-    """decode_link.sv: two frames' bytes, two blocks' coefficients, lines of 16 by 16 pixels, a few for one band."""
+    """decode_link.sv: two frames' bytes, and two stripes of 16 lines of pixels, or four of one band; besides them its
+    tables and two blocks of coefficients. A DSP block for each product of the band transform, 17 before it."""
     ring = memory(1 << clog2(2 * most_bytes), 8, dsp_block, "block")
     stripes = memory((2 if bands > 1 else 4) * 256 * math.ceil(columns / 16), 8, dsp_block, "block") * bands
     components = memory(256, 12, dsp_block, "distributed") * (bands - 1)
-    return Structure(ring + stripes + components, (bands * bands, bands * clog2(columns), word_bits, 1))
+    core = Resources(lut=220, lutram=220, bram36=1.5, dsp=17 + (bands * bands if bands > 1 else 0))
+    return Structure(ring + stripes + components + core, (bands * bands, bands, word_bits, 1))
 
 
 def clog2(number: int) -> int:

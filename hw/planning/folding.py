@@ -145,7 +145,7 @@ class _Search:
         foldings: Foldings = {}
         weighted = [unit for unit in self.plan.units if isinstance(unit, MatVec | Depthwise)]
         others = [unit for unit in reversed(self.plan.units) if unit not in weighted]
-        reserved = {unit.name: self._line_dsps(unit, cycles) for unit in others}
+        reserved = {unit.name: self._own_dsps(unit, cycles) for unit in others}
         dsps = self.board.dsp * (1 - self.margin) - sum(reserved.values())
         for unit in (*weighted, *others):
             dsps += reserved.get(unit.name, 0)
@@ -154,12 +154,12 @@ class _Search:
             dsps -= cost.dsp
         return _fit(self.plan, self.board, foldings)
 
-    def _line_dsps(self, unit: Unit, cycles: int) -> float:
-        """Of thresholds as a line, which save more than products do: they are kept for them."""
-        lines = (
-            cost.dsp for needed, cost, folding in self.options[unit.name] if needed <= cycles and folding.get("line")
-        )
-        return min(lines, default=0)
+    def _own_dsps(self, unit: Unit, cycles: int) -> float:
+        """That are kept for a unit: of one that cannot do without, and of thresholds as a line, which save more than
+        products do."""
+        fast = [(cost.dsp, folding) for needed, cost, folding in self.options[unit.name] if needed <= cycles]
+        lines = [dsp for dsp, folding in fast if folding.get("line")]
+        return min(lines or [dsp for dsp, _ in fast], default=0)
 
     def _cheapest(
         self, unit: Unit, cycles: int, price: Price, known: Foldings, dsps: float

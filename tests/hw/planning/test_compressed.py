@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bitswath.bundle.bundle import save_bundle
@@ -12,9 +13,10 @@ from bitswath.codecs.uniform import UniformCodec
 from bitswath.errors import BuildError
 from bitswath.hw import units
 from bitswath.hw.planning.boards import find_board
-from bitswath.hw.planning.folding import evaluate, find_folding
+from bitswath.hw.planning.folding import _Search, evaluate, find_folding
 from bitswath.hw.planning.plan import FRAMES, RESULTS, STATUS, Plan, plan
 from bitswath.hw.units import Decoding, decoding_of
+from bitswath.network.network import INPUT, Conv, Network, SumPool, TensorSpec
 from tests.compressed_cases import BUDGET, SHAPE, bundle_of, codec_of, convolutional, dense
 
 
@@ -61,6 +63,20 @@ def test_it_gives_no_more_than_a_pixel_a_beat_and_takes_a_cycle_a_coefficient() 
     assert found.cycles <= 4000
     assert evaluate(flat, board, found.foldings).cost == found.cost
     assert found.foldings["decode"]["SIMD"] in (1, 2, 3, 6)
+
+
+def test_products_leave_the_decoder_the_dsp_blocks_it_needs() -> None:
+    """The layer could do with 189 of the 198 that may be used; the decoder needs 26."""
+    shape = (32, 32, 3)
+    conv = Conv("a", (INPUT,), np.random.default_rng(3).integers(-7, 8, (56, 3, 3, 3)), pads=(1, 1, 1, 1))
+    network = Network(TensorSpec(shape, 0, 255), (conv, SumPool("sum", ("a",), (32, 32), (32, 32))))
+    board = find_board("Pynq-Z1")
+    found = [
+        _Search(plan(network, 8, 64, decoding), board, 0.1)._fold(4200, lambda cost: cost.lut)
+        for decoding in (None, Decoding(codec_of(3), shape))
+    ]
+    assert [fit.foldings["a_matvec"]["lut"] for fit in found] == [0, 1]
+    assert found[1].cost.dsp == 26
 
 
 def test_only_a_bundle_of_compressed_frames_has_a_decoder(tmp_path: Path) -> None:
