@@ -23,8 +23,10 @@ from numpy.typing import NDArray
 
 from bitswath.backends.emulator import EmulatorBackend, run
 from bitswath.bundle.bundle import Bundle
+from bitswath.codecs.transform.codec import TransformCodec
 from bitswath.errors import BitswathError, BundleError, InputError, VerificationError
-from bitswath.network.network import Add, Conv, Dense, Head, SumPool
+from bitswath.models.verify.frames import decoded
+from bitswath.network.network import INPUT, Add, Conv, Dense, Head, SumPool
 
 if TYPE_CHECKING:
     from bitswath.models.lowering import Lowered
@@ -122,6 +124,9 @@ def verify_bundle(bundle: Bundle, patches: NDArray[Any], batch: int = 16) -> Ver
         if keras_model is not None:
             pairs.insert(0, ("Keras", _keras_tensors(keras_model, lowered, part), "QONNX", qonnx))
         pairs.append(("network", network, "emulator", _emulator_output(bundle, raw)))
+        if isinstance(bundle.codec, TransformCodec):
+            frames = decoded(bundle.codec, bundle.codec.encode_packed(raw), bundle.manifest.input.patch_shape)
+            pairs.insert(0, ("frames as documented", {INPUT: frames}, "codec", {INPUT: part}))
         for left, expected, right, actual in pairs:
             found = compare(left, expected, right, actual, start)
             totals[left, right] = _merged(totals.get((left, right)), found)
@@ -202,7 +207,7 @@ def _network_tensors(bundle: Bundle, codes: NDArray[np.uint8]) -> Tensors:
 
 
 def _emulator_output(bundle: Bundle, patches: NDArray[Any]) -> Tensors:
-    with EmulatorBackend(bundle.network, bundle.codec.bits) as backend:
+    with EmulatorBackend(bundle.network, bundle.codec.bits, unpack=bundle.unpacking) as backend:
         values = backend.collect(backend.submit(bundle.codec.encode_packed(patches)))
     return {bundle.network.stages[-1].name: values.astype(np.int64)}
 

@@ -11,13 +11,16 @@ import pytest
 from onnx import numpy_helper
 
 from bitswath.bundle.bundle import Bundle, save_bundle
+from bitswath.codecs.base import Codec
+from bitswath.codecs.transform import TransformCodec
 from bitswath.codecs.uniform import UniformCodec
 from bitswath.errors import BundleError, VerificationError
 from bitswath.models.export.qonnx import export_qonnx
 from bitswath.models.lowering import Lowered, lower
+from bitswath.models.nets.architectures import InputSpec
 from bitswath.models.nets.config import TrainConfig, WidthsConfig
 from bitswath.models.training.settle import settle
-from bitswath.models.verify import compare
+from bitswath.models.verify import compare, frames
 from bitswath.models.verify.compare import verify_bundle
 from bitswath.network.network import Network, Threshold
 from tests.models.small import ARCHITECTURES, small_model
@@ -25,8 +28,16 @@ from tests.models.small import ARCHITECTURES, small_model
 CLASSES = ("a", "b", "c", "d", "e")
 
 
-def made(folder: Path, name: str, weights: int = 4, activations: int = 4, power_of_two: bool = False) -> Bundle:
-    model, spec = small_model(name, weights, activations, power_of_two=power_of_two)
+def made(
+    folder: Path,
+    name: str,
+    weights: int = 4,
+    activations: int = 4,
+    power_of_two: bool = False,
+    codec: Codec | None = None,
+) -> Bundle:
+    given = None if codec is None else InputSpec((12, 12, 3), codec.bits)
+    model, spec = small_model(name, weights, activations, given, power_of_two=power_of_two)
     settle(model)
     proto = export_qonnx(model, spec)
     widths = WidthsConfig(weights=weights, activations=activations, power_of_two=power_of_two)
@@ -34,7 +45,7 @@ def made(folder: Path, name: str, weights: int = 4, activations: int = 4, power_
     return save_bundle(
         folder / "small.bsw",
         network=lower(proto).network,
-        codec=UniformCodec(spec.bits),
+        codec=codec or UniformCodec(spec.bits),
         patch_shape=spec.shape,
         classes=CLASSES,
         onnx_model=proto.SerializeToString(),
@@ -156,3 +167,13 @@ def test_a_bundle_without_qonnx_cannot_be_verified(tmp_path: Path) -> None:
     )
     with pytest.raises(BundleError, match=r"model\.onnx"):
         verify_bundle(bare, patches_for(bundle))
+
+
+def test_compressed_frames_are_decoded_as_documented(tmp_path: Path, monkeypatch) -> None:
+    patches = np.random.default_rng(1).integers(0, 256, (6, 12, 12, 3), np.uint8)
+    bundle = made(tmp_path, "vgg", codec=TransformCodec.fit(patches, budget=200))
+    result = verify_bundle(bundle, patches)
+    assert (result.comparisons[0].left, result.comparisons[0].right) == ("frames as documented", "codec")
+    assert result.equal
+    monkeypatch.setattr(frames, "MANTISSAS", (255, *frames.MANTISSAS[1:]))
+    assert not verify_bundle(bundle, patches).comparisons[0].equal
