@@ -19,6 +19,7 @@ __all__ = [
     "DatasetError",
     "DependencyError",
     "ExportError",
+    "FrameError",
     "ImageError",
     "InputError",
     "LoweringError",
@@ -94,6 +95,17 @@ class BuildError(BitswathError, RuntimeError):
 
 class InputError(BitswathError, ValueError):
     """Patches, codes or frames given to an accelerator do not fit its input."""
+
+
+class FrameError(CodecError, InputError):
+    """A frame is damaged, or of another codec. `frame`: its number among those that were given; `reason`."""
+
+    def __init__(self, frame: int, reason: str) -> None:
+        super().__init__(frame, reason)
+        self.frame, self.reason = frame, reason
+
+    def __str__(self) -> str:
+        return f"frame {self.frame}: {self.reason}"
 
 
 class BackendError(BitswathError, RuntimeError):

@@ -83,8 +83,8 @@ class Backend(Protocol):
     def collect(self, ticket: Ticket, timeout_s: float | None = None) -> NDArray[np.signedinteger]:
         """The batch's outputs, int32 or int64 (N, *output shape); None waits as long as the backend's own limit.
 
-        Raises `BackendTimeoutError` if they are late (the ticket stays good), `InputError` if a frame
-        holds codes that the network does not take, `BackendError` for anything else.
+        Raises `BackendTimeoutError` if they are late (the ticket stays good), `InputError` if a frame holds codes that
+        the network does not take, `FrameError` for a damaged one, `BackendError` for anything else.
         """
 
     def close(self) -> None:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from bitswath._native import Emulator, emulator_kernels
 from bitswath.backends.base import Packing, Ticket, patient
 from bitswath.codecs.packing import pack
-from bitswath.errors import CodecError, InputError, NetworkError
+from bitswath.errors import CodecError, FrameError, InputError, NetworkError
 from bitswath.network.network import Network, Stage
 
 __all__ = ["EmulatorBackend", "Kernel", "Outputs", "available_kernels", "run"]
@@ -164,6 +164,8 @@ class EmulatorBackend:
         if self._unpack is not None:
             try:
                 codes = self._unpack(frames)
+            except FrameError:
+                raise
             except CodecError as error:
                 raise InputError(str(error)) from error
             frames = pack(codes, self.packing.bits)

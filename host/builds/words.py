@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitswath.builds.design import Link
-from bitswath.errors import InputError
+from bitswath.errors import FrameError, InputError
 
 __all__ = ["Words", "check_compressed", "check_sound", "compressed_words", "fill_words", "read_words"]
 
@@ -45,7 +45,7 @@ def fill_words(link: Link, frames: NDArray[np.uint8]) -> Words:
 def check_compressed(frames: NDArray[np.uint8], most: int) -> None:
     """Of compressed frames in rows (N, W), filled up with zeros; `most`: bytes of a frame that the build takes.
 
-    A decoder tells by the headers where frames end, so each must be one: `InputError` names the first that is not.
+    A decoder tells by the headers where frames end, so each must be one: `FrameError` names the first that is not.
     What is wrong behind it the decoder finds.
     """
     if frames.ndim != 2 or (len(frames) and frames.shape[1] < _HEADER_BYTES):
@@ -62,7 +62,7 @@ def check_compressed(frames: NDArray[np.uint8], most: int) -> None:
     }
     for what, rows in wrong.items():
         if rows.any():
-            raise InputError(f"frame {np.flatnonzero(rows)[0]}: {what}")
+            raise FrameError(int(np.flatnonzero(rows)[0]), what)
 
 
 def compressed_words(frames: NDArray[np.uint8], word_bytes: int) -> Words:
@@ -91,6 +91,6 @@ def _lengths(frames: NDArray[np.uint8]) -> NDArray[np.int64]:
 
 
 def check_sound(status: NDArray[np.uint8]) -> None:
-    """Raises `InputError` that names the first frame whose status (N,) says that the decoder found it damaged."""
+    """Raises `FrameError` that names the first frame whose status (N,) says that the decoder found it damaged."""
     if (bad := np.flatnonzero(status)).size:
-        raise InputError(f"frame {bad[0]}: it is damaged, or of another codec: the build's decoder rejects it")
+        raise FrameError(int(bad[0]), "it is damaged, or of another codec: the build's decoder rejects it")

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitswath.backends.base import Advancing, Backend, Cancelling, Resettable, Ticket
-from bitswath.errors import BackendError, BackendTimeoutError, BitswathError
+from bitswath.errors import BackendError, BackendTimeoutError, BitswathError, FrameError
 from bitswath.streaming.counters import Tally
 
 __all__ = ["Chunk", "Lane", "Prepare", "Values", "run", "split"]
@@ -36,17 +36,19 @@ _Answer = TypeVar("_Answer")
 
 @dataclass(frozen=True, eq=False)
 class Chunk:
-    """Items that go to a device in one piece; `number` counts all of a stream's, `ends` says it is a batch's last."""
+    """Items that go to a device in one piece; `number` counts all of a stream's, `ends` says it is a batch's last,
+    `start` is its first item's place in the batch."""
 
     number: int
     items: Items
     ends: bool
+    start: int = 0
 
 
 def split(batch: Items, size: int, first: int = 0) -> Iterator[Chunk]:
     """Chunks of at most `size` items, numbered from `first`; an empty batch is one empty chunk."""
     for index, start in enumerate(range(0, max(len(batch), 1), size)):
-        yield Chunk(first + index, batch[start : start + size], start + size >= len(batch))
+        yield Chunk(first + index, batch[start : start + size], start + size >= len(batch), start)
 
 
 @dataclass(eq=False)
@@ -102,7 +104,8 @@ class Lane:
     def put(self, chunk: Chunk) -> None:
         """Prepare a chunk and send it. Raises what `prepare` raises, `BackendError`, `BackendTimeoutError`."""
         started = time.perf_counter()
-        frames = self._prepare(chunk.items) if len(chunk.items) else np.zeros((0, 0), np.uint8)
+        with _numbered(chunk):
+            frames = self._prepare(chunk.items) if len(chunk.items) else np.zeros((0, 0), np.uint8)
         prepared = time.perf_counter()
         flight = _Flight(chunk, frames)
         self._flights.append(flight)
@@ -160,7 +163,8 @@ class Lane:
 
     def _retried(self, flight: _Flight, step: Callable[[_Flight], _Answer]) -> _Answer:
         try:
-            return step(flight)
+            with _numbered(flight.chunk):
+                return step(flight)
         except BackendError:
             if flight.retried or self._given_up or not isinstance(self._backend, Resettable):
                 raise
@@ -222,6 +226,15 @@ class Lane:
             )
         late = f"{ticket.frames} frames were not done within {limit_s:g} s"
         return BackendTimeoutError(f"{late}; the device hangs, or timeout_s is too short for them")
+
+
+@contextlib.contextmanager
+def _numbered(chunk: Chunk) -> Iterator[None]:
+    """A frame of the chunk that is damaged is named by its place in the batch."""
+    try:
+        yield
+    except FrameError as error:
+        raise FrameError(chunk.start + error.frame, error.reason) from error
 
 
 def run(lane: Lane, batch: Items, size: int) -> Values:

@@ -17,7 +17,7 @@ from bitswath.codecs.base import Codec, Codes, Patches, Rows, checked_patches, c
 from bitswath.codecs.packing import ROW_UNIT, native_threads, output_array, stated_lengths
 from bitswath.codecs.transform import fitting
 from bitswath.codecs.transform.huffman import Table
-from bitswath.errors import CodecError
+from bitswath.errors import CodecError, FrameError
 
 __all__ = ["LONGEST_FRAME", "QUALITIES", "TransformCodec"]
 
@@ -253,7 +253,7 @@ class TransformCodec(Codec):
         """
         codes, faults = self.unpack_sound(frames, patch_shape, threads=threads)
         if (bad := np.flatnonzero(faults)).size:
-            raise CodecError(f"frame {bad[0]}: {FAULTS[int(faults[bad[0]])]}")
+            raise FrameError(int(bad[0]), FAULTS[int(faults[bad[0]])])
         return codes
 
     def unpack_sound(
