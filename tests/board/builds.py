@@ -1,4 +1,4 @@
-"""Makes what the board tests run on, in the development environment: bundles with builds, a small one and EuroSAT's.
+"""Makes what the board tests run on, in the development environment: bundles with builds, two small ones and EuroSAT's.
    python -m tests.board.builds FOLDER
 
 pynq needs an older numpy than the hardware tools do, so that the tests themselves run elsewhere.
@@ -17,8 +17,9 @@ from bitswath.bundle.bundle import NETWORK, save_bundle
 from bitswath.codecs.uniform import UniformCodec
 from bitswath.network.network import INPUT, Add, Head, Network, TensorSpec
 from tests import paths
+from tests.compressed_cases import bundle_of, convolutional
 
-SMALL, EUROSAT = "small.bsw", "eurosat.bsw"
+SMALL, EUROSAT, COMPRESSED = "small.bsw", "eurosat.bsw", "compressed.bsw"
 SHAPE = (4, 5, 3)
 VALUES = 60
 BOARD = "Pynq-Z2"
@@ -44,6 +45,15 @@ def small(folder: Path) -> None:
     residual(bundle.path / "hw" / BOARD, network=bundle.manifest.files[NETWORK].sha256)
 
 
+def compressed(folder: Path) -> None:
+    """A bundle whose frames are compressed, with a build of a small network behind the decoder."""
+    from tests.hw.built import built
+
+    bundle = bundle_of(convolutional(), folder)
+    (bundle.path / "hw").mkdir()
+    built(bundle, BOARD, bundle.path / "hw" / BOARD, cycles=6000, depth=33)
+
+
 def eurosat(folder: Path) -> None:
     """The zoo's bundle, built for a Pynq-Z2 and not counted, which takes longest and is not needed here."""
     bundle = shutil.copytree(ZOO, folder / EUROSAT)
@@ -53,7 +63,7 @@ def eurosat(folder: Path) -> None:
 
 def main() -> None:
     folder = Path(sys.argv[1])
-    for make, name in ((small, SMALL), (eurosat, EUROSAT)):
+    for make, name in ((small, SMALL), (compressed, COMPRESSED), (eurosat, EUROSAT)):
         print(f"making {folder / name}", flush=True)
         make(folder)
 
