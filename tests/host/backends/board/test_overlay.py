@@ -294,13 +294,18 @@ def test_an_xclbin_is_for_a_card(tmp_path: Path) -> None:
     assert load_overlay(folder).is_alveo
 
 
+def in_finns_shell(folder: Path, words_in: int) -> Path:
+    """A deployment folder of a build of ours."""
+    shapes: dict[str, Any] = {"idt": ["DataType['UINT64']"], "odt": ["DataType['UINT64']"]}
+    for end, words in (("i", words_in), ("o", 2)):
+        for kind, shape in (("normal", [1, words]), ("folded", [1, words, 1]), ("packed", [1, words, 8])):
+            shapes[f"{end}shape_{kind}"] = [shape]
+    return finn_plus(folder, **shapes)
+
+
 def test_our_build_in_finns_shell_is_dense(tmp_path: Path) -> None:
     """Its link's words are what FINN's engines move."""
-    shapes = {"idt": ["DataType['UINT64']"], "odt": ["DataType['UINT64']"]}
-    for end, words in (("i", 5), ("o", 2)):
-        for kind, shape in (("normal", [1, words]), ("folded", [1, words, 1]), ("packed", [1, words, 8])):
-            shapes[f"{end}shape_{kind}"] = [shape]  # type: ignore[list-item]
-    folder = finn_plus(tmp_path / "build" / "bitstream", **shapes)
+    folder = in_finns_shell(tmp_path / "build" / "bitstream", 5)
     (tmp_path / "build" / "design.json").write_text(design().model_dump_json())
     overlay = load_overlay(folder)
     assert overlay.input == Frames("idma0", 4, False, 60, None, 40, 64)
@@ -308,6 +313,20 @@ def test_our_build_in_finns_shell_is_dense(tmp_path: Path) -> None:
     (tmp_path / "build" / "design.json").write_text(design(frame_words=6).model_dump_json())
     with pytest.raises(BundleError, match="moves 40 bytes a frame"):
         load_overlay(folder)
+
+
+def test_of_compressed_frames_finns_engine_moves_words(tmp_path: Path) -> None:
+    folder, made = in_finns_shell(tmp_path / "build" / "bitstream", 1), design()
+    given, taken = (
+        link.model_copy(update=update)
+        for link, update in ((made.input, {"compressed": True}), (made.output, {"status": True}))
+    )
+    made = made.model_copy(update={"input": given, "output": taken})
+    (tmp_path / "build" / "design.json").write_text(made.model_dump_json())
+    overlay = load_overlay(folder)
+    assert (overlay.input.frame_bytes, overlay.input.step_bytes, overlay.output.step_bytes) == (40, 8, 16)
+    assert overlay.input.packing == Packing(4, compressed=True, word_bytes=8)
+    assert overlay.output.status and not overlay.input.status
 
 
 def network(shape: tuple[int, ...] = (60,)) -> Network:
