@@ -22,7 +22,6 @@ from benchmark import Facts, machine
 from bitswath.backends.rtl.backend import RtlBackend
 from bitswath.builds.folder import build_folder
 from bitswath.bundle.bundle import load_bundle
-from bitswath.codecs.packing import pack
 
 __all__ = ["measure"]
 
@@ -30,9 +29,8 @@ __all__ = ["measure"]
 def measure(bundle_path: Path, board: str | None, frames: int, rounds: int, *, exact: bool) -> Facts:
     """Median MHz by CPU and by wall time, and what was simulated."""
     bundle = load_bundle(bundle_path)
-    entry = bundle.manifest.input
-    codes = np.random.default_rng(0).integers(0, 2**entry.bits, (frames, *entry.code_shape), np.uint8)
-    packed = pack(codes, entry.bits)
+    codec, shape = bundle.codec, bundle.manifest.input.patch_shape
+    packed = codec.encode_packed(codec.samples(np.random.default_rng(0), frames, shape))
     by_cpu, by_wall = [], []
     with RtlBackend(build_folder(bundle_path, board), exact=exact) as simulator:
         pid = simulator.pid
