@@ -27,6 +27,10 @@ _COUNTS_NOTE = (
 )
 _ESTIMATES_NOTE = "Nothing was counted: resources are the cost model's estimates, without queues and without a shell."
 _VERSAL_NOTE = "Yosys does not know Versal: counts for it are those of UltraScale+ fabric, an estimate."
+_COMPRESSED_NOTE = (
+    "Frames are compressed and differ in length: the rate is that of those simulated, half of them of smooth patches, "
+    "half of noise. A damaged frame is told with its results."
+)
 
 
 def make_report(
@@ -77,7 +81,10 @@ def make_report(
         queues=_queues(design, synthesis, high_water or {}),
         problems=dict(synthesis.problems) if synthesis else {},
         tools={**(tools or {}), **tool},
-        notes=_notes(board, counted=synthesis is not None),
+        notes=(
+            *_notes(board, counted=synthesis is not None),
+            *((_COMPRESSED_NOTE,) if design.input.compressed else ()),
+        ),
         bitstream=bitstream,
         bitstream_reason=bitstream_reason,
     )

@@ -37,6 +37,7 @@ def test_it_is_checked_on_frames_of_its_codec_and_reported_with_the_longest(
     report, folder = build(bundle, find_board("Pynq-Z2"), OPTIONS)
     assert report.checked_frames == building.CHECKED_FRAMES
     assert report.input.compressed and report.input.frame_bytes == -(-BUDGET // 8) * 8
+    assert any(note.startswith("Frames are compressed") for note in report.notes)
     assert f"up to {report.input.frame_bytes} B" in (folder / REPORT_PAGE).read_text()
     decode = next(stage for stage in report.stages if stage.kind == "TransformDecode_rtl")
     assert decode.cycles == np.prod(SHAPE) and decode.estimated is not None and decode.estimated.lut > 1000

@@ -9,10 +9,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from bitswath.accelerator import Accelerator
+from bitswath.accelerator import open as open_bundle
 from bitswath.backends.base import Packing
 from bitswath.backends.board.engines.dma import DmaBackend
 from bitswath.backends.board.overlay import Frames, Overlay
-from bitswath.errors import InputError
+from bitswath.codecs.packing import unpack_folded
+from bitswath.errors import FrameError, InputError
+from bitswath.network.network import Dense
+from tests.compressed_cases import bundle_of, dense, frames_of, smooth
 from tests.host.compressed_frames import frame, rows_of
 from tests.host.model_system import COUNT, IDMA, ODMA, ModelBoard, ModelSystem
 
@@ -95,3 +100,30 @@ def test_a_frame_that_would_lose_the_decoder_its_place_is_not_sent(backend: DmaB
         backend.submit(rows_of([frame(bytes(50))]))
     with pytest.raises(InputError, match="expected frames as a uint8 array"):
         backend.submit(rows.astype(np.int64))
+
+
+def test_a_bitstream_without_a_decoder_gets_decoded_pixels(tmp_path: Path) -> None:
+    """FINN's folders take folded codes, whatever frames the bundle has."""
+    shape, group = (16, 20, 2), 4
+    bundle = bundle_of(dense(shape), tmp_path)
+    given = Frames("idma0", bits=8, signed=False, values=640, group=group, frame_bytes=640)
+    taken = Frames("odma0", bits=24, signed=True, values=3, group=3, frame_bytes=9)
+    (layer,) = bundle.network.stages
+    assert isinstance(layer, Dense)
+
+    def multiplied(rows: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        sums = unpack_folded(rows, (640,), 8, False, group) @ layer.weights.T.astype(np.int64)
+        return (sums[..., np.newaxis] >> np.array([0, 8, 16]) & 255).astype(np.uint8).reshape(len(rows), 9)
+
+    patches, frames = smooth(9, 3, shape), frames_of(bundle, 9, 3)
+    system = ModelSystem(given, taken, multiplied)
+    backend = DmaBackend(ModelBoard(system), Overlay(Path("none.bit"), "finn", given, taken), frames_per_transfer=4)
+    with Accelerator(bundle, backend, timeout_s=10) as accelerator, open_bundle(bundle, "emulator") as emulator:
+        for found, expected in (
+            (accelerator.classify(patches), emulator.classify(patches)),
+            (accelerator.classify_frames(frames), emulator.classify_frames(frames)),
+        ):
+            np.testing.assert_array_equal(found.logits, expected.logits)
+        frames[6, 4] ^= 8
+        with pytest.raises(FrameError, match="frame 6: it is damaged"):
+            accelerator.classify_frames(frames)
