@@ -58,6 +58,13 @@ def test_pixels_are_the_models(form: Form, scenario: Scenario, seed: int) -> Non
     assert len(found.pixels) == 6 and not found.damaged.any()
 
 
+def test_many_bands_have_a_guard_bit(seed: int) -> None:
+    random, form = np.random.default_rng(seed), Form(bands=17, height=9, width=3, simd=17, max_bytes=16384)
+    codec = codec_of(form, random)
+    frames = [frame for frame, _ in zip(frames_of(form, codec, random), range(4))]
+    assert not check(form, codec, on_link(frames, form.word), FULL_RATE, seed).damaged.any()
+
+
 def usual(random: np.random.Generator) -> Integers:
     """Levels of a photograph: most at low frequencies, blocks that are busier than others."""
     scale = np.exp(random.normal(size=(4, 4, 1, 1))) * np.exp(-np.arange(256) / 20)
