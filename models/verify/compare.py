@@ -126,7 +126,8 @@ def verify_bundle(bundle: Bundle, patches: NDArray[Any], batch: int = 16) -> Ver
         pairs.append(("network", network, "emulator", _emulator_output(bundle, raw)))
         if isinstance(bundle.codec, TransformCodec):
             frames = decoded(bundle.codec, bundle.codec.encode_packed(raw), bundle.manifest.input.patch_shape)
-            pairs.insert(0, ("frames as documented", {INPUT: frames}, "codec", {INPUT: part}))
+            documented, native = ({INPUT: codes.astype(np.int64)} for codes in (frames, part))
+            pairs.insert(0, ("frames as documented", documented, "codec", native))
         for left, expected, right, actual in pairs:
             found = compare(left, expected, right, actual, start)
             totals[left, right] = _merged(totals.get((left, right)), found)

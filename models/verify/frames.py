@@ -44,7 +44,7 @@ def _patch(codec: TransformCodec, row: bytes, shape: tuple[int, int, int]) -> ND
     headroom = 0 if bands <= 15 else 1 if bands <= 63 else 2
     components = _inverse(_magnitudes(codec, levels, step, headroom), headroom)
     mixed = np.tensordot(components, np.array(codec.matrix), (2, 0))
-    pixels = np.clip(128 + ((mixed + 2048) >> 12), 0, 255).astype(np.uint8)
+    pixels: NDArray[np.uint8] = np.clip(128 + ((mixed + 2048) >> 12), 0, 255).astype(np.uint8)
     return pixels.transpose(0, 2, 1, 3, 4).reshape(down * SIDE, across * SIDE, bands)[:height, :width]
 
 
@@ -136,7 +136,8 @@ def _magnitudes(codec: TransformCodec, levels: Integers, step: int, headroom: in
     delta[..., 0, 0] = 0
     shift = 11 - (step >> 3) + headroom
     scaled = (32 * size - delta) * MANTISSAS[step & 7]
-    return np.sign(levels) * np.minimum((scaled + (1 << (shift - 1))) >> shift, 32767)
+    values: Integers = np.sign(levels) * np.minimum((scaled + (1 << (shift - 1))) >> shift, 32767)
+    return values
 
 
 def _dct() -> Integers:
@@ -162,5 +163,6 @@ def _inverse(coefficients: Integers, headroom: int) -> Integers:
     columns = np.einsum("uy,...uv->...yv", matrix, coefficients)
     lines = np.clip((columns + 32) >> 6, -32768, 32767)
     shift = 12 - headroom
-    values = np.einsum("vx,...yv->...yx", matrix, lines)
-    return np.clip((values + (1 << (shift - 1))) >> shift, -2048, 2047)
+    sums = np.einsum("vx,...yv->...yx", matrix, lines)
+    values: Integers = np.clip((sums + (1 << (shift - 1))) >> shift, -2048, 2047)
+    return values

@@ -217,8 +217,8 @@ def _first(levels: Integers, base: int, top: int) -> Integers:
 
 
 def _ratio(first: Integers, columns: int, given: Multipliers | None) -> Fraction | None:
-    """The simplest ratio of multipliers that orders all levels (channels, levels, A), or the given one if it does and is
-    small.
+    """The simplest ratio of multipliers that orders all levels (channels, levels, A), or the given one if that is
+    small and does.
 
     None if there is no such ratio.
     """
