@@ -51,13 +51,18 @@ class Shelf:
         return _load(folder)
 
     def codec(self, imagery: Imagery) -> Codec:
-        """What a network's input is coded with, fitted to the training split; after palettes by class 8 bits."""
+        """What a network's input is coded with, fitted to the training split; after palettes by class 8 bits.
+
+        A uniform codec is told by the samples' type, for which no split has to go through lossy files.
+        """
         if imagery.leaks:
             return UniformCodec(8)
         path = self.folder / "data" / f"{imagery.digest[:16]}.codec.json"
         with self._locked(path):
             if not path.exists():
-                codec = fit_codec(parse_codec(imagery.codec), self.split(imagery, "train").patches)
+                spec = parse_codec(imagery.codec)
+                split = self.original if spec.kind == UniformCodec.kind else self.split
+                codec = fit_codec(spec, split(imagery, "train").patches)
                 write_atomic(path, json.dumps(codec.to_dict()).encode())
         return codec_from_dict(json.loads(path.read_text()))
 

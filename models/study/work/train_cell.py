@@ -12,6 +12,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,7 @@ def train_cell(
 
 def _trained(cell: TrainingCell, shelf: Shelf, folder: Path, progress: Callable[[float, str], None]) -> Trained:
     imagery = cell.imagery
-    train, val, codec = shelf.split(imagery, "train"), shelf.split(imagery, "val"), shelf.codec(imagery)
+    train, val, codec = _trained_on(cell, shelf, "train"), _trained_on(cell, shelf, "val"), shelf.codec(imagery)
     origin, distill = _origin(cell, shelf), cell.distill
     if distill and origin and distill.teacher == "warm_start":
         distill = distill.model_copy(update={"teacher": origin})
@@ -103,12 +104,9 @@ def _trained(cell: TrainingCell, shelf: Shelf, folder: Path, progress: Callable[
     )
     info = describe(settings, codec, train)
     show = _Steps(cell, progress)
-    if cell.lossy_as == "codec":
-        train, val = shelf.original(imagery, "train"), shelf.original(imagery, "val")
-        codec = ThroughFiles.before(codec, parse_lossy(imagery.source))
     trained, _ = train_model(
         info,
-        codec,
+        ThroughFiles.before(codec, parse_lossy(imagery.source)) if cell.lossy_as == "codec" else codec,
         train,
         val,
         folder,
@@ -118,6 +116,14 @@ def _trained(cell: TrainingCell, shelf: Shelf, folder: Path, progress: Callable[
         progress=show.step,
     )
     return trained
+
+
+def _trained_on(cell: TrainingCell, shelf: Shelf, name: str) -> Dataset:
+    """A split as training takes it: before lossy files, where those stand for a codec."""
+    if cell.lossy_as == "data":
+        return shelf.split(cell.imagery, name)
+    original = shelf.original(cell.imagery, name)
+    return replace(original, name=f"{original.name}, {cell.imagery.source}")
 
 
 def _origin(cell: TrainingCell, shelf: Shelf) -> str | None:
