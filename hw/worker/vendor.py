@@ -84,9 +84,41 @@ def _with_queues(model: Any, design: Design, part: str) -> Any:
         op = getCustomOp(node)
         op.set_nodeattr("outFIFODepths", [depths[name] for name in node.output])
         op.set_nodeattr("inFIFODepths", [depths.get(name, 0) for name in node.input])
+    _add_further_queues(model, depths)
     model = model.transform(InsertFIFO(create_shallow_fifos=True))
     model = model.transform(SpecializeLayers(part)).transform(GiveUniqueNodeNames())
     return model.transform(PrepareIP(part, 1e9 / design.clock_hz))
+
+
+def _add_further_queues(model: Any, depths: dict[str, int]) -> None:
+    """Behind outputs that are unlike their node's first, which InsertFIFO takes all to be like."""
+    from onnx import helper
+    from qonnx.custom_op.registry import getCustomOp
+
+    for node in list(model.graph.node):
+        op = getCustomOp(node)
+        for index, name in enumerate(node.output):
+            shape, kind = op.get_folded_output_shape(index), op.get_output_datatype(index)
+            consumer = model.find_consumer(name)
+            if consumer is None or (shape, kind) == (op.get_folded_output_shape(0), op.get_output_datatype(0)):
+                continue
+            normal, queued = op.get_normal_output_shape(index), f"{name}_queued"
+            model.set_tensor_shape(queued, normal)
+            model.set_tensor_datatype(queued, kind)
+            queue = helper.make_node(
+                "StreamingFIFO",
+                [name],
+                [queued],
+                domain="finn.custom_op.fpgadataflow",
+                backend="fpgadataflow",
+                depth=max(depths[name], 2),
+                folded_shape=shape,
+                normal_shape=normal,
+                dataType=kind.name,
+                ram_style="auto",
+            )
+            consumer.input[list(consumer.input).index(name)] = queued
+            model.graph.node.insert(list(model.graph.node).index(node) + 1, queue)
 
 
 def _collect(output: Path, result: Path, out_of_context: bool) -> None:
