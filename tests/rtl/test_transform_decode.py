@@ -96,6 +96,20 @@ def test_a_damaged_frame_is_flagged_and_the_next_one_is_right(form: Form, seed: 
     assert sum(frame not in given for frame in whole) <= 1  # a check of 16 bits is right by chance now and then
 
 
+@pytest.mark.parametrize("form", FORMS[1:3], ids=str)
+def test_damaged_frames_behind_each_other_are_all_given(form: Form, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    codec = codec_of(form, random)
+    shortest = framed(codec, 0, b"")  # no longer than its header
+    frames = [
+        frame if random.random() < 0.8 else shortest for frame, _ in zip(frames_of(form, codec, random), range(50))
+    ]
+    wrong = random.random(50) < 0.7
+    sent = [frame[:4] + bytes([frame[4] ^ 1]) + frame[5:] if bad else frame for frame, bad in zip(frames, wrong)]
+    found = check(form, codec, on_link(sent, form.word), FULL_RATE, seed)
+    assert found.damaged.tolist() == [bad or frame == shortest for frame, bad in zip(frames, wrong)]
+
+
 def test_what_was_cut_off_does_not_reach_the_next_transfer(seed: int) -> None:
     random, form = np.random.default_rng(seed), SMALL
     codec = codec_of(form, random)
@@ -129,15 +143,16 @@ def test_levels_that_no_encoder_writes_are_found(seed: int) -> None:
     assert found.damaged.tolist() == [True, False] * len(cases)
 
 
-def test_too_large_a_dc_level_is_found(seed: int) -> None:
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_too_large_a_dc_level_is_found(seed: int, sign: int) -> None:
     random, form = np.random.default_rng(seed), FORMS[2]
     codec = codec_of(form, random)
     levels = np.zeros((form.rows, form.columns, form.bands, 256), np.int64)
     levels[0, 0, 1, 0] = 16383
     levels[0, 1:, 1, 0] = levels[1, :, 1, 0] = 16383
-    good = encode(codec, levels, 3)
+    good = encode(codec, sign * levels, 3)
     levels[1, 2, 1, 0] += 1
-    found = stream(form, codec, on_link([encode(codec, levels, 3), good], form.word), 2, FULL_RATE, seed)
+    found = stream(form, codec, on_link([encode(codec, sign * levels, 3), good], form.word), 2, FULL_RATE, seed)
     assert found.damaged.tolist() == [True, False]
 
 
