@@ -1,8 +1,8 @@
 // Streams words through transform_decode: WORDS OUT SEED GO_IN WAIT_IN GO_OUT WAIT_OUT CUT PAUSE_AT PAUSE FRAMES, where
 // GO and WAIT are mean lengths, in cycles, of runs in which a stream goes and waits (WAIT 0: never). After CUT cycles
-// (0: never) it resets and begins again; before byte PAUSE_AT of the words it waits PAUSE cycles. Ends LINGER cycles after
-// FRAMES came, or STUCK after the last thing happened. OUT.beats gets the beats, OUT.frames a line a frame: the cycle of its last beat, whether it is
-// damaged, beats so far.
+// (0: never) it resets and begins again; before byte PAUSE_AT of the words it waits PAUSE cycles. Ends LINGER cycles
+// after FRAMES came, or STUCK after the last thing happened. OUT.beats gets the beats, OUT.frames a line a frame: the
+// cycle of its last beat, whether it is damaged, beats so far.
 
 #include <cstdint>
 #include <cstdlib>

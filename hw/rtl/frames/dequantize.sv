@@ -1,6 +1,6 @@
-// Levels to coefficients, in units of a step of the frame, and positions of the zigzag scan to rows and columns:
-// min((r * step + half) >> shift, 32767) with r = 32 |level| - DELTAS[min(|level|, 3) - 1], DC without a delta. The step
-// is 2 ** (i / 8) in 8 bits behind the point. One a cycle, 6 cycles later; what follows has room for those 6.
+// Levels to coefficients, in units of a step of the frame, and positions of the zigzag scan to rows and columns: min((r
+// * step + half) >> shift, 32767) with r = 32 |level| - DELTAS[min(|level|, 3) - 1], DC without a delta. The step is 2
+// ** (i / 8) in 8 bits behind the point. One a cycle, 6 cycles later; what follows has room for those 6.
 module dequantize #(
     parameter int unsigned GUARD = 0,  // right shifts more than for up to 15 bands
     parameter logic [2:0][5:0] DELTAS = '0  // two's complement; for levels of 1 in the low bits

@@ -1,13 +1,13 @@
-// Compressed frames out of link words: each begins at a word and is filled up to one. Bytes lie in a ring, where a frame
-// is checked (version, length, CRC-16) before it is given out, and stays until `frame_ready`; by then the next one is
-// checked. Two cycles a byte, cycles in which `byte_ask` is served apart.
+// Compressed frames out of link words: each begins at a word and is filled up to one. Bytes lie in a ring, where a
+// frame is checked (version, length, CRC-16) before it is given out, and stays until `frame_ready`; by then the next
+// one is checked. Two cycles a byte, cycles in which `byte_ask` is served apart.
 //
 // Nothing but a frame's own length says where the next begins. A header is plausible if its version is 1 and its length
-// 5..MAX_BYTES. A frame whose header is not, or whose check is wrong, is given out as damaged. Then each word behind its
-// first is tried as a beginning, and nothing is given out until one passes the check. Only if none does up to where the
-// damaged frame's length says, and a plausible header lies there, is that taken as the next frame, whole or not. A frame
-// for whose rest the link stays idle for TIMEOUT cycles (0: no limit) is damaged, and after so long a pause behind all
-// that came, the next word is a beginning again.
+// 5..MAX_BYTES. A frame whose header is not, or whose check is wrong, is given out as damaged. Then each word behind
+// its first is tried as a beginning, and nothing is given out until one passes the check. Only if none does up to where
+// the damaged frame's length says, and a plausible header lies there, is that taken as the next frame, whole or not. A
+// frame for whose rest the link stays idle for TIMEOUT cycles (0: no limit) is damaged, and after so long a pause
+// behind all that came, the next word is a beginning again.
 module frame_reader #(
     parameter int unsigned WORD_BITS = 64,
     parameter int unsigned MAX_BYTES = 2048,
@@ -37,7 +37,9 @@ module frame_reader #(
   localparam int unsigned IDLE_BITS = $clog2(TIMEOUT + 2);
   localparam logic [ADDRESS_BITS:0] WORD = (ADDRESS_BITS + 1)'(WORD_BYTES);
 
-  if (WORD_BITS < 32 || (WORD_BITS & (WORD_BITS - 1)) != 0 || MAX_BYTES < 4 * WORD_BYTES || MAX_BYTES > 32768) begin : gen_bad
+  localparam bit BAD_WORD = WORD_BITS < 32 || (WORD_BITS & (WORD_BITS - 1)) != 0;
+
+  if (BAD_WORD || MAX_BYTES < 4 * WORD_BYTES || MAX_BYTES > 32768) begin : gen_bad
     $fatal(1, "frame_reader: expected WORD_BITS to be a power of two from 32 on, MAX_BYTES of 4 words to 32768");
   end
 

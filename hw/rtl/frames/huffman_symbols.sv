@@ -1,15 +1,16 @@
-// A frame's bits to levels at positions of the scan: static canonical Huffman codes of at most 12 bits over (run, size),
-// one of 8 AC tables by component class, position and the level before, one of 2 DC tables by class, DC predicted from
-// the blocks beside. Levels of a block component come in ascending positions, then an end; there are always
-// BLOCKS_X * BLOCKS_Y * BANDS ends. What no encoder writes makes the frame damaged: then only ends follow. The last end
-// of a frame says whether it is damaged.
+// A frame's bits to levels at positions of the scan: static canonical Huffman codes of at most 12 bits over (run,
+// size), one of 8 AC tables by component class, position and the level before, one of 2 DC tables by class, DC
+// predicted from the blocks beside. Levels of a block component come in ascending positions, then an end; there are
+// always BLOCKS_X * BLOCKS_Y * BANDS ends. What no encoder writes makes the frame damaged: then only ends follow. The
+// last end of a frame says whether it is damaged.
 //
 // A symbol with its level needs 5 cycles, an escaped one 6, a DC level 8, an end 6.
 //
 // Files ($readmemh): INIT_PREFIX limits.hex, a line for each AC table 0..7, then each DC table: for lengths 1..11, from
-// the lowest bits on, length + 1 bits: how many codes of that length begin codes that are no longer. INIT_PREFIX bases.hex,
-// 16 lines a table, line l: the address of the first symbol of length l minus its code. INIT_PREFIX symbols.hex:
-// run << 4 | size, 542 lines. INIT_PREFIX contexts.hex, 64 lines: the AC table of class << 5 | zone << 2 | min(level before, 3).
+// the lowest bits on, length + 1 bits: how many codes of that length begin codes that are no longer. INIT_PREFIX
+// bases.hex, 16 lines a table, line l: the address of the first symbol of length l minus its code. INIT_PREFIX
+// symbols.hex: run << 4 | size, 542 lines. INIT_PREFIX contexts.hex, 64 lines: the AC table of class << 5 | zone << 2 |
+// min(level before, 3).
 module huffman_symbols #(
     parameter int unsigned BANDS = 3,
     parameter int unsigned BLOCKS_X = 4,
@@ -43,7 +44,9 @@ module huffman_symbols #(
   localparam int unsigned PART_BITS = PARTS > 1 ? $clog2(PARTS) : 1;
   localparam int unsigned BAND_BITS = BANDS > 1 ? $clog2(BANDS) : 1;
 
-  typedef enum logic [3:0] {IDLE, FETCH, MATCH, INDEX, READ, SYMBOL, ADD, PREDICTED, PUSH_DC, END, TAIL, DAMAGED} state_t;
+  typedef enum logic [3:0] {
+    IDLE, FETCH, MATCH, INDEX, READ, SYMBOL, ADD, PREDICTED, PUSH_DC, END, TAIL, DAMAGED
+  } state_t;
 
   state_t state;
   logic [PART_BITS-1:0] part;  // block components that are behind
@@ -122,7 +125,8 @@ module huffman_symbols #(
       symbol <= read;
       is_end <= !dc && read == 12'h000;
       is_escape <= !dc && read == 12'h00f;
-      is_wrong <= dc ? read[11:4] != 0 || read[3:0] == 4'd15 : read[11:4] != 0 && (read[3:0] == 0 || read[3:0] == 4'd15);
+      if (dc) is_wrong <= read[11:4] != 0 || read[3:0] == 4'd15;
+      else is_wrong <= read[11:4] != 0 && (read[3:0] == 4'd0 || read[3:0] == 4'd15);
     end else if (act && is_escape) begin
       symbol <= next[13:2];
       is_escape <= 1'b0;

@@ -102,7 +102,8 @@ module idct16 #(
 
 `ifndef SYNTHESIS
   group_without_gap :
-  assert property (@(posedge clk) disable iff (!rst_n) s_valid && s_count != 15 |=> s_valid && s_count == $past(s_count) + 4'd1)
+  assert property (@(posedge clk) disable iff (!rst_n)
+      s_valid && s_count != 15 |=> s_valid && s_count == $past(s_count) + 4'd1)
   else $error("%m: a group of 16 has a gap");
   not_too_soon :
   assert property (@(posedge clk) disable iff (!rst_n) odds_end |-> !busy || count == 15)

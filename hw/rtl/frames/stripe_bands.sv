@@ -1,8 +1,8 @@
 // Samples of components, block by block, to pixels in raster order: as a block's last component comes, its bands are
-// clip(128 + (sum over components c of MATRIX[c * BANDS + b] * sample + 2048 >> 12), 0, 255), one pixel a cycle; STRIPES
-// stripes of 16 lines hold pixels until they leave, SIMD bands a beat. Columns and lines behind WIDTH and HEIGHT are
-// dropped. One beat a cycle. `open` says that the next block component may begin; each `begins` leads to 256 samples.
-// With a frame's last beat, `frame_valid` is high for a cycle and `frame_damaged` says whether it is.
+// clip(128 + (sum over components c of MATRIX[c * BANDS + b] * sample + 2048 >> 12), 0, 255), one pixel a cycle;
+// STRIPES stripes of 16 lines hold pixels until they leave, SIMD bands a beat. Columns and lines behind WIDTH and
+// HEIGHT are dropped. One beat a cycle. `open` says that the next block component may begin; each `begins` leads to 256
+// samples. With a frame's last beat, `frame_valid` is high for a cycle and `frame_damaged` says whether it is.
 module stripe_bands #(
     parameter int unsigned BANDS = 3,
     parameter int unsigned HEIGHT = 64,

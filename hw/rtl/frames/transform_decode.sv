@@ -1,8 +1,9 @@
-// Frames of the transform codec (host/codecs/transform.py) to pixels: link words in, SIMD of a pixel's BANDS bands a beat
-// out, HEIGHT x WIDTH pixels a frame in raster order, whatever comes in. With a frame's last beat `frame_valid` is high
-// for a cycle and `frame_damaged` says whether it is damaged; where it was found so before a level, those that follow
-// are 0. A coefficient a cycle, that is 256 * BANDS cycles a block of 16 x 16, unless a frame has more than about 50
-// levels a block component. The tables' files: see huffman_symbols; what is done about a wrong length: see frame_reader.
+// Frames of the transform codec (host/codecs/transform.py) to pixels: link words in, SIMD of a pixel's BANDS bands a
+// beat out, HEIGHT x WIDTH pixels a frame in raster order, whatever comes in. With a frame's last beat `frame_valid` is
+// high for a cycle and `frame_damaged` says whether it is damaged; where it was found so before a level, those that
+// follow are 0. A coefficient a cycle, that is 256 * BANDS cycles a block of 16 x 16, unless a frame has more than
+// about 50 levels a block component. The tables' files: see huffman_symbols; what is done about a wrong length: see
+// frame_reader.
 module transform_decode #(
     parameter int unsigned WORD_BITS = 64,
     parameter int unsigned MAX_BYTES = 2048,
