@@ -273,7 +273,7 @@ def _check(bundle: Bundle, board: Board, folder: Path) -> Statistics:
 
     A build that fails is kept in the bundle for `bitswath verify`, which finds the first stage that differs.
     """
-    frames = _random_frames(bundle)
+    frames = _random_frames(bundle, read_design(folder).input.frame_bytes)
     network = bundle.manifest.files[NETWORK].sha256
     with EmulatorBackend(bundle.network, bundle.codec.bits, unpack=bundle.unpacking) as emulator:
         expected = emulator.collect(emulator.submit(frames))
@@ -292,11 +292,13 @@ def _check(bundle: Bundle, board: Board, folder: Path) -> Statistics:
     return measured
 
 
-def _random_frames(bundle: Bundle) -> NDArray[np.uint8]:
-    """Of any codes, or compressed ones of what its codec is tried on."""
-    rng, entry = np.random.default_rng(0), bundle.manifest.input
-    if bundle.codec.compressed:
-        return bundle.codec.encode_packed(bundle.codec.samples(rng, CHECKED_FRAMES, entry.patch_shape))
+def _random_frames(bundle: Bundle, most: int) -> NDArray[np.uint8]:
+    """Of any codes, or compressed ones of what its codec is tried on, up to `most` bytes."""
+    rng, entry, codec = np.random.default_rng(0), bundle.manifest.input, bundle.codec
+    if codec.compressed:
+        frames = codec.encode_packed(codec.samples(rng, 4 * CHECKED_FRAMES, entry.patch_shape))
+        fitting = np.flatnonzero(codec.frame_lengths(frames) <= most)
+        return frames[fitting[np.linspace(0, len(fitting) - 1, CHECKED_FRAMES).astype(int)]]
     return pack(rng.integers(0, 2**entry.bits, (CHECKED_FRAMES, *entry.code_shape), np.uint8), entry.bits)
 
 

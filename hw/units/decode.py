@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 from bitswath.bundle.bundle import Bundle
@@ -16,6 +17,9 @@ __all__ = ["Decode", "Decoding", "decoding_of"]
 _LEAST_WORDS, _MOST_BYTES = 4, 32768
 """Of a frame, as frame_reader.sv takes them."""
 
+_ROOM = 1024
+"""What one block RAM holds two frames of."""
+
 
 @dataclass(frozen=True)
 class Decoding:
@@ -25,10 +29,8 @@ class Decoding:
     shape: Shape
 
     def most_bytes(self, word_bits: int) -> int:
-        """Of a frame, on a link of such words. Without a budget as many as the patch has, which frames seldom need:
-        what the decoder holds of them costs block RAM."""
-        height, width, bands = self.shape
-        budget = self.codec.budget or min(height * width * bands, _MOST_BYTES)
+        """Of a frame, on a link of such words. Without a budget as many as noise may need, which costs block RAM."""
+        budget = self.codec.budget or min(max(2 * prod(self.shape), _ROOM), _MOST_BYTES)
         return max(budget, _LEAST_WORDS * word_bits // 8)
 
     @property

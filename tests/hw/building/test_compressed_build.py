@@ -14,7 +14,7 @@ from bitswath.bundle.bundle import Bundle
 from bitswath.errors import BuildError, VerificationError
 from bitswath.hw.building import build as building
 from bitswath.hw.building.bitstream import make_bitstream
-from bitswath.hw.building.build import Options, build
+from bitswath.hw.building.build import Options, _random_frames, build
 from bitswath.hw.generating.compile import compile_design, save_design
 from bitswath.hw.planning.boards import find_board
 from bitswath.hw.planning.folding import find_folding
@@ -86,3 +86,13 @@ def test_the_vendor_is_given_the_status_beside_the_network(
     queue, _ = joined["TransformDecode_rtl_0/out1_V"].split("/")
     assert queue.startswith("StreamingFIFO_rtl") and joined[f"{queue}/out0_V"] == "PackStatus_rtl_0/in1_V"
     assert "decode_link.sv" in text and "transform_decode.sv" in text and "_symbols.hex" in text
+
+
+@pytest.mark.parametrize(("budget", "most"), [(BUDGET, 224), (None, 600)])
+def test_frames_of_the_check_are_unlike_and_none_is_longer_than_the_build_takes(
+    tmp_path: Path, budget: int | None, most: int
+) -> None:
+    bundle = bundle_of(dense((20, 36, 3)), tmp_path, budget)
+    lengths = bundle.codec.frame_lengths(_random_frames(bundle, most))
+    assert len(lengths) == building.CHECKED_FRAMES and lengths.max() <= most
+    assert len(set(lengths.tolist())) > 1

@@ -42,7 +42,7 @@ def test_results_have_room_for_the_status() -> None:
 
 @pytest.mark.parametrize(
     ("budget", "word", "most"),
-    [(220, 64, 220), (30, 64, 32), (None, 64, 20 * 36 * 3), (100, 512, 256)],
+    [(220, 64, 220), (30, 64, 32), (None, 64, 2 * 20 * 36 * 3), (100, 512, 256)],
 )
 def test_the_longest_frame_is_the_budget(budget: int | None, word: int, most: int) -> None:
     decoding = Decoding(replace(codec_of(3), budget=budget), SHAPE)
