@@ -298,7 +298,8 @@ def _random_frames(bundle: Bundle, most: int) -> NDArray[np.uint8]:
     if codec.compressed:
         frames = codec.encode_packed(codec.samples(rng, 4 * CHECKED_FRAMES, entry.patch_shape))
         fitting = np.flatnonzero(codec.frame_lengths(frames) <= most)
-        return frames[fitting[np.linspace(0, len(fitting) - 1, CHECKED_FRAMES).astype(int)]]
+        chosen: NDArray[np.uint8] = frames[fitting[np.linspace(0, len(fitting) - 1, CHECKED_FRAMES).astype(int)]]
+        return chosen
     return pack(rng.integers(0, 2**entry.bits, (CHECKED_FRAMES, *entry.code_shape), np.uint8), entry.bits)
 
 
