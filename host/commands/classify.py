@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -128,7 +128,16 @@ def _show(bundle: Bundle, done: Classified, report: Report | None) -> None:
     figures = done.to_dict(bundle)
     say(
         f"{figures['patches']} patches, {figures['patches_per_s']:,.0f} patches/s from file to label"
-        f" ({figures['classify_patches_per_s']:,.0f} once decoded), {figures['bytes_per_patch']} bytes per patch"
+        f" ({figures['classify_patches_per_s']:,.0f} once decoded), {_link(figures)}"
+    )
+
+
+def _link(figures: Mapping[str, Any]) -> str:
+    mean = f"{figures['bytes_per_patch']:,.1f}".removesuffix(".0")
+    if "max_bytes" not in figures:
+        return f"{mean} bytes per patch"
+    return (
+        f"{mean} bytes per patch on average (99 % up to {figures['p99_bytes']:,}, all up to {figures['max_bytes']:,})"
     )
 
 

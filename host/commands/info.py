@@ -72,12 +72,13 @@ def _archive_facts(path: Path) -> dict[str, Any]:
 
 def _bundle_facts(bundle: Bundle) -> dict[str, Any]:
     manifest = bundle.manifest
+    longest = manifest.input.frame_bytes
     return {
         "name": manifest.name,
         "patch": manifest.input.described,
         "codec": codec_name(dict(manifest.input.codec)),
         "input": how_pixels_enter(bundle),
-        "bytes per patch": manifest.input.frame_bytes,
+        "bytes per patch": f"up to {longest}" if bundle.codec.compressed else longest,
         "answers": how_it_answers(bundle),
         "classes": ", ".join(manifest.classes),
         "multiply-accumulates": f"{manifest.network.macs:,}",
