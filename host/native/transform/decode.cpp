@@ -124,8 +124,18 @@ class FrameDecoder {
             columns = std::max(columns, at % kBlock + 1);
         }
         if (bits.over()) return FrameFault::end;
-        kernels_.inverse(block, codec_.headroom(), rows, columns);
+        if (rows == 1 && columns == 1)
+            fill(block);
+        else
+            kernels_.inverse(block, codec_.headroom(), rows, columns);
         return FrameFault::none;
+    }
+
+    // What `inverse` makes of a mean alone.
+    void fill(BlockValues& block) const {
+        const int shift = 12 - codec_.headroom();
+        const int32_t value = (64 * block.at[0] + (1 << (shift - 1))) >> shift;
+        std::fill_n(block.at, kBlockSize, static_cast<int16_t>(std::clamp(value, -2048, 2047)));
     }
 
     int place(BlockValues& block, int position, int level, int delta) {

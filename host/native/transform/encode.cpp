@@ -96,16 +96,15 @@ class FrameEncoder {
 
     // The frame of the finest step that fits, or of the coarsest with fewer positions.
     std::vector<uint8_t> frame() {
-        if (!fits(codec_.index, kKeepAll)) {
-            int coarse = kSteps - 1, fine = codec_.index;
-            if (fits(coarse, kKeepAll)) {
-                while (coarse - fine > 1) (fits((coarse + fine) / 2, kKeepAll) ? coarse : fine) = (coarse + fine) / 2;
-                write(coarse, kKeepAll);
+        int index = codec_.index;
+        if (!fits(index, kKeepAll)) {
+            index = likely(index);
+            if (index < kSteps && fits(index, kKeepAll)) {
+                while (index - 1 > codec_.index && fits(index - 1, kKeepAll)) --index;
             } else {
-                int kept = kKeepNone, lost = kKeepAll;
-                while (lost - kept > 1) (fits(kSteps - 1, (kept + lost) / 2) ? kept : lost) = (kept + lost) / 2;
-                write(kSteps - 1, kept);
+                while (++index < kSteps && !fits(index, kKeepAll)) continue;
             }
+            if (index >= kSteps) shorten();
         }
         return finished();
     }
@@ -200,14 +199,34 @@ class FrameEncoder {
         return size + (length ? length : table.codes[kEscape].length + 12);
     }
 
+    // Whether a frame is short enough, which is then the one to be sent.
     bool fits(int index, int kept) {
         write(index, kept);
-        return out_.size() <= codec_.longest;
+        if (out_.size() > codec_.longest) return false;
+        std::swap(out_, sent_);
+        index_ = index;
+        kept_ = kept;
+        return true;
+    }
+
+    // The step from which on the frame at hand, of step `index`, may be short enough: seven steps halve it.
+    int likely(int index) const {
+        int64_t size = out_.size();
+        do {
+            size = size * 232 / 256;
+            ++index;
+        } while (size > codec_.longest && index < kSteps - 1);
+        return index;
+    }
+
+    // The frame of the coarsest step with as many positions as fit.
+    void shorten() {
+        int kept = kKeepNone, lost = kKeepAll;
+        while (lost - kept > 1) (fits(kSteps - 1, (kept + lost) / 2) ? kept : lost) = (kept + lost) / 2;
+        if (kept == kKeepNone) fits(kSteps - 1, kKeepNone);
     }
 
     void write(int index, int kept) {
-        index_ = index;
-        kept_ = kept;
         out_.start();
         each(index, kept, [&](int c, const Levels& levels, int residual) {
             const int size = bits_of(residual);
@@ -236,8 +255,9 @@ class FrameEncoder {
     }
 
     std::vector<uint8_t> finished() {
-        std::vector<uint8_t> frame = out_.finish();
-        if (static_cast<int64_t>(frame.size()) > codec_.longest) return {};
+        std::vector<uint8_t> frame = sent_.finish();
+        sent_ = {};
+        if (frame.empty()) return {};
         frame[0] = static_cast<uint8_t>(frame.size());
         frame[1] = static_cast<uint8_t>(frame.size() >> 8);
         frame[2] = static_cast<uint8_t>(kVersion << 6 | index_);
@@ -254,7 +274,7 @@ class FrameEncoder {
     std::vector<uint8_t> pixels_;
     std::vector<int> means_, left_;
     Levels levels_;
-    BitWriter out_;
+    BitWriter out_, sent_;
     int index_ = 0, kept_ = kKeepAll;
 };
 
