@@ -18,7 +18,7 @@ module idct16 #(
   localparam int unsigned SUM_BITS = 27;  // 16 * 90 * 2**15
 
   // Row u, the last one first; the first 8 of its 16 columns
-  localparam logic signed [15:0][7:0][7:0] COSINES = {
+  localparam logic [15:0][7:0][7:0] COSINES = {
     {8'sd9, -8'sd25, 8'sd43, -8'sd57, 8'sd70, -8'sd80, 8'sd87, -8'sd90},
     {8'sd18, -8'sd50, 8'sd75, -8'sd89, 8'sd89, -8'sd75, 8'sd50, -8'sd18},
     {8'sd25, -8'sd70, 8'sd90, -8'sd80, 8'sd43, 8'sd9, -8'sd57, 8'sd87},
