@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from bitswath.codecs.packing import pack
 from bitswath.hw.units.lines import fit_lines
+from tests.compressed_cases import codec_of, smooth
 from tests.rtl.simulate import packed, random_integers, to_beats
 
 Values = NDArray[np.int64]
@@ -78,6 +80,7 @@ def cases(random: np.random.Generator) -> list[Case]:
         lookup("levels", channels=6, simd=2, entries=16, depth=1, random=random),
         unpack("thin", (7, 5, 3), 4, 3, 64, random),
         unpack("wide", (4, 4, 13), 7, 13, 512, random),
+        decode("decoded", (16, 16, 1), 1, random),
         dense_pack("logits", 10, 13, 1, 64, random),
         dense_pack("straddling", 12, 11, 4, 32, random),
         dense_pack("short", 6, 5, 6, 128, random),
@@ -236,6 +239,22 @@ def unpack(
     attributes = {"Shape": list(shape), "dataType": f"UINT{bits}", "wordBits": width, "SIMD": simd}
     beats = [[word for frame in words for word in frame]]
     return Case(name, "DenseUnpack_rtl", attributes, [words], beats, [Result(codes.astype(np.int64), simd, bits)])
+
+
+def decode(name: str, shape: tuple[int, int, int], simd: int, random: np.random.Generator) -> Case:
+    """Frames that take one word, the last of them damaged: its levels are 0, and so its pixels grey."""
+    codec, width = codec_of(shape[2], 60), 512
+    frames = codec.encode_packed(smooth(FRAMES, int(random.integers(1000)), shape))
+    frames[-1, 3] ^= 1
+    pixels, faults = codec.unpack_sound(frames, shape)
+    pixels[faults > 0] = 128
+    words = [int.from_bytes(frame.tobytes(), "little") for frame in frames]
+    attributes = {
+        "codec": json.dumps(codec.to_dict()), "PatchShape": list(shape), "Shape": list(shape), "wordBits": width,
+        "maxBytes": 256, "SIMD": simd,
+    }  # fmt: skip
+    results = [Result(pixels.astype(np.int64), simd, 8), Result((faults > 0).astype(np.int64)[:, np.newaxis], 1, 1)]
+    return Case(name, "TransformDecode_rtl", attributes, [[[word] for word in words]], [words], results)
 
 
 def dense_pack(name: str, count: int, bits: int, pe: int, width: int, random: np.random.Generator) -> Case:

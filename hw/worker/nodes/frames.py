@@ -19,6 +19,7 @@ __all__ = ["PackStatus", "TransformDecode"]
 
 _STATUS = Beats((1, 1), DataType["BINARY"], 1)
 _STATUS_BITS = 8
+_GREY = 128
 
 
 class TransformDecode(StreamNode):
@@ -93,13 +94,14 @@ class TransformDecode(StreamNode):
         return f"{self.get_verilog_top_module_name()}_"
 
     def execute_node(self, context: dict[str, Any], graph: Any) -> None:
-        """Of all words of a frame, as `DenseUnpack` takes them."""
+        """Of all words of a frame, as `DenseUnpack` takes them. A damaged one is grey: its levels are 0."""
         width = self.number("wordBits")
         words = context[self.onnx_node.input[0]]
         self.require(words.dtype.kind in "Oui", f"words as integers, not {words.dtype}")
         frame = word(words.flat, width).to_bytes(words.size * width // 8, "little")
         row = np.frombuffer(frame, np.uint8)[np.newaxis]
         codes, faults = self.codec.unpack_sound(row, self.numbers("PatchShape"))
+        codes[faults > 0] = _GREY
         pixels, status = self.sinks()
         context[self.onnx_node.output[0]] = codes.reshape(pixels.shape).astype(np.float32)
         context[self.onnx_node.output[1]] = (faults != 0).reshape(status.shape).astype(np.float32)
