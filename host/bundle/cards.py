@@ -86,11 +86,7 @@ def _description(entry: Entry, known: Facts, data: _Data | None) -> Iterable[tup
     done = {"resize": "resized", "crop": "cropped"}
     fitted = "".join(f", images {done[option]} to {size[0]} x {size[1]}" for option, size in _fit(entry).items())
     yield "patch", f"{height} x {width}, {bands} bands of {inputs.patch_dtype}{fitted}"
-    pixel, raw = inputs.bits * math.prod(inputs.code_shape) // (height * width), known["raw_bytes"]
-    instead = f"instead of {8 * raw // height // width}" if known["link_bytes"] < raw else "as in the image"
-    yield "codec", f"{_code(known['codec'])}: {pixel} bits a pixel {instead}"
-    times = f"; raw {raw:,}, {raw / known['link_bytes']:.1f} times as many" if known["link_bytes"] < raw else ""
-    yield "bytes per patch on the link", f"{known['link_bytes']:,}{times}"
+    yield from _link(entry, known)
     yield "network", _network(entry)
     yield "weights and activations", _widths(entry)
     yield "multiply-accumulates per patch", f"{known['macs']:,}"
@@ -100,6 +96,22 @@ def _description(entry: Entry, known: Facts, data: _Data | None) -> Iterable[tup
     yield "bundle", f"{known['bundle_bytes'] / 1e6:.2f} MB"
     yield "licence of the data", data.licence if data else "not known: ask its publisher"
     yield "cite", data.citation if data else "the publisher of the data"
+
+
+def _link(entry: Entry, known: Facts) -> Iterable[tuple[str, str]]:
+    inputs, raw = entry.bundle.manifest.input, known["raw_bytes"]
+    pixels, times = math.prod(inputs.patch_shape[:2]), raw / known["link_bytes"]
+    fewer = f"; raw {raw:,}, {times:.1f} times as many" if times > 1 else ""
+    if entry.bundle.codec.compressed:
+        yield "codec", f"{_code(known['codec'])}: compressed frames of the patch, decoded to 8 bits a band"
+        yield "bytes per patch on the link", f"at most {known['link_bytes']:,}{fewer}"
+        return
+    instead = f"instead of {8 * raw // pixels}" if times > 1 else "as in the image"
+    yield (
+        "codec",
+        f"{_code(known['codec'])}: {inputs.bits * math.prod(inputs.code_shape) // pixels} bits a pixel {instead}",
+    )
+    yield "bytes per patch on the link", f"{known['link_bytes']:,}{fewer}"
 
 
 def _network(entry: Entry) -> str:
