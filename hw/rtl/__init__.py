@@ -1,5 +1,5 @@
-"""Our kernels, one SystemVerilog module a file: `dma` around an accelerator, `links` and `frames` (compressed ones) at its
-ends, `streams` between its stages, `products`, `windows` and `takes` in them."""
+"""Our kernels, one SystemVerilog module a file: `dma` around an accelerator, `links` and `frames` (compressed ones) at
+its ends, `streams` between its stages, `products`, `windows` and `takes` in them."""
 
 from __future__ import annotations
 
