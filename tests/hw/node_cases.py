@@ -242,8 +242,8 @@ def unpack(
 
 
 def decode(name: str, shape: tuple[int, int, int], simd: int, random: np.random.Generator) -> Case:
-    """Frames that take one word, the last of them damaged: its levels are 0, and so its pixels grey."""
-    codec, width = codec_of(shape[2], 60), 512
+    """Frames that take one word, and fewer cycles than their pixels; the last is damaged, and its pixels grey."""
+    codec, width = codec_of(shape[2], 32), 512
     frames = codec.encode_packed(smooth(FRAMES, int(random.integers(1000)), shape))
     frames[-1, 3] ^= 1
     pixels, faults = codec.unpack_sound(frames, shape)
