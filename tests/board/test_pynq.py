@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bitswath.backends.board.engines import interrupts
 from bitswath.backends.board.engines.interrupts import OutputInterrupt
 from bitswath.backends.board.handoff import read_handoff
 from bitswath.backends.board.overlay_folder import load_overlay
@@ -63,6 +64,7 @@ def test_interrupts_are_waited_for(plug: Plug, small: Path, monkeypatch: pytest.
         return arrived[-1]
 
     monkeypatch.setattr(OutputInterrupt, "_wait", noted)
+    monkeypatch.setattr(interrupts, "_SLICE_S", 10.0)  # longer than a transfer, however busy this machine is
     with (
         PynqBackend(plug.overlay(small), device=plug.device(plug.model(small)), wait="interrupt") as backend,
         warnings.catch_warnings(),
