@@ -30,7 +30,7 @@ def _row(report: Report) -> list[str]:
     shares = [f"{_number(getattr(need, name))} ({100 * usage.get(name, 0):.0f} %)" for name in _COUNTED]
     latency = f"{1e3 * report.latency_cycles / report.clock_hz:.2f} ms"
     clock, rate = f"{report.clock_hz / 1e6:g}", f"{report.frames_per_s:,.0f}"
-    link = f"{report.input.frame_bytes:,}"
+    link = report.input.described.removesuffix(" B")
     return [report.name, report.board, clock, rate, latency, link, *shares, report.resources_from]
 
 

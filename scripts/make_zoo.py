@@ -242,7 +242,8 @@ def _check_reports(reports: Sequence[Report], bundle: Bundle, name: str) -> None
     """A report names its bundle as it was called when it was built: as now, or as in the zoo."""
     length = bundle.manifest.input.frame_bytes
     for report in reports:
-        if report.name not in (bundle.name, name) or report.input.frame_bytes != length:
+        word = report.input.width // 8 if report.input.compressed else 1
+        if report.name not in (bundle.name, name) or report.input.frame_bytes != -(-length // word) * word:
             raise BundleError(
                 f"the report for {report.board} is of {report.name!r}, {report.input.frame_bytes} bytes a frame;"
                 f" expected {bundle.name!r}, {length}"
