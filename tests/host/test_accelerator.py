@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -274,10 +275,19 @@ def test_accelerators_of_one_network_share_a_stream(tmp_path: Path) -> None:
     made = bundle(tmp_path)
     devices = [FakeBackend(made.network, 4) for _ in range(3)]
     first, *others = (Accelerator(made, device, chunk=2, timeout_s=5) for device in devices)
-    devices[0].hold.clear()
+    for device in devices:
+        device.hold.clear()
     running = first.stream((patches(5, seed) for seed in range(20)), also=others)
-    release = threading.Timer(0.5, devices[0].hold.set)
-    release.start()
+
+    def release() -> None:
+        """The first one late, none before each has its share."""
+        ends = time.monotonic() + 5
+        while not all(device.submitted for device in devices) and time.monotonic() < ends:
+            time.sleep(0.01)
+        for device in reversed(devices):
+            device.hold.set()
+
+    threading.Thread(target=release).start()
     for seed, result in enumerate(running):
         np.testing.assert_array_equal(result.labels, logits_of(patches(5, seed)).argmax(axis=1))
     assert all(device.submitted for device in devices)
