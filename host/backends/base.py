@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from bitswath.codecs.packing import stated_lengths
 from bitswath.errors import BackendTimeoutError
 
 __all__ = [
@@ -45,8 +46,7 @@ class Packing:
         """Bytes (N,) that each of frames (N, W) takes on the link."""
         if not self.compressed:
             return np.full(len(frames), frames.shape[1])
-        lengths = frames[:, 0].astype(np.int64) | frames[:, 1].astype(np.int64) << 8
-        return -(-lengths // self.word_bytes) * self.word_bytes
+        return -(-stated_lengths(frames) // self.word_bytes) * self.word_bytes
 
 
 @dataclass(frozen=True)
