@@ -134,17 +134,18 @@ class EmulatorBackend:
         return count
 
     def profile(self, frames: NDArray[np.uint8]) -> list[tuple[str, str, float]]:
-        """(tensor, kernel, seconds on one thread) for the input's unpacking and each step, over all frames; at the end
-        what compressed ones take to decode, on every thread."""
+        """(tensor, kernel, seconds on one thread) for the input's unpacking and each step, over all frames; before
+        them what compressed ones take to decode, on every thread."""
         started = time.perf_counter()
         dense = self._dense(frames)
         decoding = [("frames", "decode", time.perf_counter() - started)] if self._unpack else []
-        return [*self._native.profile(dense, self.packing.bits), *decoding]
+        return [*decoding, *self._native.profile(dense, self.packing.bits)]
 
     def steps(self, frames: NDArray[np.uint8]) -> dict[str, float]:
         """Seconds on one thread of unpacking and of all the network's steps. See `Stepped.steps`."""
-        (_, _, unpacking), *rest = self.profile(frames)
-        return {"unpack": unpacking, "compute": sum(seconds for *_, seconds in rest)}
+        seconds = [taken for *_, taken in self.profile(frames)]
+        before = 1 if self._unpack is None else 2
+        return {"unpack": sum(seconds[:before]), "compute": sum(seconds[before:])}
 
     def close(self) -> None:
         """Drop queued batches, stop the running one after its current steps, join the worker."""
