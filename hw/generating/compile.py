@@ -15,7 +15,7 @@ from bitswath.bundle.bundle import Bundle
 from bitswath.errors import BuildError
 from bitswath.hw.generating.process import run_worker
 from bitswath.hw.generating.shell import KERNELS as SHELL_KERNELS
-from bitswath.hw.generating.shell import SHELL, shell_module
+from bitswath.hw.generating.shell import SHELL, shell_sources
 from bitswath.hw.generating.top import top_module
 from bitswath.hw.planning.boards import Board
 from bitswath.hw.rtl import KERNELS
@@ -79,7 +79,8 @@ def _write_shell(design: Design, rtl: Path) -> None:
     """The shell's sources have a folder of their own, so that what takes the accelerator alone does not meet them."""
     folder = rtl / SHELL
     folder.mkdir(exist_ok=True)
-    write_atomic(folder / f"{SHELL}.sv", shell_module(design).encode())
+    for name, text in shell_sources(design).items():
+        write_atomic(folder / name, text.encode())
     for name in SHELL_KERNELS:
         if not (rtl / name).exists():
             shutil.copyfile(KERNELS[name], folder / name)

@@ -10,7 +10,7 @@ import pytest
 from bitswath.builds.design import Design
 from bitswath.errors import BuildError
 from bitswath.hw.counting.yosys import map_modules
-from bitswath.hw.generating.shell import KERNELS, shell_module
+from bitswath.hw.generating.shell import KERNELS, shell_sources
 from bitswath.hw.rtl import KERNELS as SOURCES
 from tests.designs import residual
 
@@ -40,7 +40,7 @@ def with_link(design: Design, width: int) -> Design:
 
 
 def test_its_ports_are_two_masters_two_slaves_and_two_interrupts(design: Design) -> None:
-    header = shell_module(design).partition(");")[0]
+    header = shell_sources(design)["shell.sv"].partition(");")[0]
     found = set(re.findall(r"^    (?:input|output) +logic (?:\[.*\] )?(\w+)", header, re.MULTILINE))
     expected = {"clk", "rst_n", "interrupt_idma0", "interrupt_odma0"}
     for engine in ("idma0", "odma0"):
@@ -50,24 +50,25 @@ def test_its_ports_are_two_masters_two_slaves_and_two_interrupts(design: Design)
 
 
 def test_its_registers_hold_the_network_and_the_frames_words(design: Design) -> None:
-    text = shell_module(design)
-    for words, direction in ((design.input.words, 0), (design.output.words, 1)):
+    sources = shell_sources(design)
+    for name, words, direction in (("idma.v", design.input.words, 0), ("odma.v", design.output.words, 1)):
+        text = sources[name]
         assert f".WIDTH(64), .WORDS({words}), .DIRECTION({direction}),\n      .NETWORK(256'h{design.network})" in text
 
 
 def test_a_bus_words_bytes_are_told_in_powers_of_two(design: Design) -> None:
-    assert "m_axi_idma0_arsize = 3'd3" in shell_module(design)
-    assert "m_axi_idma0_arsize = 3'd6" in shell_module(with_link(design, 512))
+    for width, size in ((64, 3), (512, 6)):
+        assert f"m_axi_gmem_arsize = 3'd{size};" in shell_sources(with_link(design, width))["idma.v"]
 
 
 def test_a_link_that_is_no_axi_width_is_refused(design: Design) -> None:
     with pytest.raises(BuildError, match=r"'words_in': expected one of (.+) bits, as AXI has, it has 72"):
-        shell_module(with_link(design, 72))
+        shell_sources(with_link(design, 72))
 
 
 def test_yosys_counts_the_engines(design: Design, tmp_path: Path) -> None:
     sources = {name: SOURCES[name].read_text() for name in KERNELS}
-    sources |= {"shell.sv": shell_module(design), "accelerator.sv": WIRES}
+    sources |= {**shell_sources(design), "accelerator.sv": WIRES}
     for name, text in sources.items():
         (tmp_path / name).write_text(text)
     found = map_modules(tmp_path, list(sources), ["shell"], "xc7", top="shell", log=tmp_path / "log", timeout_s=300)
