@@ -9,7 +9,7 @@ jpeg       1..100, then subsampling   libjpeg-turbo, baseline, standard Huffman 
 webp       1..100                     libwebp, its slowest method
 jpeg2000   PSNR to reach, dB          OpenJPEG, codestream without a JP2 file around it
 jpegxl     distance, 0.1..25          libjxl, codestream without a container
-avif       1..100                     libavif with AV1, speed 4
+avif       1..100                     libavif with AV1, speed 6
 =========  =========================  ======================================================================
 
 All are written and read with one thread.
@@ -33,7 +33,7 @@ Patch = NDArray[np.uint8]
 
 _SUBSAMPLINGS = ("420", "422", "444")
 
-AVIF_SPEED = 4
+AVIF_SPEED = 6
 """Two needs four times as long for 0.2 dB on EuroSAT."""
 
 

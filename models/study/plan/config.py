@@ -43,7 +43,7 @@ __all__ = [
 
 Codebook = Literal["shared", "per_class"]
 Fidelity = Literal["quick", "full"]
-LossyAs = Literal["data", "codec"]
+LossyAs = Literal["data", "pairs", "codec"]
 Kind = Literal["uniform", "companded", "palette"]
 Bits = Annotated[int, Field(ge=1, le=8)]
 
@@ -219,8 +219,9 @@ class StudyConfig(_Section):
 
     `codebooks`: "per_class" gives every class's folder a palette of its own, training and test alike, as published
     work did: THE PALETTE THEN GIVES THE LABEL AWAY. Its rows are marked as leaking. `lossy_as`: whether patches
-    went through lossy files before anything else, as "data" that a teacher sees too, or as through a "codec":
-    augmented ones do, each time anew, and a teacher sees the originals.
+    went through lossy files before anything else, as "data" that a teacher sees too, as "pairs" with the originals
+    that a teacher sees, augmented alike, or as through a "codec": augmented ones do, each time anew, and a teacher
+    sees the originals.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$")]

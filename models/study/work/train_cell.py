@@ -110,6 +110,7 @@ def _trained(cell: TrainingCell, shelf: Shelf, folder: Path, progress: Callable[
         train,
         val,
         folder,
+        originals=shelf.original(imagery, "train").patches if cell.lossy_as == "pairs" else None,
         teacher=load_teacher(_place(origin, shelf), info) if origin and distill and distill.teacher == origin else None,
         start=load_start(_place(origin, shelf), info) if origin and settings.start else None,
         report=show.report,
@@ -120,7 +121,7 @@ def _trained(cell: TrainingCell, shelf: Shelf, folder: Path, progress: Callable[
 
 def _trained_on(cell: TrainingCell, shelf: Shelf, name: str) -> Dataset:
     """A split as training takes it: before lossy files, where those stand for a codec."""
-    if cell.lossy_as == "data":
+    if cell.lossy_as != "codec":
         return shelf.split(cell.imagery, name)
     original = shelf.original(cell.imagery, name)
     return replace(original, name=f"{original.name}, {cell.imagery.source}")

@@ -259,14 +259,15 @@ def test_examples_are_valid_and_their_cells_survive_json(name: str, fidelity: An
 
 def test_eurosat_trains_five_formats_at_four_qualities_and_eight_budgets_as_codecs_are() -> None:
     found = networks(load_study(EXAMPLES / "eurosat.yaml"))
-    assert [cell.origin for cell in found] == [False] * 69
+    assert [cell.origin for cell in found] == [False] * 70
     usual = next(cell for cell in found if cell.imagery.codec == "palette:4:ordered")
-    lossy = [cell for cell in found if cell.lossy_as == "codec"]
+    lossy = [cell for cell in found if cell.lossy_as == "pairs"]
     frames = [cell for cell in found if cell.imagery.codec.startswith("transform:B=")]
     assert Counter(cell.imagery.source.split(":")[0] for cell in lossy) == dict.fromkeys(
         ("webp", "jpegxl", "jpeg", "avif", "jpeg2000"), 4
     )
     assert len(frames) == 8
+    assert [cell.imagery.source for cell in found if cell.lossy_as == "codec"] == ["jpeg:32:420"]
     alike = "network", "architecture", "widths", "augment", "schedule", "distill", "start"
     for cell in lossy + frames:
         assert [getattr(cell, name) for name in alike] == [getattr(usual, name) for name in alike]

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from bitswath.accelerator import open as open_accelerator
@@ -20,7 +22,7 @@ from bitswath.models.study.plan.grid import expand
 from bitswath.models.study.work.patches import Shelf
 from bitswath.models.study.work.runner import LocalEngine, Settings, run_study
 from bitswath.models.study.work.store import Row, Store
-from bitswath.models.study.work.train_cell import run_name
+from bitswath.models.study.work.train_cell import run_name, train_cell
 from bitswath.models.training.run_bundle import bundle_trained
 from bitswath.models.training.trained import load_trained
 
@@ -93,6 +95,32 @@ def test_originals_are_trained_on_where_files_are_as_a_codec(study: tuple[Store,
     original = Shelf(store.folder).original(student.imagery, "train")
     hashed = hashlib.sha256(original.patches.tobytes() + original.labels.tobytes())
     assert (store.folder / "runs" / run_name(student) / "data.sha256").read_text() == hashed.hexdigest() + "\n"
+
+
+def test_a_pair_is_what_the_file_left_and_the_original_that_the_teacher_sees(
+    study: tuple[Store, list[TrainingCell]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, (_, student, *_) = study
+    given: dict[str, NDArray[np.uint8] | None] = {}
+
+    class StoppedError(Exception):
+        pass
+
+    def stopped(*called: Any, originals: NDArray[np.uint8] | None, **_: Any) -> None:
+        given.update(patches=called[2].patches, originals=originals)
+        raise StoppedError
+
+    monkeypatch.setattr("bitswath.models.study.work.train_cell.train_model", stopped)
+    shelf = Shelf(store.folder)
+    original = shelf.original(student.imagery, "train").patches
+    files = [io.BytesIO() for _ in original]
+    for patch, file in zip(original, files):
+        Image.fromarray(patch).save(file, "WEBP", quality=30, method=6)
+    for lossy_as, expected in (("pairs", original), ("data", None)):
+        with pytest.raises(StoppedError):
+            train_cell(student.model_copy(update={"lossy_as": lossy_as}), shelf)
+        np.testing.assert_array_equal(given["patches"], np.stack([np.asarray(Image.open(file)) for file in files]))
+        np.testing.assert_equal(given["originals"], expected)
 
 
 def test_the_bundle_classifies_as_the_row_says(study: tuple[Store, list[TrainingCell]]) -> None:
