@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -26,6 +26,9 @@ from bitswath.streaming.counters import Counters, Tally
 from bitswath.streaming.lane import Lane, Prepare, Values, run
 from bitswath.streaming.stream import Source, Stream
 
+if TYPE_CHECKING:
+    from bitswath.scenes.mapping import Map
+
 __all__ = ["Accelerator", "DenseResult", "Result", "open"]
 
 _CHUNK_BYTES = 32 << 20
@@ -34,6 +37,7 @@ _CHUNK_MACS = 1 << 36
 _VALUE_BYTES = 4
 _DEFAULT_TIMEOUT_S = 120.0
 _Self = TypeVar("_Self", bound="Accelerator")
+_Answer = TypeVar("_Answer")
 _Array = NDArray[Any]
 
 
@@ -54,7 +58,7 @@ class Accelerator:
         self.chunk = max(1, min(chunk or min(_MAX_CHUNK, room, _CHUNK_MACS // macs), held))
         self.timeout_s = timeout_s
         self._backend: Backend | None = backend
-        self._streams: weakref.WeakSet[Stream[Result]] = weakref.WeakSet()
+        self._streams: weakref.WeakSet[Stream[Any]] = weakref.WeakSet()
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -92,7 +96,28 @@ class Accelerator:
         accelerators ready for the next call. Raises `InputError` if `also` are of another bundle's network, or two
         of one device.
         """
-        return self._streamed(batches, self._patches, Accelerator.encode, also, total, progress)
+        return self._streamed(batches, self._patches, Accelerator.encode, self._result, also, total, progress)
+
+    def stream_integers(
+        self,
+        batches: Source,
+        *,
+        also: Sequence[Accelerator] = (),
+        total: int | None = None,
+        progress: Callable[[Counters], None] = lambda counters: None,
+    ) -> Stream[Values]:
+        """The same with the network's last integers (n, *output shape) for each batch, before its head."""
+        return self._streamed(batches, self._patches, Accelerator.encode, _as_it_is, also, total, progress)
+
+    def map(self, scene: str | Path, output: str | Path, **chosen: Any) -> Map:
+        """Classify a whole scene, a GeoTIFF or what else GDAL reads, and write its map as a GeoTIFF.
+
+        `chosen`: what `bitswath.scenes.mapping.map_scene` takes. Raises `SceneError`, `InputError`, `BackendError`, and
+        `DependencyError` without the extra ``scene``.
+        """
+        from bitswath.scenes.mapping import map_scene
+
+        return map_scene(self, scene, output, **chosen)
 
     def stream_frames(
         self,
@@ -104,11 +129,16 @@ class Accelerator:
     ) -> Stream[Result]:
         """The same for batches of the codec's frames, uint8 (N, frame_bytes), such as an archive holds; compressed ones
         as rows filled up to the longest."""
-        return self._streamed(batches, self._frames, Accelerator._repack, also, total, progress)
+        return self._streamed(batches, self._frames, Accelerator._repack, self._result, also, total, progress)
 
     def classify_frames(self, frames: ArrayLike) -> Result:
         """Classes of the codec's frames, uint8 (N, frame_bytes), such as an archive holds; see `stream_frames`."""
         return self._result(self._run(self._frames(frames), self._repack))
+
+    def frames_lane(self, tally: Tally) -> Lane:
+        """A lane that takes the codec's frames, as `stream_frames` does, for who joins and splits batches itself and
+        checks them; chunks are to have at most `chunk` frames. Raises `BackendError` once closed."""
+        return self._lane(self._repack, tally)
 
     def infer(self, codes: ArrayLike) -> NDArray[np.float32]:
         """The network's dequantized output, float32 (N, ...), for codes, uint8 (N, H, W, C'), of vectors (N, F) too.
@@ -166,10 +196,11 @@ class Accelerator:
         batches: Source,
         check: Callable[[ArrayLike], _Array],
         prepare: Callable[[Accelerator, _Array], NDArray[np.uint8]],
+        finish: Callable[[Values], _Answer],
         also: Sequence[Accelerator],
         total: int | None,
         progress: Callable[[Counters], None],
-    ) -> Stream[Result]:
+    ) -> Stream[_Answer]:
         tally, everyone = Tally(total), (self, *also)
         for other in also:
             self._check_equal(other)
@@ -179,7 +210,7 @@ class Accelerator:
             batches,
             chunk=min(each.chunk for each in everyone),
             check=check,
-            finish=self._result,
+            finish=finish,
             tally=tally,
             observe=progress,
         )
@@ -276,6 +307,10 @@ def open(  # the name under which users find it: bs.open
     if isinstance(made, Shaped) and math.prod(made.output_shape) < bundle.network.output.size:
         bundle = replace(bundle, network=labelled(bundle.network))
     return Accelerator(bundle, made, chunk=chunk, timeout_s=timeout_s)
+
+
+def _as_it_is(values: Values) -> Values:
+    return values
 
 
 def _check_devices(accelerators: Sequence[Accelerator]) -> None:

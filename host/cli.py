@@ -15,8 +15,10 @@ __all__ = ["main"]
 
 _COMMANDS = {
     "classify": ("bitswath.commands.classify", "Classify images, a folder, a zip or an archive."),
+    "map": ("bitswath.commands.map", "Classify whole scenes, GeoTIFFs, into land-cover maps."),
     "compress": ("bitswath.commands.compress", "Reduce images to few bits and pack them into an archive."),
     "info": ("bitswath.commands.info", "Say what a bundle or an archive holds."),
+    "serve": ("bitswath.commands.serve", "Answer requests of the network with bundles."),
     "zoo": ("bitswath.commands.zoo", "List the trained bundles that come with bitswath, or describe one."),
     "train": ("bitswath.models.commands.train", "Train the network of a configuration."),
     "export": ("bitswath.models.commands.export", "Make a bundle of a trained model or a QONNX file."),
@@ -26,7 +28,7 @@ _COMMANDS = {
     "study": ("bitswath.models.commands.study", "Measure and train a grid of codecs, containers and networks."),
     "verify": ("bitswath.models.commands.verify", "Prove that all forms of a bundle compute the same integers."),
 }
-_EXTRAS = {"bitswath.models": "train", "bitswath.hw": "hw"}
+_EXTRAS = {"bitswath.models": "train", "bitswath.hw": "hw", "bitswath.commands.serve": "serve"}
 
 
 class _Commands(click.Group):

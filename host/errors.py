@@ -26,6 +26,7 @@ __all__ = [
     "NetworkError",
     "PackingError",
     "PowerError",
+    "SceneError",
     "StreamCancelledError",
     "StudyError",
     "TrainingError",
@@ -95,6 +96,10 @@ class BuildError(BitswathError, RuntimeError):
 
 class InputError(BitswathError, ValueError):
     """Patches, codes or frames given to an accelerator do not fit its input."""
+
+
+class SceneError(BitswathError, ValueError):
+    """A scene cannot be read, does not fit the bundle, or its map cannot be written."""
 
 
 class FrameError(CodecError, InputError):

@@ -35,6 +35,7 @@ from bitswath.bundle.manifest import (
     NetworkInfo,
     OutputInfo,
     Provenance,
+    Sensor,
     Source,
     SplitAccuracy,
 )
@@ -98,6 +99,7 @@ def save_bundle(
     outputs: Sequence[OutputInfo] = (),
     onnx_model: bytes | str | Path | None = None,
     model_input: ModelInput | None = None,
+    sensor: Sensor | None = None,
     provenance: Source | Mapping[str, Any] | None = None,
     accuracy: Mapping[str, SplitAccuracy | tuple[int, int]] | None = None,
     name: str | None = None,
@@ -106,9 +108,9 @@ def save_bundle(
 
     `patch_shape`: (H, W, C) of the raw patches, `layout` what they are to users; `outputs`: if there are several, what
     lies one behind the other in the network's last tensor; `onnx_model`: a QONNX file or its bytes, read as
-    `model_input` says; `provenance`: what `Source` holds; `accuracy`: by split, (correct, patches); `name`: by default
-    the folder's. The result is checked as by `load_bundle` before it takes its place, so a failure
-    leaves what was there. Raises `BundleError`, `NetworkError`, `PackingError`, `CodecError`.
+    `model_input` says; `sensor`: whose images they are, for scenes; `provenance`: what `Source` holds; `accuracy`: by
+    split, (correct, patches); `name`: by default the folder's. The result is checked as by `load_bundle` before it
+    takes its place, so a failure leaves what was there. Raises `BundleError`, `NetworkError`, `PackingError`, `CodecError`.
     """
     refuse_writing(path)
     path = Path(os.path.realpath(path))
@@ -129,6 +131,7 @@ def save_bundle(
         bits=codec.bits,
         frame_bytes=codec.frame_bytes(_triple(patch_shape)),
         model=model_input or ModelInput(),
+        sensor=sensor,
     )
     source = provenance if isinstance(provenance, Source) else build(Source, BundleError, **dict(provenance or {}))
     manifest = build(

@@ -6,7 +6,15 @@ from datetime import datetime, timezone
 from pathlib import PurePosixPath
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, AwareDatetime, Field, JsonValue, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    Field,
+    JsonValue,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from bitswath.basics.proportions import wilson_interval
 from bitswath.basics.schema import Digest, Schema
@@ -23,6 +31,7 @@ __all__ = [
     "NetworkInfo",
     "OutputInfo",
     "Provenance",
+    "Sensor",
     "Source",
     "SplitAccuracy",
 ]
@@ -72,6 +81,18 @@ class ModelInput(Schema):
     layout: Literal["nchw", "nhwc", "flat"] | None = None
 
 
+class Sensor(Schema):
+    """What the patches were taken by, for those who bring other imagery; None where it is not known.
+
+    `bands`: their names in order, as "red" or "B04"; `gsd_m`: metres from pixel to pixel; `value_range`: the lowest and
+    the highest sample there may be.
+    """
+
+    bands: Annotated[tuple[_Text, ...], Field(min_length=1)] | None = None
+    gsd_m: Annotated[float, Field(gt=0)] | None = None
+    value_range: tuple[float, float] | None = None
+
+
 class InputInfo(Schema):
     """The patches a bundle takes and the frames it sends. Shapes are (H, W, C); `layout` says what that is to users."""
 
@@ -83,6 +104,12 @@ class InputInfo(Schema):
     bits: Annotated[int, Field(ge=1, le=8)]
     frame_bytes: _Count
     model: ModelInput = ModelInput()
+    sensor: Sensor | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_what_older_ones_do_not_know(self, plain: SerializerFunctionWrapHandler) -> dict[str, JsonValue]:
+        values: dict[str, JsonValue] = plain(self)
+        return values if self.sensor else {name: value for name, value in values.items() if name != "sensor"}
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
@@ -96,6 +123,13 @@ class InputInfo(Schema):
         size = " x ".join(map(str, self.sample_shape))
         what = {"flat": "vectors of", "sequence": "signals"}.get(self.layout, "images")
         return f"{self.patch_dtype} {what} {size}"
+
+    @model_validator(mode="after")
+    def _of_its_sensor(self) -> InputInfo:
+        named = self.sensor.bands if self.sensor else None
+        if named is not None and (len(named) != self.patch_shape[2] or len(set(named)) != len(named)):
+            raise ValueError(f"sensor.bands: expected {self.patch_shape[2]} names, each another, got {named}")
+        return self
 
     @model_validator(mode="after")
     def _of_its_layout(self) -> InputInfo:

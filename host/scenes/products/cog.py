@@ -1,0 +1,154 @@
+"""Maps as cloud-optimized GeoTIFFs, written row by row and put in place whole."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitswath.basics.files import scratch_path, sync_folder, write_atomic
+from bitswath.errors import SceneError
+from bitswath.scenes.gdal import rasterio_module
+from bitswath.scenes.grid import Grid
+from bitswath.scenes.products.colours import Colour
+
+__all__ = ["Look", "Writer", "cog_writers", "names_beside"]
+
+_TILE = 512
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a map says about itself: `dtype` and `nodata` of its bands, their names, how overviews are made ("mode" for
+    classes, "average" for numbers), `colours` of a class band, `scale` of its numbers, and `tags`."""
+
+    dtype: str
+    nodata: int
+    bands: tuple[str, ...]
+    overviews: str
+    colours: tuple[Colour, ...] = ()
+    scale: float = 1.0
+    tags: Mapping[str, str] = field(default_factory=dict)
+    band_tags: Mapping[str, str] = field(default_factory=dict)
+
+
+class Writer:
+    """Rows from top to bottom, in whole rows of tiles."""
+
+    def __init__(self, dataset: Any, bands: int, width: int, dtype: str) -> None:
+        self._dataset, self._top, self._held = dataset, 0, 0
+        self._rows = np.empty((bands, 2 * _TILE, width), dtype)
+
+    def write(self, rows: NDArray[Any]) -> None:
+        """Rows (lines, columns), or (bands, lines, columns), below those before."""
+        given = rows.reshape(-1, *rows.shape[-2:])
+        for start in range(0, given.shape[1], _TILE):
+            part = given[:, start : start + _TILE]
+            self._rows[:, self._held : self._held + part.shape[1]] = part
+            self._held += part.shape[1]
+            if self._held >= _TILE:
+                self._flush(_TILE)
+
+    def finish(self) -> None:
+        if self._held:
+            self._flush(self._held)
+
+    def _flush(self, lines: int) -> None:
+        windows = rasterio_module().windows
+        self._dataset.write(self._rows[:, :lines], window=windows.Window(0, self._top, self._rows.shape[2], lines))
+        self._rows[:, : self._held - lines] = self._rows[:, lines : self._held].copy()
+        self._top, self._held = self._top + lines, self._held - lines
+
+
+@contextlib.contextmanager
+def cog_writers(looks: Mapping[Path, Look], grid: Grid, work: Path) -> Iterator[dict[Path, Writer]]:
+    """A writer for each raster; all are there when the block ends well, and else none is.
+
+    `work`: a folder for what is written before. Raises `SceneError` where they cannot be written.
+    """
+    rasterio = rasterio_module()
+    plain = {path: work / f"{path.name}.rows.tif" for path in looks}
+    scratch = {path: scratch_path(path) for path in looks}
+    try:
+        with contextlib.ExitStack() as stack:
+            writers = {path: stack.enter_context(_rows_file(plain[path], grid, look)) for path, look in looks.items()}
+            yield writers
+        for path, look in looks.items():
+            _to_cog(plain[path], scratch[path], grid, look)
+        for path in looks:
+            scratch[path].replace(path)
+            sync_folder(path.parent)
+    except (rasterio.errors.RasterioError, rasterio._err.CPLE_BaseError, OSError) as error:
+        if isinstance(error, SceneError):
+            raise
+        cause = " ".join(str(error.__cause__ or error).split())
+        raise SceneError(f"{next(iter(looks))}: cannot be written ({cause}); is the disk full?") from error
+    finally:
+        for path in looks:
+            for each in (plain[path], *path.parent.glob(f"{scratch[path].name}*")):
+                each.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _rows_file(path: Path, grid: Grid, look: Look) -> Iterator[Writer]:
+    layout = {"tiled": True, "blockxsize": _TILE, "blockysize": _TILE, "compress": "deflate", "zlevel": 1}
+    profile = {"driver": "GTiff", "count": len(look.bands), "dtype": look.dtype, "nodata": look.nodata, **grid.profile}
+    with rasterio_module().open(path, "w", **profile, **layout, interleave="band", bigtiff="if_safer") as dataset:
+        _describe(dataset, grid, look)
+        writer = Writer(dataset, len(look.bands), grid.width, look.dtype)
+        yield writer
+        writer.finish()
+
+
+def _to_cog(rows: Path, output: Path, grid: Grid, look: Look) -> None:
+    rasterio = rasterio_module()
+    settings = {"compress": "deflate", "blocksize": _TILE, "interleave": "band", "bigtiff": "if_safer"}
+    overviews = {"overviews": "ignore_existing", "overview_resampling": look.overviews}
+    rasterio.shutil.copy(rows, output, driver="COG", num_threads="all_cpus", **settings, **overviews)
+    with rasterio.open(output) as dataset:  # GDAL does not tell of every write that failed
+        dataset.read(dataset.count, window=rasterio.windows.Window(grid.width - 1, grid.height - 1, 1, 1))
+    with output.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def names_beside(output: Path, classes: Sequence[str], colours: Sequence[Colour]) -> None:
+    """Names of classes as GDAL and QGIS read them: in `output` with .aux.xml behind it."""
+    root = ElementTree.Element("PAMDataset")
+    band = ElementTree.SubElement(root, "PAMRasterBand", band="1")
+    names = ElementTree.SubElement(band, "CategoryNames")
+    table = ElementTree.SubElement(band, "GDALRasterAttributeTable", tableType="thematic")
+    columns = (("Value", 0, 5), ("Class", 2, 2), ("Red", 0, 6), ("Green", 0, 7), ("Blue", 0, 8))
+    for index, (title, kind, usage) in enumerate(columns):
+        field_definition = ElementTree.SubElement(table, "FieldDefn", index=str(index))
+        for tag, text in (("Name", title), ("Type", kind), ("Usage", usage)):
+            ElementTree.SubElement(field_definition, tag).text = str(text)
+    for index, (name, colour) in enumerate(zip(classes, colours)):
+        ElementTree.SubElement(names, "Category").text = name
+        row = ElementTree.SubElement(table, "Row", index=str(index))
+        for value in (index, name, *colour):
+            ElementTree.SubElement(row, "F").text = str(value)
+    ElementTree.indent(root)
+    write_atomic(output.with_name(f"{output.name}.aux.xml"), ElementTree.tostring(root, "utf-8") + b"\n")
+
+
+def _describe(dataset: Any, grid: Grid, look: Look) -> None:
+    rasterio = rasterio_module()
+    if grid.gcps:
+        points = [rasterio.control.GroundControlPoint(row, col, x, y, z) for row, col, x, y, z in grid.gcps]
+        dataset.gcps = points, rasterio.crs.CRS.from_wkt(grid.crs) if grid.crs else None
+    if look.colours:
+        dataset.write_colormap(1, {index: (*colour, 255) for index, colour in enumerate(look.colours)})
+    for band, name in enumerate(look.bands, 1):
+        dataset.set_band_description(band, name)
+        if look.scale != 1.0:
+            dataset.scales = [look.scale] * len(look.bands)
+    dataset.update_tags(**look.tags)
+    if look.band_tags:
+        dataset.update_tags(1, **look.band_tags)

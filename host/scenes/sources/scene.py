@@ -1,0 +1,182 @@
+"""A scene: bands on one grid, and reading parts of it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitswath.scenes.gdal import opened, rasterio_module, reading
+from bitswath.scenes.grid import Grid, grid_of
+from bitswath.scenes.sources.channels import Channel
+from bitswath.scenes.sources.samples import Conversion
+
+__all__ = ["Block", "Mask", "Scene", "SceneReader"]
+
+
+@dataclass(frozen=True)
+class Mask:
+    """Band 1 of a raster whose `values` are left out; None: all but 0."""
+
+    path: str
+    values: tuple[int, ...] | None = None
+
+    def left_out(self, samples: NDArray[Any]) -> NDArray[np.bool_]:
+        return samples != 0 if self.values is None else np.isin(samples, self.values)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What is read, as plain data that goes to other processes: `channels` in the bundle's order with what each one's
+    samples become, on `grid`; `nodata` for those that say none; `masks`; `tile`: (rows, columns) of the file's blocks;
+    `notes`: what a user should know, a line each."""
+
+    name: str
+    grid: Grid
+    dtype: str
+    channels: tuple[Channel, ...]
+    conversions: tuple[Conversion | None, ...]
+    resampling: str = "bilinear"
+    nodata: float | None = None
+    masks: tuple[Mask, ...] = ()
+    tile: tuple[int, int] = (1, 1)
+    notes: tuple[str, ...] = ()
+    taken: str | None = None
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Of every file, each once."""
+        return tuple(dict.fromkeys([each.path for each in self.channels] + [each.path for each in self.masks]))
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """`samples` (H, W, C) of the bundle's type, 0 where not `valid` (H, W)."""
+
+    samples: NDArray[Any]
+    valid: NDArray[np.bool_]
+
+
+class SceneReader:
+    """Reads parts of a scene; used by one thread at a time, to be closed."""
+
+    def __init__(self, scene: Scene) -> None:
+        self.scene = scene
+        self._open = contextlib.ExitStack()
+        self._datasets: dict[str, Any] = {}
+
+    def read(self, top: int, left: int, height: int, width: int) -> Block:
+        """Raises `SceneError` if the file is damaged there."""
+        scene = self.scene
+        with reading(scene.name):
+            window = rasterio_module().windows.Window(left, top, width, height)
+            samples = np.empty((height, width, len(scene.channels)), scene.dtype)
+            valid = np.zeros((height, width), bool)
+            numbers = np.ones((height, width), bool)
+            for group in self._groups:
+                self._read_group(group, window, samples, valid, numbers)
+            valid &= numbers
+            for mask in scene.masks:
+                shown = self._dataset(mask.path, "nearest").read(1, window=window)
+                valid &= ~mask.left_out(shown)
+            if not valid.all():
+                samples[~valid] = 0
+        return Block(samples, valid)
+
+    def close(self) -> None:
+        self._datasets.clear()
+        self._open.close()
+
+    def __enter__(self) -> SceneReader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @cached_property
+    def _groups(self) -> list[list[int]]:
+        """Places of channels that are read at once: those of one file."""
+        groups: dict[tuple[str, str], list[int]] = {}
+        for place, channel in enumerate(self.scene.channels):
+            groups.setdefault((channel.path, channel.dtype), []).append(place)
+        return list(groups.values())
+
+    def _read_group(
+        self,
+        group: Sequence[int],
+        window: Any,
+        samples: NDArray[Any],
+        valid: NDArray[np.bool_],
+        numbers: NDArray[np.bool_],
+    ) -> None:
+        """Fill `samples`; set `valid` where any band holds data, clear `numbers` where any is no number."""
+        scene = self.scene
+        channels = [scene.channels[place] for place in group]
+        dataset = self._dataset(channels[0].path, scene.resampling)
+        whole = len(group) == samples.shape[2] and not any(scene.conversions)
+        raw = samples if whole else np.empty((*samples.shape[:2], len(group)), channels[0].dtype)
+        dataset.read([channel.band for channel in channels], window=window, out=raw.transpose(2, 0, 1))
+        flags = {getattr(flag, "name", "") for flag in dataset.mask_flag_enums[channels[0].band - 1]}
+        if flags & {"per_dataset", "alpha"}:
+            valid |= dataset.read_masks(channels[0].band, window=window) > 0
+        for index, (place, channel) in enumerate(zip(group, channels)):
+            band = raw[:, :, index]
+            nodata = scene.nodata if scene.nodata is not None else channel.nodata
+            if band.dtype.kind == "f":
+                numbers &= np.isfinite(band)
+            if not flags & {"per_dataset", "alpha"}:
+                valid |= True if nodata is None or nodata != nodata else band != nodata
+            if not whole:
+                convert = scene.conversions[place]
+                if convert is None:
+                    samples[:, :, place] = band
+                else:
+                    convert(band, samples[:, :, place])
+
+    def _dataset(self, path: str, resampling: str) -> Any:
+        """The raster at a path, on the scene's grid."""
+        if path not in self._datasets:
+            dataset = self._open.enter_context(opened(path))
+            grid = self.scene.grid
+            if not _on(grid_of(dataset), grid):
+                rasterio = rasterio_module()
+                dataset = self._open.enter_context(
+                    rasterio.vrt.WarpedVRT(
+                        dataset,
+                        resampling=rasterio.enums.Resampling[resampling],
+                        add_alpha=dataset.nodata is None and self.scene.nodata is None and not _has_mask(dataset),
+                        **({} if self.scene.nodata is None else {"src_nodata": self.scene.nodata}),
+                        **grid.profile,
+                    )
+                )
+            self._datasets[path] = dataset
+        return self._datasets[path]
+
+
+def _has_mask(dataset: Any) -> bool:
+    flags = {getattr(flag, "name", "") for each in dataset.mask_flag_enums for flag in each}
+    return bool(flags & {"per_dataset", "alpha"})
+
+
+def _on(own: Grid, wanted: Grid) -> bool:
+    """Whether a raster lies on the grid already, within a hundredth of a pixel at its corners."""
+    if own.shape != wanted.shape:
+        return False
+    near = 0.01 * max(map(abs, (*wanted.transform[:2], *wanted.transform[3:5])))
+    ends = []
+    for grid in (own, wanted):
+        a, b, c, d, e, f = grid.transform
+        ends.append([a * x + b * y + c for x, y in _corners(grid)] + [d * x + e * y + f for x, y in _corners(grid)])
+    return all(abs(one - other) <= near for one, other in zip(*ends))
+
+
+def _corners(grid: Grid) -> tuple[tuple[int, int], ...]:
+    return (0, 0), (grid.width, 0), (0, grid.height), (grid.width, grid.height)

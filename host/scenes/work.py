@@ -1,0 +1,235 @@
+"""Strips of a scene through an accelerator: blocks read, windows classified, scores gathered."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitswath.bundle.bundle import Bundle
+from bitswath.errors import SceneError
+from bitswath.network.network import ArgMax, Head
+from bitswath.scenes.gdal import limit_cache
+from bitswath.scenes.plan import Plan
+from bitswath.scenes.scores import window_scores
+from bitswath.scenes.sources.scene import Block, Scene, SceneReader
+from bitswath.scenes.strips import Strip
+from bitswath.streaming.counters import Counters
+from bitswath.streaming.stream import Stream
+
+__all__ = ["Classifier", "Job", "work"]
+
+_BATCH_BYTES = 4 << 20
+_TRIES = 3
+_CACHE = (64 << 20, 160 << 20)
+
+
+class Classifier(Protocol):
+    """What `bitswath.accelerator.Accelerator` is to scenes."""
+
+    bundle: Bundle
+
+    def stream_integers(
+        self,
+        batches: Iterable[NDArray[Any]],
+        *,
+        also: Sequence[Any] = (),
+        total: int | None = None,
+        progress: Callable[[Counters], None] = lambda counters: None,
+    ) -> Stream[NDArray[np.integer[Any]]]: ...
+
+
+@dataclass(frozen=True)
+class Job:
+    """A scene, how it is cut, how many of a window's pixels may be nodata, and whether to go on where a block cannot
+    be read."""
+
+    scene: Scene
+    plan: Plan
+    most_empty: int
+    skip_bad: bool = False
+
+
+@dataclass(eq=False)
+class _Filling:
+    """A strip that is being gathered; `left`: batches that are under way, and one until all are drawn."""
+
+    number: int
+    scores: NDArray[np.uint16]
+    spoken: NDArray[np.bool_]
+    valid: NDArray[np.bool_]
+    bad: list[str] = field(default_factory=list)
+    left: int = 1
+
+    def strip(self) -> Strip:
+        return Strip(self.scores, self.spoken, np.packbits(self.valid, axis=1), tuple(self.bad))
+
+
+def work(
+    classifier: Classifier,
+    job: Job,
+    strips: Sequence[int],
+    *,
+    also: Sequence[Any] = (),
+    progress: Callable[[Counters], None] = lambda counters: None,
+) -> Iterator[tuple[int, Strip]]:
+    """Each of the `strips` (ascending) with its number, as it is done.
+
+    Raises `SceneError` where a block cannot be read, after three tries, unless such are skipped; `BackendError`.
+    """
+    drawn: deque[tuple[_Filling, int, NDArray[np.int64]]] = deque()
+    ready: deque[_Filling] = deque()
+    total = sum(job.plan.windows_of(strip) for strip in strips)
+    batches = _batches(job, strips, drawn, ready)
+    network = classifier.bundle.network
+    votes = isinstance(network.stages[-1], ArgMax)
+    with classifier.stream_integers(batches, also=also, total=total, progress=progress) as results:
+        for values in results:
+            filling, row, columns = drawn.popleft()
+            told = _one_hot(values, job.plan.classes) if votes else _first_output(values, job.plan)
+            scores = window_scores(told, None if votes else _head(classifier.bundle))
+            _place(filling, row, columns, scores, job.plan)
+            filling.left -= 1
+            yield from _finished(ready)
+        yield from _finished(ready)
+
+
+def _finished(ready: deque[_Filling]) -> Iterator[tuple[int, Strip]]:
+    while ready and not ready[0].left:
+        filling = ready.popleft()
+        yield filling.number, filling.strip()
+
+
+def _batches(
+    job: Job,
+    strips: Sequence[int],
+    drawn: deque[tuple[_Filling, int, NDArray[np.int64]]],
+    ready: deque[_Filling],
+) -> Iterator[NDArray[Any]]:
+    """Windows (N, H, W, C) of strip after strip; where they belong goes into `drawn`, their strips into `ready`."""
+    plan = job.plan
+    tile_row = job.scene.tile[0] * job.scene.grid.width * plan.sample_bytes
+    limit_cache(min(max(tile_row * 5 // 4, _CACHE[0]), _CACHE[1]))
+    with SceneReader(job.scene) as reader:
+        for number in strips:
+            filling = _empty(plan, number)
+            ready.append(filling)
+            for block_columns in plan.blocks(number):
+                block = _read(reader, job, filling, block_columns)
+                if block is None:
+                    continue
+                for row, columns, windows in _windows(job, filling, block, block_columns):
+                    filling.left += 1
+                    drawn.append((filling, row, columns))
+                    yield windows
+            filling.left -= 1
+
+
+def _empty(plan: Plan, number: int) -> _Filling:
+    first, last = plan.strips[number]
+    high, wide = plan.per_window
+    rows, columns = last - first, len(plan.columns)
+    top, bottom = plan.lines(number)
+    return _Filling(
+        number,
+        np.zeros((rows * high, columns * wide, plan.classes), np.uint16),
+        np.zeros((rows, columns), bool),
+        np.zeros((bottom - top, plan.columns.end), bool),
+    )
+
+
+def _read(reader: SceneReader, job: Job, filling: _Filling, columns: tuple[int, int]) -> Block | None:
+    """The block under these window columns of a strip, or None where it cannot be read and such are skipped."""
+    plan = job.plan
+    top, bottom = plan.span(filling.number)
+    left, right = int(plan.columns.starts[columns[0]]), int(plan.columns.starts[columns[1] - 1]) + plan.columns.patch
+    where = f"rows {top} to {bottom}, columns {left} to {right}"
+    try:
+        block = _patiently(reader, top, left, bottom - top, right - left)
+    except SceneError as error:
+        if not job.skip_bad:
+            raise SceneError(f"{error}, {where}; --skip-bad leaves such blocks out") from error
+        filling.bad.append(f"{where}: {error}")
+        return None
+    filling.valid[:, left:right] = block.valid[: len(filling.valid)]
+    return block
+
+
+def _patiently(reader: SceneReader, top: int, left: int, height: int, width: int) -> Block:
+    """A part of a scene that is tried again, with its files opened anew, before it counts as damaged."""
+    for _ in range(_TRIES - 1):
+        try:
+            return reader.read(top, left, height, width)
+        except SceneError:
+            reader.close()
+    return reader.read(top, left, height, width)
+
+
+def _windows(
+    job: Job, filling: _Filling, block: Block, columns: tuple[int, int]
+) -> Iterator[tuple[int, NDArray[np.int64], NDArray[Any]]]:
+    """Batches: the window row in the strip, the window columns, the windows that hold enough."""
+    plan = job.plan
+    first, last = plan.strips[filling.number]
+    tops = plan.rows.starts[first:last] - plan.rows.starts[first]
+    lefts = plan.columns.starts[slice(*columns)] - plan.columns.starts[columns[0]]
+    patch = (plan.rows.patch, plan.columns.patch)
+    views = np.moveaxis(np.lib.stride_tricks.sliding_window_view(block.samples, patch, axis=(0, 1)), 2, -1)
+    enough = _enough(block.valid, tops, lefts, patch, job.most_empty)
+    filling.spoken[:, slice(*columns)] = enough
+    size = max(1, _BATCH_BYTES // (patch[0] * patch[1] * plan.sample_bytes))
+    for row, top in enumerate(tops):
+        speaking = np.flatnonzero(enough[row])
+        for start in range(0, len(speaking), size):
+            part = speaking[start : start + size]
+            yield row, columns[0] + part, views[top, lefts[part]]
+
+
+def _enough(
+    valid: NDArray[np.bool_],
+    tops: NDArray[np.int64],
+    lefts: NDArray[np.int64],
+    patch: tuple[int, int],
+    most_empty: int,
+) -> NDArray[np.bool_]:
+    """Which windows (rows, columns) have no more empty pixels than that."""
+    if valid.all():
+        return np.ones((len(tops), len(lefts)), bool)
+    sums = np.zeros((valid.shape[0] + 1, valid.shape[1] + 1), np.int32)
+    np.cumsum(~valid, axis=0, dtype=np.int32, out=sums[1:, 1:])
+    np.cumsum(sums[1:, 1:], axis=1, out=sums[1:, 1:])
+    high, low = sums[tops + patch[0]], sums[tops]
+    right, left = lefts + patch[1], lefts
+    empty = high[:, right] - high[:, left] - low[:, right] + low[:, left]
+    return np.asarray(empty <= most_empty)
+
+
+def _place(filling: _Filling, row: int, columns: NDArray[np.int64], scores: NDArray[np.uint16], plan: Plan) -> None:
+    high, wide = plan.per_window
+    cells = filling.scores.reshape(-1, high, len(plan.columns), wide, plan.classes)
+    cells[row][:, columns] = np.moveaxis(scores.reshape(len(columns), high, wide, plan.classes), 0, 1)
+
+
+def _first_output(values: NDArray[np.integer[Any]], plan: Plan) -> NDArray[np.integer[Any]]:
+    """The integers (N, rows, columns, classes) of the output that maps are made of."""
+    size = plan.per_window[0] * plan.per_window[1] * plan.classes
+    return values.reshape(len(values), -1)[:, :size].reshape(len(values), *plan.per_window, plan.classes)
+
+
+def _head(bundle: Bundle) -> Head:
+    """Of the output that maps are made of."""
+    head, outputs = bundle.network.head, bundle.manifest.outputs
+    if not outputs:
+        return head
+    shape = (1, 1, *outputs[0].shape)[-3:]
+    scale, offset = (v if v.size == 1 else v[: math.prod(shape)].reshape(shape) for v in (head.scale, head.offset))
+    return replace(head, scale=scale, offset=offset)
+
+
+def _one_hot(values: NDArray[np.integer[Any]], classes: int) -> NDArray[np.int64]:
+    return np.asarray(values.reshape(-1, 1, 1, 1) == np.arange(classes), np.int64)
