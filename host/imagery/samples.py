@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,10 +13,21 @@ from numpy.typing import NDArray
 
 from bitswath.errors import ImageError
 
-__all__ = ["MAX_SAMPLES", "Samples", "Stored", "as_type", "cmyk_as_rgb", "require_size", "without_alpha"]
+__all__ = [
+    "MAX_SAMPLES",
+    "Samples",
+    "Stored",
+    "as_type",
+    "cmyk_as_rgb",
+    "no_larger",
+    "require_size",
+    "without_alpha",
+]
 
 MAX_SAMPLES = 1 << 26
 """Largest H * W * C that is decoded: a guard against decompression bombs."""
+
+_limit = ContextVar("largest", default=MAX_SAMPLES)
 
 Samples = NDArray[Any]
 """(H, W, C)."""
@@ -44,10 +58,20 @@ class Stored:
         return Stored(np.ascontiguousarray(turned), self.alpha)
 
 
+@contextmanager
+def no_larger(samples: int) -> Iterator[None]:
+    """Within it images of more samples than these are refused before they are decoded."""
+    token = _limit.set(min(samples, MAX_SAMPLES))
+    try:
+        yield
+    finally:
+        _limit.reset(token)
+
+
 def require_size(samples: int) -> None:
     """Raises `ImageError` for a declared number of samples that is not decoded."""
-    if not 0 < samples <= MAX_SAMPLES:
-        raise ImageError(f"declares {samples} samples; expected 1 to {MAX_SAMPLES}")
+    if not 0 < samples <= _limit.get():
+        raise ImageError(f"declares {samples} samples; expected 1 to {_limit.get()}")
 
 
 def without_alpha(image: Stored, bands: int | None) -> Samples:

@@ -1,0 +1,1 @@
+"""A board on the network: an Open Inference Protocol server over any backend."""

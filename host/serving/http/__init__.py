@@ -1,0 +1,1 @@
+"""The protocol over HTTP, the page, and what guards both."""

@@ -1,0 +1,70 @@
+"""uvicorn's HTTP/1.1 with the limits that it has not: how long a request's head may take, and answers nobody reads."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from bitswath.serving.settings import Settings
+
+__all__ = ["wire"]
+
+
+def wire(settings: Settings) -> type[H11Protocol]:
+    """The protocol of one connection. Refused by it, and not by the application, are connections beyond
+    `max_connections`, which are closed, and what is no HTTP, which gets 400."""
+
+    class Wire(H11Protocol):
+        _head: asyncio.TimerHandle | None = None
+
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            if len(self.connections) > settings.max_connections:
+                transport.abort()
+                return
+            self._watch_head()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._head_is_there()
+            super().connection_lost(exc)
+
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            if self.conn.their_state is not h11.IDLE:
+                self._head_is_there()
+            elif self.conn.trailing_data[0] and self._head is None:
+                self._watch_head()
+
+        def timeout_keep_alive_handler(self) -> None:
+            super().timeout_keep_alive_handler()
+            self.loop.call_later(settings.body_timeout_s, self.transport.abort)  # unless the answer was read meanwhile
+
+        def send_400_response(self, msg: str) -> None:
+            body = json.dumps({"error": msg}).encode()
+            headers = [
+                ("content-type", "application/json"),
+                ("content-length", str(len(body))),
+                ("connection", "close"),
+            ]
+            if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+                for event in (h11.Response(status_code=400, headers=headers), h11.Data(data=body), h11.EndOfMessage()):
+                    self.transport.write(self.conn.send(event) or b"")
+            self.transport.close()
+
+        def _watch_head(self) -> None:
+            self._head = self.loop.call_later(settings.header_timeout_s, self._late)
+
+        def _head_is_there(self) -> None:
+            if self._head is not None:
+                self._head.cancel()
+                self._head = None
+
+        def _late(self) -> None:
+            self._head = None
+            self.transport.close()
+
+    return Wire
