@@ -9,8 +9,9 @@ from typing import Protocol, TypeVar, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from bitswath.codecs.base import Codec
 from bitswath.codecs.packing import stated_lengths
-from bitswath.errors import BackendTimeoutError
+from bitswath.errors import BackendTimeoutError, BundleError
 
 __all__ = [
     "Advancing",
@@ -22,6 +23,7 @@ __all__ = [
     "Shaped",
     "Stepped",
     "Ticket",
+    "check_decoder",
     "patient",
 ]
 
@@ -47,6 +49,17 @@ class Packing:
         if not self.compressed:
             return np.full(len(frames), frames.shape[1])
         return -(-stated_lengths(frames) // self.word_bytes) * self.word_bytes
+
+
+def check_decoder(build: object, compressed: bool, digest: str | None, codec: Codec) -> None:
+    """Raises `BundleError` if `build`, the name of one, decodes frames that `codec` does not make.
+
+    `compressed`, `digest`: whether it decodes frames at all, and what its decoder goes by, None if it does not say.
+    """
+    if not compressed or (codec.compressed and digest in (None, codec.frames_digest)):
+        return
+    made = "of other tables" if codec.compressed else "packed codes"
+    raise BundleError(f"{build}: takes compressed frames, the bundle's are {made}; build it again for this codec")
 
 
 @dataclass(frozen=True)

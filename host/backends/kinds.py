@@ -7,10 +7,10 @@ import platform
 from collections.abc import Callable
 from typing import Any
 
-from bitswath.backends.base import Backend
+from bitswath.backends.base import Backend, check_decoder
 from bitswath.builds.folder import HARDWARE
 from bitswath.bundle.bundle import NETWORK, Bundle
-from bitswath.errors import BackendError, BundleError
+from bitswath.errors import BackendError
 
 __all__ = ["BACKENDS", "best"]
 
@@ -37,8 +37,8 @@ def _rtl(bundle: Bundle, options: dict[str, Any]) -> Backend:
 
     folder = build_folder(bundle.path, options.pop("board", None))
     digest = bundle.manifest.files[NETWORK].sha256
-    if read_design(folder).input.compressed and not bundle.codec.compressed:
-        raise BundleError(f"{folder}: takes compressed frames, those of {bundle.name} are packed codes; build again")
+    link = read_design(folder).input
+    check_decoder(folder, link.compressed, link.codec, bundle.codec)
     return RtlBackend(folder, output_shape=bundle.network.output.shape, network=digest, **options)
 
 

@@ -95,7 +95,8 @@ class Link(Schema):
     `bits` back to back, little-endian; the last word is filled up.
 
     `compressed`: frames are those of a codec of compressed ones and differ in length, `words` is the most; each
-    begins at a word. `status`: a frame's last byte, behind its integers, is 0 if the frame that they are of was sound.
+    begins at a word; `codec`: what its decoder goes by, `Codec.frames_digest`, None in builds older than that.
+    `status`: a frame's last byte, behind its integers, is 0 if the frame that they are of was sound.
     """
 
     stream: Identifier
@@ -105,6 +106,7 @@ class Link(Schema):
     bits: Annotated[int, Field(ge=1, le=64)]
     signed: bool = False
     compressed: bool = False
+    codec: Digest | None = None
     status: bool = False
 
     @property

@@ -109,6 +109,11 @@ class Codec(ABC):
         """What codes stand for, (code bands, 2^bits, samples a code), as a `Lookup` table; None: themselves."""
         return None
 
+    @property
+    def frames_digest(self) -> str | None:
+        """SHA-256 of all that a decoder of compressed frames goes by; None where frames are packed codes."""
+        return None
+
     def code_shape(self, patch_shape: Sequence[int]) -> tuple[int, int, int]:
         """Shape of the codes of a patch (H, W, C)."""
         height, width, bands = self._checked_shape(patch_shape)

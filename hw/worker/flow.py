@@ -107,6 +107,7 @@ def _link(hardware: Plan, name: str, width: int) -> Link:
         bits=values.numbers.bits,
         signed=values.numbers.signed,
         compressed=compressed and into,
+        codec=first.decoding.codec.frames_digest if isinstance(first, Decode) and into else None,
         status=compressed and not into,
     )
 

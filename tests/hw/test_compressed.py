@@ -78,6 +78,7 @@ def test_the_links_say_that_frames_differ(bundle: Bundle, rtl: RtlBackend) -> No
     given, taken = rtl.design.input, rtl.design.output
     assert (given.compressed, given.status, given.frame_bytes) == (True, False, -(-BUDGET // WORD) * WORD)
     assert (taken.compressed, taken.status) == (False, True)
+    assert (given.codec, taken.codec) == (bundle.codec.frames_digest, None)
     assert taken.frame_bytes * 8 >= taken.values * taken.bits + 8
     assert rtl.packing == Packing(8, compressed=True, word_bytes=WORD)
     assert next(stream for stream in rtl.design.streams if stream.name == given.stream).beats is None

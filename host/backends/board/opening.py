@@ -8,6 +8,7 @@ import warnings
 from pathlib import Path
 from typing import Any, Literal
 
+from bitswath.backends.base import check_decoder
 from bitswath.backends.board.engines.dma import DmaBackend
 from bitswath.backends.board.overlay import Overlay
 from bitswath.backends.board.overlay_folder import load_overlay
@@ -35,11 +36,7 @@ def open_board(
     """
     overlay = _overlay(bundle, board, bitstream, device)
     network = _given_by(overlay, bundle.network)
-    if overlay.input.compressed and not bundle.codec.compressed:
-        raise BundleError(
-            f"{overlay.bitfile}: takes compressed frames, those of {bundle.name} are packed codes; it was built for "
-            "another codec, build it again"
-        )
+    check_decoder(overlay.bitfile, overlay.input.compressed, overlay.input.codec, bundle.codec)
     overlay.check_fits(bundle.manifest.files[NETWORK].sha256, network, bundle.codec.bits)
     for doubt in (*overlay.doubts, _late(overlay, options.get("clock_hz")), *overlay.input_doubts(network)):
         if doubt:

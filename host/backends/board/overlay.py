@@ -65,7 +65,7 @@ class Frames:
 
     `group` None: dense, back to back; else FINN's groups, each padded to whole bytes. `frame_bytes`: from one frame to
     the next. `width`: bits of the engine's stream, None where nothing says so. `address`: of its registers.
-    `compressed`: frames of a codec of such, each of its own number of words, `frame_bytes` the most; `status`: the
+    `compressed`: frames of `codec`, each of its own number of words, `frame_bytes` the most; `status`: the
     last byte of a frame says whether what it is of was sound. See `Link`.
     """
 
@@ -79,6 +79,7 @@ class Frames:
     address: int | None = None
     shape: tuple[int, ...] | None = field(default=None, compare=False)
     compressed: bool = False
+    codec: str | None = None
     status: bool = False
 
     @property

@@ -112,6 +112,7 @@ def _linked(engine: EngineEntry, link: Link) -> Frames:
         width=link.width,
         address=engine.address,
         compressed=link.compressed,
+        codec=link.codec,
         status=link.status,
     )
 

@@ -300,11 +300,15 @@ class TransformCodec(Codec):
         return _stretched(batch, self.lows, self.highs)
 
     @cached_property
-    def seed(self) -> int:
-        """Where a frame's check begins, 16 bits: of all that a decoder goes by."""
+    def frames_digest(self) -> str:
         decoding = ("matrix", "deltas", "dc_counts", "dc_symbols", "ac_counts", "ac_symbols", "contexts")
         told = json.dumps({name: getattr(self, name) for name in decoding}, sort_keys=True)
-        return int.from_bytes(hashlib.sha256(told.encode()).digest()[:2], "little")
+        return hashlib.sha256(told.encode()).hexdigest()
+
+    @property
+    def seed(self) -> int:
+        """Where a frame's check begins, 16 bits."""
+        return int.from_bytes(bytes.fromhex(self.frames_digest[:4]), "little")
 
     @cached_property
     def _native(self) -> Any:
