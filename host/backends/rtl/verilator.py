@@ -17,7 +17,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, distribution
@@ -29,7 +29,7 @@ from bitswath.basics.cache import cache_folder, locked
 from bitswath.builds.design import Design
 from bitswath.errors import BackendError, BackendTimeoutError
 
-__all__ = ["ACCELERATOR", "MODEL", "Harness", "Variant", "Verilator", "compiled", "find_verilator"]
+__all__ = ["ACCELERATOR", "MODEL", "Harness", "Variant", "Verilator", "compiled", "find_verilator", "kept_program"]
 
 MINIMUM = (5, 40)
 MODEL = "simulator"
@@ -134,32 +134,64 @@ def compiled(
     """
     tool = find_verilator()
     wanted = _Model(design, rtl, variant, harness)
+    runtime = _runtime_digest(variant, tool)
+
+    def arguments(scratch: Path) -> list[str]:
+        return _arguments(wanted, _sources(wanted, scratch), scratch / "build", jobs)
+
+    return _kept(f"{wanted.top}-{_digest(wanted, tool)}", arguments, rtl, runtime, tool, timeout_s)
+
+
+def kept_program(
+    name: str, main: Path, sources: list[Path], options: list[str], folder: Path, timeout_s: float
+) -> Path:
+    """A program of `main` around what `sources` and `options` say, compiled in `folder` unless the cache has one.
+
+    `name`: of its top module and of all that decides what it does. Raises as `compiled`.
+    """
+    tool = find_verilator()
+    digest = _digest_of(name, main.read_text(), options, tool.version, _CFLAGS, _MAKEFLAGS, _machine())
+    flags = [word for option in _MAKEFLAGS for word in ("-MAKEFLAGS", option)]
+
+    def arguments(scratch: Path) -> list[str]:
+        return [
+            *("--cc", "--exe", "--build", "-j", "2", "--no-timing", "--Mdir", str(scratch / "build"), "-o", MODEL),
+            *(*_WARNINGS, "-O3", *_SPLIT, "-CFLAGS", _CFLAGS, *flags, *options, str(main), *map(str, sources)),
+        ]
+
+    return _kept(f"{main.stem}-{digest}", arguments, folder, _runtime_digest(Variant(), tool), tool, timeout_s)
+
+
+def _kept(
+    name: str, arguments: Callable[[Path], list[str]], where: Path, runtime: str, tool: Verilator, timeout_s: float
+) -> Path:
+    """The program of this name in the cache, or what Verilator makes of the arguments for a scratch folder."""
     folder = cache_folder("simulators")
-    name = f"{wanted.top}-{_digest(wanted, tool)}"
     model = folder / name / MODEL
     if model.exists():
         return model
     with _os_errors(folder), locked(folder / f"{name}.lock", timeout_s):
         if not model.exists():
-            _build(wanted, tool, folder, name, jobs, timeout_s)
+            _build(name, arguments, where, folder / f"runtime-{runtime}", tool, timeout_s)
     return model
 
 
-def _build(wanted: _Model, tool: Verilator, folder: Path, name: str, jobs: int, timeout_s: float) -> None:
+def _build(
+    name: str, arguments: Callable[[Path], list[str]], where: Path, runtime: Path, tool: Verilator, timeout_s: float
+) -> None:
     """Compile into a folder beside, which then gets its name; what an interrupted build left there goes first.
 
     Its name is new each time: compilers of an interrupted build may still write to theirs.
     """
+    folder = runtime.parent
     for left in folder.glob(f"{name}.*.building"):
         shutil.rmtree(left, ignore_errors=True)
     scratch, log = folder / f"{name}.{secrets.token_hex(4)}.building", folder / f"{name}.log"
     scratch.mkdir()
     try:
-        runtime = folder / f"runtime-{_runtime_digest(wanted.variant, tool)}"
         _take_runtime(runtime, scratch / "build")
-        sources = _sources(wanted, scratch)
-        command = [str(tool.program), *_arguments(wanted, sources, scratch / "build", jobs)]
-        _run(command, wanted.rtl, {**os.environ, **tool.environment}, log, timeout_s)
+        command = [str(tool.program), *arguments(scratch)]
+        _run(command, where, {**os.environ, **tool.environment}, log, timeout_s)
         _keep_runtime(runtime, scratch)
         (scratch / "build" / MODEL).replace(scratch / MODEL)
         shutil.rmtree(scratch / "build")

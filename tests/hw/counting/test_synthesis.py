@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from bitswath.backends.netlist import mapping
+from bitswath.backends.netlist.yosys import TECHMAP
 from bitswath.builds.design import Design
 from bitswath.errors import BuildError
-from bitswath.hw.counting import synthesis
 from bitswath.hw.counting.synthesis import synthesize
-from bitswath.hw.counting.yosys import TECHMAP, Cells, map_modules
+from bitswath.hw.counting.yosys import Cells, map_modules
 from bitswath.hw.generating.rtllib import patched_rtllib
 from bitswath.hw.planning.boards import find_board
 from bitswath.hw.planning.costs import Resources, cost
@@ -141,7 +142,7 @@ def test_stages_queues_and_the_whole_are_counted_once(
     def fail(*_: object, **__: object) -> None:
         raise AssertionError("Yosys ran again")
 
-    monkeypatch.setattr(synthesis, "map_modules", fail)
+    monkeypatch.setattr(mapping, "map_design", fail)
     assert synthesize(design, folder, BOARD) == found
 
 

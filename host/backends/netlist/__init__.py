@@ -1,0 +1,1 @@
+"""The netlists that a build's modules become: mapped by Yosys, simulated beside the RTL, cycle by cycle."""
