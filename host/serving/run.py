@@ -36,8 +36,10 @@ async def serve(
     settings: Settings,
     *,
     started: Callable[[str], None] = lambda address: None,
+    stop: asyncio.Event | None = None,
 ) -> None:
-    """Serve models until SIGTERM or SIGINT, then answer what is under way. SIGHUP loads every bundle again.
+    """Serve models until SIGTERM or SIGINT, or until `stop` is set, then answer what is under way. SIGHUP loads every
+    bundle again.
 
     `started` is called with the address once requests are taken. Raises `BundleError`, `BackendError`, `ConfigError`.
     """
@@ -48,7 +50,7 @@ async def serve(
     server = _server(application, settings)
     await repository.start()
     energy.start()
-    stop, reload = asyncio.Event(), asyncio.Event()
+    stop, reload = stop or asyncio.Event(), asyncio.Event()
     try:
         with _signals({signal.SIGTERM: stop.set, signal.SIGINT: stop.set, signal.SIGHUP: reload.set}):
             async with _grpc(service, access, settings):
