@@ -108,5 +108,5 @@ def _devices_of(
     return {name: partial(open_accelerator, bundle, kind, **chosen) for name, chosen in named.items()}
 
 
-def _say_where(address: str) -> None:
-    say(f"serving at {address}")
+def _say_where(http: str, grpc: str | None) -> None:
+    say(f"serving at {http}{f', gRPC at {grpc}' if grpc else ''}")

@@ -148,6 +148,20 @@ class Repository:
         """In ascending order."""
         return sorted((entry.version for entry in self.entries if entry.name == name), key=int)
 
+    def index(self, *, ready: bool) -> list[dict[str, str]]:
+        """`$repository_index_response` of Triton's extension; with `ready` of what is."""
+        told = {True: "READY", False: "UNAVAILABLE"}
+        return [
+            {
+                "name": entry.name,
+                "version": entry.version,
+                "state": told[entry.ready],
+                "reason": "" if entry.ready else entry.reason,
+            }
+            for entry in self.entries
+            if entry.ready or not ready
+        ]
+
     @property
     def entries(self) -> list[Entry]:
         return list(self._entries.values())

@@ -8,7 +8,6 @@ import logging
 import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -35,13 +34,14 @@ async def serve(
     devices_of: DevicesOf,
     settings: Settings,
     *,
-    started: Callable[[str], None] = lambda address: None,
+    started: Callable[[str, str | None], None] = lambda http, grpc: None,
     stop: asyncio.Event | None = None,
 ) -> None:
     """Serve models until SIGTERM or SIGINT, or until `stop` is set, then answer what is under way. SIGHUP loads every
     bundle again.
 
-    `started` is called with the address once requests are taken. Raises `BundleError`, `BackendError`, `ConfigError`.
+    `started` is called with the addresses, of HTTP and of gRPC, once requests are taken. Raises `BundleError`,
+    `BackendError`, `ConfigError`.
     """
     access, energy = Access(settings.token_file), Energy(settings.meter, settings.rails)
     repository = Repository(paths, devices_of, settings)
@@ -53,8 +53,9 @@ async def serve(
     stop, reload = stop or asyncio.Event(), asyncio.Event()
     try:
         with _signals({signal.SIGTERM: stop.set, signal.SIGINT: stop.set, signal.SIGHUP: reload.set}):
-            async with _grpc(service, access, settings):
-                await _listen(server, stop, reload, service, started)
+            async with _grpc(service, access, settings) as port:
+                place = None if port is None else f"{settings.host}:{port}"
+                await _listen(server, stop, reload, service, lambda address: started(address, place))
     finally:
         service.stopping = True
         energy.stop()
@@ -159,7 +160,7 @@ def _signals(handlers: dict[signal.Signals, Callable[[], None]]) -> Iterator[Non
             loop.remove_signal_handler(number)
 
 
-def _grpc(service: Service, access: Access, settings: Settings) -> contextlib.AbstractAsyncContextManager[Any]:
+def _grpc(service: Service, access: Access, settings: Settings) -> contextlib.AbstractAsyncContextManager[int | None]:
     if settings.grpc_port is None:
         return contextlib.nullcontext()
     try:

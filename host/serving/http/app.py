@@ -148,13 +148,7 @@ class _Endpoints:
             wanted = json_of(body) if body.strip() else {}
         if not isinstance(wanted, dict) or not isinstance(wanted.get("ready", False), bool):
             raise InputError('expected {"ready": true or false}, or nothing')
-        listed = [
-            {"name": entry.name, "version": entry.version, "state": "READY", "reason": ""}
-            if entry.ready
-            else {"name": entry.name, "version": entry.version, "state": "UNAVAILABLE", "reason": entry.reason}
-            for entry in self._repository.entries
-        ]
-        return _json([entry for entry in listed if entry["state"] == "READY" or not wanted.get("ready")])
+        return _json(self._repository.index(ready=wanted.get("ready", False)))
 
     async def no_loading(self, request: Request) -> Response:
         raise RequestError(HTTPStatus.BAD_REQUEST, "models are not loaded or unloaded by request; swap their folders")

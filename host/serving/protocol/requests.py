@@ -41,20 +41,20 @@ class RequestInput(_Form):
     name: _Name
     shape: Annotated[list[Annotated[int, Field(ge=0, lt=1 << 63)]], Field(max_length=_MOST_DIMENSIONS)]
     datatype: _Name
-    parameters: _Parameters = {}
+    parameters: _Parameters | None = None
     data: list[Any] | None = None
 
 
 class RequestOutput(_Form):
     name: _Name
-    parameters: _Parameters = {}
+    parameters: _Parameters | None = None
 
 
 class RequestForm(_Form):
     """`$inference_request` of the Open Inference Protocol."""
 
-    id: Annotated[str, Field(max_length=4096)] = ""
-    parameters: _Parameters = {}
+    id: Annotated[str, Field(max_length=4096)] | None = None
+    parameters: _Parameters | None = None
     inputs: Annotated[list[RequestInput], Field(max_length=16)]
     outputs: Annotated[list[RequestOutput], Field(max_length=64)] | None = None
 
@@ -118,9 +118,10 @@ def read_request(body: bytes, header_length: int | None, most_json_bytes: int) -
         inputs.append(tensor)
     if rest:
         raise InputError(f"{len(rest)} bytes of binary data belong to no input")
-    binary = _flag(form.parameters, "binary_data_output", False)
-    outputs = None if form.outputs is None else tuple(_wanted(output, binary) for output in form.outputs)
-    return InferRequest(form.id, tuple(inputs), outputs, form.parameters, binary)
+    parameters = form.parameters or {}
+    binary = _flag(parameters, "binary_data_output", False)
+    outputs = tuple(_wanted(output, binary) for output in form.outputs or ()) or None
+    return InferRequest(form.id or "", tuple(inputs), outputs, parameters, binary)
 
 
 def as_body(answer: Answer) -> tuple[bytes, int | None]:
@@ -164,25 +165,27 @@ def _form(data: memoryview) -> RequestForm:
 def _tensor(entry: RequestInput, rest: memoryview) -> tuple[Tensor, memoryview]:
     """An input, and the binary data behind its own."""
     shape = checked_shape(entry.name, entry.datatype, entry.shape)
-    size = entry.parameters.get("binary_data_size")
+    parameters = entry.parameters or {}
+    size = parameters.get("binary_data_size")
     if (size is None) == (entry.data is None):
         raise InputError(f"{entry.name}: expected either data or the parameter binary_data_size")
     if entry.data is not None:
         data = from_json(entry.name, entry.datatype, shape, entry.data)
-        return Tensor(entry.name, entry.datatype, shape, data, entry.parameters), rest
+        return Tensor(entry.name, entry.datatype, shape, data, parameters), rest
     if type(size) is not int or not 0 <= size <= len(rest):
         raise InputError(
             f"{entry.name}: says binary_data_size {str(size)[:40]}, {len(rest)} bytes of binary data are left"
         )
     data = from_binary(entry.name, entry.datatype, shape, rest[:size])
-    return Tensor(entry.name, entry.datatype, shape, data, entry.parameters), rest[size:]
+    return Tensor(entry.name, entry.datatype, shape, data, parameters), rest[size:]
 
 
 def _wanted(output: RequestOutput, binary: bool) -> Wanted:
-    count = output.parameters.get("classification")
+    parameters = output.parameters or {}
+    count = parameters.get("classification")
     if count is not None and (type(count) is not int or count < 0):
         raise InputError(f"{output.name}: expected classification as a number of classes, got {str(count)[:40]}")
-    return Wanted(output.name, _flag(output.parameters, "binary_data", binary), count or None)
+    return Wanted(output.name, _flag(parameters, "binary_data", binary), count or None)
 
 
 def _flag(parameters: Parameters, name: str, otherwise: bool) -> bool:

@@ -84,16 +84,21 @@ def from_binary(name: str, datatype: str, shape: tuple[int, ...], data: memoryvi
 def from_json(name: str, datatype: str, shape: tuple[int, ...], data: list[Any]) -> Any:
     """`Tensor.data` of a JSON array, flat or nested as `shape` says; bytes objects are strings in Base64.
 
-    Numbers keep their value or are refused: no real becomes an integer, none is cut. Raises `InputError`.
+    Numbers keep their value or are refused: 7.0 is 7 to an integer (some clients write all numbers so), 7.5 and 1e300
+    are errors. Raises `InputError`.
     """
     flat = _flattened(name, shape, data)
-    kinds = {BYTES: {str}, "BOOL": {bool}}.get(datatype, {int, float} if datatype.startswith("FP") else {int})
+    kinds = {BYTES: {str}, "BOOL": {bool}}.get(datatype, {int, float})
     if not kinds.issuperset(map(type, flat)):
         wanted = "strings in Base64" if datatype == BYTES else "true and false" if datatype == "BOOL" else "numbers"
         raise InputError(f"{name}: expected {wanted} for {datatype}, got others")
     if datatype == BYTES:
         return [_decoded(name, text) for text in flat]
     dtype = DATATYPES[datatype]
+    if dtype.kind in "iu":
+        if not all(type(number) is int or number.is_integer() for number in flat):
+            raise InputError(f"{name}: expected whole numbers for {datatype}, got others")
+        flat = list(map(int, flat))
     if flat and dtype.kind != "b":
         limits = np.iinfo(dtype) if dtype.kind in "iu" else np.finfo(dtype)
         if min(flat) < limits.min or max(flat) > limits.max:

@@ -64,12 +64,13 @@ def emulators(count: int = 1) -> DevicesOf:
 
 @contextlib.contextmanager
 def serving(*paths: Path | str, devices_of: DevicesOf | None = None, **settings: Any) -> Iterator[str]:
-    """The address of a server that runs in a thread until the block ends."""
+    """The address of a server that runs in a thread until the block ends; with a `grpc_port`, that for gRPC too, after
+    a space."""
     loop, stop, addresses = asyncio.new_event_loop(), asyncio.Event(), []
     ready = threading.Event()
 
-    def started(address: str) -> None:
-        addresses.append(address)
+    def started(http: str, grpc: str | None) -> None:
+        addresses.append(f"{http} {grpc}" if grpc else http)
         ready.set()
 
     chosen = Settings(**{"port": 0, "watch_s": 0.0, "drain_timeout_s": 5.0, **settings})
