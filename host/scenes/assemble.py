@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bitswath.scenes.plan import Plan
-from bitswath.scenes.scores import FULL, blend
+from bitswath.scenes.scores import FULL, Sums, across, down, largest
 from bitswath.scenes.strips import Strip
 from bitswath.scenes.windows import Cover, Mode
 
@@ -23,8 +24,8 @@ SCORE_STEPS = 254
 
 NO_SCORE = 255
 
-_PIECE = 1 << 19
-"""Sums that are worked on at once."""
+_LINES = 32
+"""Of pixels that are worked on at once, about."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,86 +49,93 @@ def assemble(
     plan: Plan, get: Callable[[int], Strip], mode: Mode, *, scores: bool = False, confidence: bool = False
 ) -> Iterator[Rows]:
     """The rows of the map from the strips that `get` gives by number."""
-    columns = plan.columns.cover(mode, 0, plan.columns.end)
-    held = _Held(plan, get)
+    columns = plan.columns.cover(mode)
+    held = _Held(plan, columns)
     for number in range(len(plan.strips)):
         top, bottom = plan.lines(number)
         rows = plan.rows.cover(mode, top, bottom)
-        cells, spoken, first = held.upto(number, int(rows.cells[rows.weights > 0].min()))
-        valid = np.unpackbits(held.strip(number).valid, axis=1, count=plan.columns.end).view(bool)
+        strip = get(number)
+        held.add(number, strip)
+        valid = np.unpackbits(strip.valid, axis=1, count=plan.columns.end).view(bool)
         done = 0
-        for piece in _pieces(rows, first, max(1, _PIECE // (len(columns.cells) * (plan.classes + 1)))):
-            lines = int(piece.lengths.sum())
-            yield _rows(top + done, cells, spoken, piece, columns, valid[done : done + lines], scores, confidence)
+        for runs in _pieces(rows):
+            lines = int(rows.lengths[runs].sum())
+            sums = np.stack([held.sums(rows.cells[run], rows.weights[run]) for run in runs], axis=1)
+            spread = partial(_spread, rows=rows.lengths[runs], columns=columns.lengths)
+            yield _rows(top + done, sums, valid[done : done + lines], spread, scores, confidence)
             done += lines
 
 
-def _pieces(rows: Cover, first: int, size: int) -> Iterator[Cover]:
-    """The same cover, so many runs at once, its cells counted from `first`."""
-    for start in range(0, len(rows.cells), size):
-        part = slice(start, start + size)
-        yield Cover(np.maximum(rows.cells[part] - first, 0), rows.weights[part], rows.lengths[part])
+def _pieces(rows: Cover) -> Iterator[NDArray[np.int64]]:
+    """Numbers of runs that together have some lines."""
+    ends = np.cumsum(rows.lengths)
+    return iter(np.split(np.arange(len(ends)), np.flatnonzero(np.diff(ends // _LINES)) + 1))
 
 
 def _rows(
     top: int,
-    cells: NDArray[np.uint16],
-    spoken: NDArray[np.bool_],
-    rows: Cover,
-    columns: Cover,
+    sums: Sums,
     valid: NDArray[np.bool_],
+    spread: Callable[[NDArray[Any]], NDArray[Any]],
     scores: bool,
     confidence: bool,
 ) -> Rows:
-    found = blend(cells, spoken, rows, columns)
-    label = found.sums.argmax(axis=0)
-    told = found.weights > 0
-    silent = ~(valid & _spread(told, rows, columns))
+    """Of sums (classes + 1, rows, columns) of runs, which `spread` makes pixels of."""
+    label, best = largest(sums)
+    silent = ~(valid & spread(sums[-1] > 0))
 
     def shown(values: NDArray[Any]) -> NDArray[Any]:
-        spread = _spread(values, rows, columns)
-        spread[..., silent] = np.iinfo(values.dtype).max
-        return spread
+        pixels = spread(values)
+        pixels[..., silent] = np.iinfo(values.dtype).max
+        return pixels
 
-    whole = 2 * FULL * np.maximum(found.weights, 1)
+    whole = 2 * FULL * np.maximum(sums[-1], 1)
 
-    def scaled(sums: NDArray[np.int64]) -> NDArray[np.uint8]:
+    def scaled(sums: Sums) -> NDArray[np.uint8]:
         steps = (2 * SCORE_STEPS * sums + whole // 2) // whole
         return np.asarray(np.minimum(steps, SCORE_STEPS), np.uint8)
 
-    best = np.take_along_axis(found.sums, label[None], axis=0)[0]
     return Rows(
         top,
-        shown(label.astype(label_type(len(found.sums)))),
-        shown(scaled(found.sums)) if scores else None,
+        shown(label.astype(label_type(len(sums) - 1))),
+        shown(scaled(sums[:-1])) if scores else None,
         shown(scaled(best)) if confidence else None,
     )
 
 
-def _spread(values: NDArray[_Kind], rows: Cover, columns: Cover) -> NDArray[_Kind]:
+def _spread(values: NDArray[_Kind], rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[_Kind]:
     """From runs to pixels."""
-    return np.repeat(np.repeat(values, columns.lengths, axis=-1), rows.lengths, axis=-2)
+    return np.repeat(np.repeat(values, columns, axis=-1), rows, axis=-2)
 
 
 class _Held:
-    """The strips that the rows at hand need, and no others."""
+    """The strips that the rows at hand need, and the sums along their rows of cells."""
 
-    def __init__(self, plan: Plan, get: Callable[[int], Strip]) -> None:
-        self._plan, self._get = plan, get
+    def __init__(self, plan: Plan, columns: Cover) -> None:
+        self._plan, self._columns = plan, columns
         self._strips: dict[int, Strip] = {}
+        self._across: dict[int, Sums] = {}
 
-    def strip(self, number: int) -> Strip:
-        return self._strips[number]
+    def add(self, number: int, strip: Strip) -> None:
+        self._strips[number] = strip
 
-    def upto(self, number: int, cell: int) -> tuple[NDArray[np.uint16], NDArray[np.bool_], int]:
-        """Scores, and which are spoken, of all cells from the window row of `cell` to the strip's last; and the first
-        cell's number."""
-        self._strips[number] = self._get(number)
-        needed = cell // self._plan.rows.per_window
-        for old in [each for each in self._strips if self._plan.strips[each][1] <= needed]:
-            del self._strips[old]
-        kept = sorted(self._strips)
-        high, wide = self._plan.per_window
-        scores = np.concatenate([self._strips[each].scores for each in kept])
-        spoken = np.concatenate([self._strips[each].spoken for each in kept])
-        return scores, spoken.repeat(high, axis=0).repeat(wide, axis=1), self._plan.strips[kept[0]][0] * high
+    def sums(self, cells: NDArray[np.int64], weights: NDArray[np.int64]) -> Sums:
+        """Of a row of pixels, whose cells do not lie above those of rows before."""
+        used = [(int(cell), int(weight)) for cell, weight in zip(cells, weights) if weight]
+        first = min(cell for cell, _ in used)
+        for cell in [cell for cell in self._across if cell < first]:
+            del self._across[cell]
+        for number in [each for each in self._strips if self._plan.strips[each][1] * self._plan.per_window[0] <= first]:
+            del self._strips[number]
+        return down([self._row(cell) for cell, _ in used], [weight for _, weight in used])
+
+    def _row(self, cell: int) -> Sums:
+        if cell not in self._across:
+            high, wide = self._plan.per_window
+            window = cell // high
+            strips = self._plan.strips
+            number = next(each for each in self._strips if strips[each][0] <= window < strips[each][1])
+            strip, first = self._strips[number], strips[number][0]
+            spoken = strip.spoken[window - first].repeat(wide)
+            self._across[cell] = across(strip.scores[cell - first * high], spoken, self._columns)
+        return self._across[cell]

@@ -13,7 +13,8 @@ threads, workers or machines.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,9 @@ from numpy.typing import NDArray
 from bitswath.network.network import Head
 from bitswath.scenes.windows import Cover
 
-__all__ = ["EXPONENTIALS", "FULL", "Blended", "blend", "window_scores"]
+__all__ = ["EXPONENTIALS", "FULL", "Sums", "across", "down", "largest", "window_scores"]
+
+Sums = NDArray[np.int64]
 
 FULL = 65534
 """The scores of a window sum to this, but for rounding and the one more of its label."""
@@ -57,24 +60,33 @@ def _logits(values: NDArray[np.integer[Any]], head: Head) -> NDArray[np.float64]
     return np.asarray(values, np.float64) * plain.scale + plain.offset
 
 
-@dataclass(frozen=True, eq=False)
-class Blended:
-    """Of pixels in runs: sums of weighted scores (classes, rows, columns), and of weights (rows, columns), 0 where no
-    window speaks; int64."""
-
-    sums: NDArray[np.int64]
-    weights: NDArray[np.int64]
+_RANKED = 16
+"""Bits for the number of a class below its sum, so that one maximum finds both."""
 
 
-def blend(scores: NDArray[np.uint16], spoken: NDArray[np.bool_], rows: Cover, columns: Cover) -> Blended:
-    """Scores of cells (rows, columns, classes), of which those count that are `spoken` (rows, columns), for runs of
-    pixels, a row and a column a run."""
-    told = np.concatenate([scores * spoken[..., None], spoken[..., None]], axis=-1, dtype=np.int64)
-    across = np.zeros((told.shape[2], len(told), len(columns.cells)), np.int64)
-    planes = np.ascontiguousarray(np.moveaxis(told, -1, 0))
+def across(scores: NDArray[np.uint16], spoken: NDArray[np.bool_], columns: Cover) -> Sums:
+    """Weighted sums along a row of cells (cells, classes), of which those count that are `spoken` (cells,): int64
+    (classes + 1, runs) for the runs of `columns`, last the sums of weights."""
+    told = np.empty((scores.shape[1] + 1, len(scores)), np.int64)
+    np.multiply(scores.T, spoken, out=told[:-1], casting="unsafe")
+    told[-1] = spoken
+    sums = np.zeros((len(told), len(columns.cells)), np.int64)
     for cells, weights in zip(columns.cells.T, columns.weights.T):
-        across += planes[:, :, cells] * weights
-    sums = np.zeros((told.shape[2], len(rows.cells), len(columns.cells)), np.int64)
-    for cells, weights in zip(rows.cells.T, rows.weights.T):
-        sums += across[:, cells] * weights[:, None]
-    return Blended(sums[:-1], sums[-1])
+        sums += told[:, cells] * weights
+    return sums
+
+
+def down(rows: Sequence[Sums], weights: Sequence[int]) -> Sums:
+    """Weighted sums of what `across` gave for the rows of cells above a row of pixels."""
+    sums = rows[0] * weights[0]
+    for row, weight in zip(rows[1:], weights[1:]):
+        sums += row * weight
+    return sums
+
+
+def largest(sums: Sums) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Of sums (classes + 1, ...) the class (...) of the largest, of equal ones the first, and that sum."""
+    classes = len(sums) - 1
+    ranked = (sums[:-1] << _RANKED) + np.arange(classes - 1, -1, -1).reshape(-1, *(1,) * (sums.ndim - 1))
+    best = ranked.max(axis=0)
+    return classes - 1 - (best & (1 << _RANKED) - 1), best >> _RANKED
