@@ -47,15 +47,19 @@ async def serve(
     repository = Repository(paths, devices_of, settings)
     service = Service(repository, settings)
     application = http_application(service, access, Metrics(repository, energy))
-    server = _server(application, settings)
-    await repository.start()
+    server, listening = _server(application, settings), _bound(settings.host, settings.port)
+    try:
+        await repository.start()
+    except BaseException:
+        listening.close()
+        raise
     energy.start()
     stop, reload = stop or asyncio.Event(), asyncio.Event()
     try:
         with _signals({signal.SIGTERM: stop.set, signal.SIGINT: stop.set, signal.SIGHUP: reload.set}):
             async with _grpc(service, access, settings) as port:
                 place = None if port is None else f"{settings.host}:{port}"
-                await _listen(server, stop, reload, service, lambda address: started(address, place))
+                await _listen(server, listening, stop, reload, service, lambda address: started(address, place))
     finally:
         service.stopping = True
         energy.stop()
@@ -92,6 +96,7 @@ def _server(application: ASGIApp, settings: Settings) -> uvicorn.Server:
 
 async def _listen(
     server: uvicorn.Server,
+    listening: socket.socket,
     stop: asyncio.Event,
     reload: asyncio.Event,
     service: Service,
@@ -99,14 +104,14 @@ async def _listen(
 ) -> None:
     """Until `stop` is set; then nothing new is taken, and what is under way is answered."""
     settings = service.settings
-    sockets = [_bound(settings.host, settings.port)]
-    serving = asyncio.create_task(server._serve(sockets))  # `serve` would take the signals
+    serving = asyncio.create_task(server._serve([listening]))  # `serve` would take the signals
     watching = asyncio.create_task(_watch(service, server, reload))
     try:
         while not server.started and not serving.done():
             await asyncio.sleep(0.01)
+        port = listening.getsockname()[1]
         scheme = "https" if settings.tls_cert else "http"
-        started(f"{scheme}://{settings.host}:{sockets[0].getsockname()[1]}")
+        started(f"{scheme}://{settings.host}:{port}")
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({stopping, serving}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()

@@ -1,4 +1,4 @@
-"""Run by test_clients.py with tritonclient as it comes: URL MODEL PATCHES.npy FRAMES.npy; prints JSON of what it got."""
+"""Run by test_clients.py with tritonclient as it comes: URL MODEL PATCHES.npy FRAMES.npy; prints what it got."""
 
 import json
 import sys
