@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bitswath.backends.netlist.mapping import map_parts, read_netlist
 from bitswath.backends.netlist.parts import parts_of, whole_of
 from bitswath.builds.design import Design
 from bitswath.errors import BuildError
+from bitswath.hw.counting.timing import TimingPath, longest_path, slowness
 from bitswath.hw.counting.yosys import Cells, cells_of, tool
 from bitswath.hw.planning.boards import Board
 from bitswath.hw.planning.costs import Resources
@@ -20,7 +21,8 @@ __all__ = ["Synthesis", "synthesize"]
 @dataclass(frozen=True)
 class Synthesis:
     """What Yosys counted. `stages`, `queues`: by the name of the stage and of the stream it is in; what could not be
-    counted is missing there and has its reason in `problems`, under its name, the whole design's under ""."""
+    counted is missing there and has its reason in `problems`, under its name, the whole design's under "".
+    `paths`: the longest of each part, queues named "queue STREAM", and of the whole, named ""."""
 
     tool: str
     family: str
@@ -28,6 +30,7 @@ class Synthesis:
     queues: Mapping[str, Cells]
     whole: Cells | None
     problems: Mapping[str, str]
+    paths: Mapping[str, TimingPath] = field(default_factory=dict)
 
     @property
     def parts(self) -> Resources:
@@ -50,24 +53,27 @@ def synthesize(
     result, not an error. Raises `BuildError` if sources are missing, `DependencyError` without Yosys.
     """
     rtl = folder / "rtl"
-    mapped = map_parts(parts_of(design, rtl), rtl, board.yosys_family, jobs=jobs, timeout_s=timeout_s)
-    found = {name: _cells(path) for name, path in mapped.files.items()}
-    failed, complete = dict(mapped.problems), None
+    parts = parts_of(design, rtl)
+    mapped = map_parts(parts, rtl, board.yosys_family, jobs=jobs, timeout_s=timeout_s)
+    files, failed = dict(mapped.files), dict(mapped.problems)
     if whole:
-        one = map_parts([whole_of(design, rtl)], rtl, board.yosys_family, timeout_s=timeout_s)
-        complete = next((_cells(path) for path in one.files.values()), None)
-        if one.problems:
-            failed[""] = next(iter(one.problems.values()))
+        one = map_parts([replace(whole_of(design, rtl), name="")], rtl, board.yosys_family, timeout_s=timeout_s)
+        files, failed = {**files, **one.files}, {**failed, **one.problems}
+    found, paths = dict[str, Cells](), dict[str, TimingPath]()
+    for name, path in files.items():
+        netlist = read_netlist(path)
+        found[name] = cells_of(netlist)
+        try:
+            paths[name] = longest_path(netlist, slowness(board.part))
+        except BuildError as error:
+            failed[f"path of {name or 'the whole'}"] = str(error)
     names = {stage.name for stage in design.stages}
     return Synthesis(
         tool=tool(),
         family=board.yosys_family,
         stages={name: found[name] for name in found if name in names},
-        queues={name.removeprefix("queue "): found[name] for name in found if name not in names},
-        whole=complete,
+        queues={name.removeprefix("queue "): found[name] for name in found if name and name not in names},
+        whole=found.get(""),
         problems=failed,
+        paths=paths,
     )
-
-
-def _cells(path: Path) -> Cells:
-    return cells_of(read_netlist(path))

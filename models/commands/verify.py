@@ -20,18 +20,23 @@ from bitswath.evaluation.arrays import is_arrays, read_arrays
 from bitswath.imagery.images import open_images
 from bitswath.models.commands.quiet import hush_onnxruntime
 from bitswath.models.verify.compare import Verification, verify_bundle
+from bitswath.models.verify.netlist import verify_netlist
 from bitswath.models.verify.rtl import verify_rtl
 
 __all__ = ["command"]
 
-_FRAMES = {"emulator": 16, "rtl": 4}
+_FRAMES = {"emulator": 16, "rtl": 4, "netlist": 2}
 SPLITS = ("train", "val", "test")
 
 
 @click.command("verify")
 @click.argument("bundle", type=click.Path(path_type=Path))
-@click.option("--to", "target", type=click.Choice(["emulator", "rtl"]), default="emulator", show_default=True)
-@click.option("--frames", type=click.IntRange(1), help="Random frames, and real ones. [default: 16, rtl: 4]")
+@click.option(
+    "--to", "target", type=click.Choice(["emulator", "rtl", "netlist"]), default="emulator", show_default=True
+)
+@click.option(
+    "--frames", type=click.IntRange(1), help="Random frames, and real ones. [default: 16, rtl: 4, netlist: 2]"
+)
 @click.option("--images", type=click.Path(path_type=Path), help="Real patches; else the data set it was trained on.")
 @click.option(
     "--split",
@@ -45,6 +50,7 @@ SPLITS = ("train", "val", "test")
 @click.option("--board", help="Which board's build is simulated; needless if there is one.")
 @click.option("--stall", default=0.0, show_default=True, type=click.FloatRange(0, 0.95), help="Share of pauses in RTL.")
 @click.option("--fast", is_flag=True, help="Simulate models of FINN's matrix kernels, not their RTL.")
+@click.option("--whole", is_flag=True, help="With --to netlist: also the accelerator in one piece, which takes long.")
 def command(
     bundle: Path,
     target: str,
@@ -56,23 +62,32 @@ def command(
     board: str | None,
     stall: float,
     fast: bool,
+    whole: bool,
 ) -> None:
     """Prove that all forms of BUNDLE compute the same integers, on random and on real patches.
 
     With --to rtl the built hardware, simulated cycle by cycle, is one of them; on a difference the first stream
-    that carries another integer is named. The last line is the verdict; the exit code is 0 only if everything is
-    equal.
+    that carries another integer is named. With --to netlist every part of it is also simulated as the cells that
+    Yosys makes of it, beside its RTL, which it must equal in every cycle. The last line is the verdict; the exit
+    code is 0 only if everything is equal.
     """
     hush_onnxruntime()
     loaded = load_bundle(bundle)
-    if target == "rtl":
+    if target != "emulator":
         build_folder(loaded.path, board)
     patches, notes = _patches(loaded, frames or _FRAMES[target], images, split, data, seed)
     try:
         result = verify_bundle(loaded, patches)
-        if target == "rtl":
-            packed = loaded.codec.encode_packed(patches)
+        packed = loaded.codec.encode_packed(patches)
+        if target != "emulator":
             compared, note = verify_rtl(loaded, packed, board=board, stall=stall, seed=seed, exact=not fast)
+            result.comparisons.append(compared)
+            notes.append(note)
+        if target == "netlist":
+            with Console(stderr=True).status("netlist") as status:
+                compared, note = verify_netlist(
+                    loaded, packed[:1], board=board, whole=whole, seed=seed, on_step=status.update
+                )
             result.comparisons.append(compared)
             notes.append(note)
     except VerificationError as error:

@@ -27,6 +27,9 @@ __all__ = ["GROUP", "Mapped", "map_parts", "part_key", "read_netlist"]
 GROUP = 10
 """Parts in one run of Yosys."""
 
+_FORMAT = "2"
+"""Of what is kept."""
+
 
 @dataclass(frozen=True)
 class Mapped:
@@ -91,7 +94,7 @@ def _digest(*texts: str) -> str:
 
 def _kept(key: str, family: str) -> Path:
     """Where a netlist is kept; it also depends on the tool and on what it is told."""
-    recipe = (tool(), script([], [], family, "top"), PRIMITIVES.read_text(), TECHMAP.read_text())
+    recipe = (_FORMAT, tool(), script([], [], family, "top"), PRIMITIVES.read_text(), TECHMAP.read_text())
     return cache_folder("netlists") / f"{_digest(key, *recipe)}.json.gz"
 
 
@@ -138,7 +141,14 @@ def _over(modules: Mapping[str, Part]) -> str:
 
 
 def _bare(module: Module) -> dict[str, Any]:
-    """What a netlist is, without where it came from."""
+    """What a netlist is, with the sources' names of its nets and without all else about where it came from."""
     kept = ("type", "parameters", "port_directions", "connections")
     cells = {name: {key: cell[key] for key in kept} for name, cell in module["cells"].items()}
-    return {"ports": module["ports"], "cells": cells}
+    names = {
+        str(bit): f"{name}[{index}]" if len(net["bits"]) > 1 else name
+        for name, net in module["netnames"].items()
+        if not net["hide_name"]
+        for index, bit in enumerate(net["bits"])
+        if isinstance(bit, int)
+    }
+    return {"ports": module["ports"], "cells": cells, "names": names}

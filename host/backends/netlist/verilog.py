@@ -72,10 +72,10 @@ def _cell(index: int, cell: Cell) -> str:
 
 def _lut(cell: Cell) -> str:
     """The bit of its contents that its inputs choose."""
-    wires, contents = cell["connections"], str(cell["parameters"]["INIT"]).replace("x", "0")
-    size = int(str(cell["type"])[3:])
+    wires, size = cell["connections"], int(str(cell["type"])[3:])
+    contents = str(cell["parameters"]["INIT"]).replace("x", "0").zfill(1 << size)[-(1 << size) :]
     inputs = _joined([wires[f"I{i}"][0] for i in range(size)])
-    return f"assign {_net(wires['O'][0])} = {1 << size}'b{contents.zfill(1 << size)} >> {inputs};"
+    return f"assign {_net(wires['O'][0])} = {1 << size}'h{int(contents, 2):x} >> {inputs};"
 
 
 def _inverter(cell: Cell) -> str:

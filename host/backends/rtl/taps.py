@@ -19,7 +19,7 @@ from bitswath.builds.design import Design, Stream
 from bitswath.builds.folder import RTL, load_design
 from bitswath.builds.words import fill_words
 
-__all__ = ["last_frame_streams"]
+__all__ = ["last_frame_streams", "tap_streams"]
 
 
 def last_frame_streams(
@@ -38,16 +38,35 @@ def last_frame_streams(
     before. Raises `BackendError` if it cannot be simulated.
     """
     design = load_design(folder)
-    model = compiled(design, folder / RTL, Variant(taps=True, fast=not exact), timeout_s=timeout_s)
     with tempfile.TemporaryDirectory() as scratch:
-        ends = pacing(design, stall, seed)
-        simulator = Simulator(model, design, folder / RTL, ends, Path(scratch) / "run.log", plus=(f"taps={scratch}",))
-        with contextlib.closing(simulator), contextlib.suppress(DesignStuckError):
-            simulator.send(fill_words(design.input, frames), timeout_s)
-            simulator.wait_for(len(frames), timeout_s)
+        with contextlib.suppress(DesignStuckError):
+            tap_streams(design, folder, frames, Path(scratch), stall=stall, seed=seed, exact=exact, timeout_s=timeout_s)
         for stream in _sources_first(design):
             if stream.tensor is not None and stream.beats:
                 yield stream, _read(Path(scratch) / f"{stream.name}.beats", stream, (len(frames) - 1) * stream.beats)
+
+
+def tap_streams(
+    design: Design,
+    folder: Path,
+    frames: NDArray[np.uint8],
+    target: Path,
+    *,
+    stall: float = 0.0,
+    seed: int = 0,
+    exact: bool = False,
+    timeout_s: float = 1800.0,
+) -> None:
+    """Run `frames` and leave the beats of every stream in `target`, hexadecimal lines in ``<stream>.beats``.
+
+    Raises `BackendError` if it cannot be simulated or gets stuck; then there are the beats until then.
+    """
+    model = compiled(design, folder / RTL, Variant(taps=True, fast=not exact), timeout_s=timeout_s)
+    ends = pacing(design, stall, seed)
+    simulator = Simulator(model, design, folder / RTL, ends, target / "run.log", plus=(f"taps={target}",))
+    with contextlib.closing(simulator):
+        simulator.send(fill_words(design.input, frames), timeout_s)
+        simulator.wait_for(len(frames), timeout_s)
 
 
 def _sources_first(design: Design) -> list[Stream]:

@@ -1,8 +1,6 @@
-// Runs the module `lockstep` (lockstep.py): resets at given cycles, pauses that change, until nothing moves or the
-// cycles are over.
+// Runs the module `lockstep` (lockstep.py) with resets at given cycles and pauses that change.
 //
-// Options are key=value: cycles (most), quiet (cycles without any transfer after which all is done), cuts
-// (comma-separated cycles of resets in between, ascending), seed.
+// Options are key=value: cycles (of the run), cuts (comma-separated cycles of resets in between, ascending), seed.
 
 #include "Vlockstep.h"
 #include "verilated.h"
@@ -33,14 +31,13 @@ int main(int count, char** arguments) {
     VerilatedContext context;
     context.commandArgs(count, arguments);
     const uint64_t cycles = std::stoull(option(count, arguments, "cycles"));
-    const uint64_t quiet = std::stoull(option(count, arguments, "quiet"));
     std::mt19937_64 random(std::stoull(option(count, arguments, "seed")));
     std::vector<uint64_t> cuts;
     std::stringstream listed(option(count, arguments, "cuts"));
     for (std::string cut; std::getline(listed, cut, ',');) cuts.push_back(std::stoull(cut));
 
     Vlockstep top(&context);
-    uint64_t reset_until = FIRST_RESET, moved = 0, cycle = 0;
+    uint64_t reset_until = FIRST_RESET, cycle = 0;
     size_t next_cut = 0;
     top.compare = 0;
     for (; cycle < cycles && !context.gotFinish(); ++cycle) {
@@ -54,8 +51,6 @@ int main(int count, char** arguments) {
         }
         top.clk = 0;
         top.eval();
-        if (top.moving) moved = cycle;
-        if (next_cut == cuts.size() && cycle > moved + quiet && cycle > reset_until + quiet) break;
         top.clk = 1;
         top.eval();
         top.rst_n = cycle + 1 >= reset_until;
