@@ -27,7 +27,7 @@ from bitswath.streaming.lane import Lane, Prepare, Values, run
 from bitswath.streaming.stream import Source, Stream
 
 if TYPE_CHECKING:
-    from bitswath.scenes.mapping import Map
+    from bitswath.scenes.products.made import Map
 
 __all__ = ["Accelerator", "DenseResult", "Result", "open"]
 

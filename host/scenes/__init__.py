@@ -7,7 +7,8 @@ from bitswath.basics.lazy import lazily
 __all__, __getattr__ = lazily(
     __name__,
     {
-        "mapping": ("Map", "Outputs", "map_scene"),
+        "mapping": ("map_scene",),
+        "products.made": ("Map", "Outputs"),
         "settings": ("MapSettings", "SceneSettings"),
         "sources.opening": ("Source", "open_scene"),
     },

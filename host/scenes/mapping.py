@@ -8,7 +8,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 
 from bitswath.basics.files import check_outputs
 from bitswath.bundle.bundle import NETWORK, Bundle
-from bitswath.errors import InputError
+from bitswath.errors import InputError, SceneError
 from bitswath.scenes.assemble import NO_SCORE, SCORE_STEPS, assemble, label_type
-from bitswath.scenes.grid import Grid
+from bitswath.scenes.gdal import opened
 from bitswath.scenes.plan import Plan, plan_of
 from bitswath.scenes.products.cog import Look, cog_writers, names_beside
 from bitswath.scenes.products.colours import Colour, class_colours
+from bitswath.scenes.products.made import Map, Outputs
 from bitswath.scenes.settings import MapSettings, SceneSettings
 from bitswath.scenes.sources.opening import Source, open_scene
 from bitswath.scenes.sources.scene import Scene
@@ -30,7 +31,7 @@ from bitswath.scenes.strips import Strip, Strips, strips_beside
 from bitswath.scenes.work import Classifier, Job, work
 from bitswath.streaming.counters import Counters
 
-__all__ = ["Map", "Outputs", "Worker", "map_scene"]
+__all__ = ["Worker", "is_made", "map_scene"]
 
 _VERSION = 1
 """Of what strips hold: another one starts anew."""
@@ -41,40 +42,8 @@ Worker = Callable[[Job, Sequence[int], Callable[[int, Strip], None]], None]
 """Works on the strips of a job, handing over each with its number."""
 
 
-@dataclass(frozen=True)
-class Outputs:
-    """Where a map goes; `scores`: a band for each class; `confidence`: the score of the class."""
-
-    labels: Path
-    scores: Path | None = None
-    confidence: Path | None = None
-
-    @property
-    def paths(self) -> tuple[Path, ...]:
-        return tuple(path for path in (self.labels, self.scores, self.confidence) if path is not None)
-
-
-@dataclass(frozen=True, eq=False)
-class Map:
-    """A written map. `counts`: its pixels (rows, classes + 1) of each class in each row, nodata last; `windows`
-    classified, of them `resumed` before; `bad`: blocks that could not be read; `notes`: what should be known."""
-
-    outputs: Outputs
-    scene: Scene
-    grid: Grid
-    classes: tuple[str, ...]
-    colours: tuple[Colour, ...]
-    counts: NDArray[np.int64]
-    windows: int
-    resumed: int
-    bad: tuple[str, ...]
-    notes: tuple[str, ...]
-    seconds: float
-    classify_s: float
-
-
 def map_scene(
-    classifier: Classifier,
+    classifier: Classifier | Bundle,
     source: Source | str | Path,
     output: Outputs | str | Path,
     *,
@@ -90,7 +59,7 @@ def map_scene(
 ) -> Map:
     """Map a scene and write it.
 
-    `worker` does the strips instead of `classifier`, whose bundle is then all that is used of it. What an interrupted
+    `classifier`: an accelerator; or a bundle, where a `worker` does the strips. What an interrupted
     run of the same bundle, scene and settings did is taken over, if `resume`. `also`: further accelerators that share
     the work. Raises `SceneError`, `InputError`, `BackendError`; then there is no output.
     """
@@ -98,8 +67,10 @@ def map_scene(
     source = source if isinstance(source, Source) else Source((str(source),))
     outputs = output if isinstance(output, Outputs) else Outputs(Path(output))
     settings, reading = settings or MapSettings(), scene or SceneSettings()
+    if worker is None and isinstance(classifier, Bundle):
+        raise InputError("expected an accelerator, or a worker for the bundle's strips; open the bundle")
     _check_outputs(outputs, overwrite)
-    bundle = classifier.bundle
+    bundle = classifier if isinstance(classifier, Bundle) else classifier.bundle
     entry = bundle.manifest.input
     found = open_scene(source, entry, reading)
     plan = plan_of(bundle, found, settings)
@@ -114,7 +85,7 @@ def map_scene(
 
         if todo and worker is not None:
             worker(job, todo, keep)
-        elif todo:
+        elif todo and not isinstance(classifier, Bundle):
             for number, strip in work(classifier, job, todo, also=also, progress=progress):
                 keep(number, strip)
         classify_s = time.perf_counter() - started
@@ -122,9 +93,10 @@ def map_scene(
         counts, bad = _write(bundle, found, plan, settings, outputs, strips, names, facts)
     return Map(
         outputs,
+        bundle,
         found,
+        settings,
         plan.grid,
-        bundle.classes,
         names,
         counts,
         plan.windows,
@@ -134,6 +106,19 @@ def map_scene(
         time.perf_counter() - started,
         classify_s,
     )
+
+
+def is_made(bundle: Bundle, source: Source, output: Path, scene: SceneSettings, settings: MapSettings) -> bool:
+    """Whether `output` is the map of a scene by the same bundle and settings."""
+    if not output.is_file():
+        return False
+    found = open_scene(source, bundle.manifest.input, scene)
+    digest = _digest(_facts(bundle, found, plan_of(bundle, found, settings), settings), settings)
+    try:
+        with opened(str(output)) as dataset:
+            return bool(dataset.tags().get(_TAG) == digest)
+    except SceneError:
+        return False
 
 
 def _check_outputs(outputs: Outputs, overwrite: bool) -> None:
@@ -156,6 +141,11 @@ def _facts(bundle: Bundle, scene: Scene, plan: Plan, settings: MapSettings) -> d
         "strips": [list(span) for span in plan.strips],
         "settings": settings.model_dump(exclude={"mode"}),
     }
+
+
+def _digest(facts: dict[str, Any], settings: MapSettings) -> str:
+    """Of all that a map depends on."""
+    return hashlib.sha256(json.dumps([facts, settings.mode], sort_keys=True).encode()).hexdigest()
 
 
 def _stamp(path: str) -> list[int]:
@@ -217,11 +207,10 @@ def _looks(
     colours: tuple[Colour, ...],
     facts: dict[str, Any],
 ) -> dict[Path, Look]:
-    digest = hashlib.sha256(json.dumps([facts, settings.mode], sort_keys=True).encode()).hexdigest()
     tags = {
         "BITSWATH_BUNDLE": bundle.name,
         "BITSWATH_MODE": settings.mode,
-        _TAG: digest,
+        _TAG: _digest(facts, settings),
         **({"TIFFTAG_DATETIME": scene.taken} if scene.taken else {}),
     }
     kind = label_type(len(bundle.classes))

@@ -24,6 +24,8 @@ from bitswath.scenes.products.colours import class_colours
 __all__ = ["Land", "write_synthetic"]
 
 _STRIP = 512
+_ALIKE = 8
+"""Patches side by side that a texture is repeated for."""
 _ROLES = (
     ("river", "river|stream|canal"),
     ("road", "highway|road|street|rail"),
@@ -90,8 +92,8 @@ class Land:
             seen = self._plain(labels, y, x)
         else:
             _, count, high, wide, _ = self.textures.shape
-            number = _hashed(self.seed + 9, y // high, x // wide) % np.uint32(count)
-            seen = self.textures[labels, number, y % high, x % wide]
+            number = _hashed(self.seed + 9, y // (_ALIKE * high), x // (_ALIKE * wide)) % np.uint32(count)
+            seen = self.textures[labels, number, _to_and_fro(y, high), _to_and_fro(x, wide)]
         np.maximum(seen, 1, out=seen)
         seen[~valid] = 0
         return seen, labels
@@ -163,6 +165,12 @@ def write_synthetic(path: Path, land: Land, *, truth: Path | None = None, tile: 
                 known.write(labels, 1, window=window)
 
 
+def _to_and_fro(place: NDArray[Any], size: int) -> NDArray[Any]:
+    """0, 1, ..., size - 1, size - 1, ..., 0, 0, 1, ...: a texture beside its mirror image has no seam."""
+    inside = place % (2 * size)
+    return np.asarray(np.minimum(inside, 2 * size - 1 - inside))
+
+
 def _smooth(seed: int, y: NDArray[Any], x: NDArray[Any], size: int) -> NDArray[np.float32]:
     """Of rows y (lines, 1) and columns x (1, width): values of a lattice `size` wide, blended by 3 t^2 - 2 t^3."""
     row, column = y[:, 0] // size, x[0] // size
@@ -171,7 +179,7 @@ def _smooth(seed: int, y: NDArray[Any], x: NDArray[Any], size: int) -> NDArray[n
     column = column - column[0]
     along = lattice[:, column] + (lattice[:, column + 1] - lattice[:, column]) * _eased(x % size, size)
     row = row - row[0]
-    values = along[row + 1]
+    values: NDArray[np.float32] = along[row + 1]
     values -= along[row]
     values *= _eased(y % size, size)
     values += along[row]

@@ -109,7 +109,7 @@ def _rows_file(path: Path, grid: Grid, look: Look) -> Iterator[Writer]:
 
 def _to_cog(rows: Path, output: Path, grid: Grid, look: Look) -> None:
     rasterio = rasterio_module()
-    settings = {"compress": "deflate", "blocksize": _TILE, "interleave": "band", "bigtiff": "if_safer"}
+    settings = {"compress": "deflate", "blocksize": _TILE, "bigtiff": "if_safer"}
     overviews = {"overviews": "ignore_existing", "overview_resampling": look.overviews}
     rasterio.shutil.copy(rows, output, driver="COG", num_threads="all_cpus", **settings, **overviews)
     with rasterio.open(output) as dataset:  # GDAL does not tell of every write that failed

@@ -89,6 +89,17 @@ class SceneReader:
                 samples[~valid] = 0
         return Block(samples, valid)
 
+    def decimated(self, extent: tuple[int, int], shape: tuple[int, int], places: Sequence[int]) -> NDArray[Any]:
+        """Channels at some places, of the upper left `extent` of the scene, as the file holds them, brought to `shape`:
+        (*shape, places); for pictures."""
+        window = rasterio_module().windows.Window(0, 0, extent[1], extent[0])
+        bands = []
+        with reading(self.scene.name):
+            for channel in (self.scene.channels[place] for place in places):
+                dataset = self._dataset(channel.path, self.scene.resampling)
+                bands.append(dataset.read(channel.band, window=window, out_shape=shape))
+        return np.stack(bands, axis=-1)
+
     def close(self) -> None:
         self._datasets.clear()
         self._open.close()

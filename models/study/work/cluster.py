@@ -5,17 +5,16 @@ The study's folder and the data have to be at the same paths on every machine, o
 
 from __future__ import annotations
 
+import importlib
 import secrets
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any
 
-from bitswath.errors import DependencyError, StudyError
+from bitswath.basics.cluster import CONNECT_S, connected
+from bitswath.errors import StudyError
 from bitswath.models.study.work.process import Event, Task, run_task
 
 __all__ = ["ClusterEngine"]
-
-CONNECT_S = 30.0
 
 
 class ClusterEngine:
@@ -25,22 +24,12 @@ class ClusterEngine:
     """
 
     def __init__(self, address: str, jobs: int | None = None, connect_s: float = CONNECT_S) -> None:
-        distributed = _distributed()
-        if not address.rpartition(":")[2].isdecimal():
-            raise StudyError(f"{address}: expected the address of a Dask scheduler, tcp://HOST:PORT")
-        try:
-            self._client = distributed.Client(address, timeout=connect_s, set_as_default=False)
-        except (OSError, ValueError) as error:  # a time-out is an OSError
-            reason = " ".join(str(error).split())
-            raise StudyError(f"{address}: no Dask scheduler answers ({reason}); start 'dask scheduler'") from error
+        self._client = connected(address, StudyError, "train,cluster", connect_s)
         workers = len(self._client.nthreads())
-        if not workers:
-            self._client.close()
-            raise StudyError(f"{address}: the scheduler has no workers; start 'dask worker {address}'")
         self.jobs = jobs or workers
         self._pool = self._client.get_executor(pure=False, retries=0)
         self._flag = f"bitswath-study-{secrets.token_hex(8)}"
-        self._stop = distributed.Event(self._flag, client=self._client)
+        self._stop = importlib.import_module("distributed").Event(self._flag, client=self._client)
 
     def submit(self, task: Task, report: Callable[[Event], None]) -> Future[dict[str, str]]:
         """Events of a cluster are told when the task has ended."""
@@ -71,13 +60,3 @@ def _tell(done: Future[dict[str, str]], report: Callable[[Event], None]) -> None
     if not done.cancelled() and done.exception() is None:
         for digest, end in done.result().items():
             report({"digest": digest, "event": end})
-
-
-def _distributed() -> Any:
-    try:
-        import distributed
-    except ImportError as error:
-        raise DependencyError(
-            f"--cluster needs Dask's distributed: pip install 'bitswath[train,cluster]' ({error})"
-        ) from error
-    return distributed
