@@ -58,7 +58,8 @@ def _model(entry: Entry, max_queue: int) -> dict[str, Any]:
     told["recent"] = counted.recent()
     if entry.model is not None:
         told["queue"] = {"frames": entry.model.queue.depth, "most": max_queue}
-        told["card"] = _card(entry.model.bundle)
+        scores = any(output.name == "scores" and len(output.shape) == 2 for output in entry.model.outputs)
+        told["card"] = {**_card(entry.model.bundle), "scores": scores}
         told["devices"] = [_device(device) for device in entry.model.devices]
     return told
 
