@@ -38,7 +38,7 @@ def reading(name: str) -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
             yield
-    except (rasterio.errors.RasterioError, rasterio.errors.CRSError, OSError, ValueError, MemoryError) as error:
+    except (rasterio.errors.RasterioError, rasterio._err.CPLE_BaseError, OSError, ValueError, MemoryError) as error:
         if isinstance(error, SceneError):
             raise
         cause = error.__cause__ or error

@@ -11,6 +11,7 @@ from bitswath.errors import SceneError
 
 __all__ = ["Channel", "channels_of", "chosen"]
 
+_SHOWN = 13
 _SENTINEL = re.compile(r"^(?:BAND)?B?0*(\d{1,2}A?)$")
 
 
@@ -67,7 +68,8 @@ def chosen(
 
     Raises `SceneError` that says what there is and what is wanted.
     """
-    there = ", ".join(f"{number} ({channel.title})" for number, channel in enumerate(channels, 1)) or "none"
+    titles = [f"{number} ({channel.title})" for number, channel in enumerate(channels, 1)]
+    there = ", ".join(titles[:_SHOWN]) + (f" and {len(titles) - _SHOWN} more" if len(titles) > _SHOWN else "")
     need = ", ".join(wanted) if wanted else f"{count} bands"
     if asked is not None:
         picked = tuple(_asked(channels, each, there, name) for each in asked)
@@ -83,9 +85,8 @@ def chosen(
             return found
         raise SceneError(f"{name}: the bundle takes {need}, the scene has {there}; choose with --bands")
     if len(channels) != count:
-        raise SceneError(
-            f"{name}: the bundle takes {need}, the scene has {len(channels)}: {there}; choose with --bands"
-        )
+        listed = f"{len(channels)} bands: {there}"
+        raise SceneError(f"{name}: the bundle takes {need}, the scene has {listed}; choose with --bands")
     return tuple(channels)
 
 

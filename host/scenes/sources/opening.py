@@ -10,7 +10,7 @@ import numpy as np
 
 from bitswath.bundle.manifest import InputInfo
 from bitswath.errors import SceneError
-from bitswath.scenes.gdal import opened
+from bitswath.scenes.gdal import opened, reading
 from bitswath.scenes.grid import Grid, grid_of
 from bitswath.scenes.settings import SceneSettings
 from bitswath.scenes.sources.channels import Channel, channels_of, chosen
@@ -87,7 +87,7 @@ def _channels(source: Source, sample_type: str) -> tuple[list[Channel], str | No
     found: list[Channel] = []
     for index, each in enumerate(source.paths):
         names = source.names[index] if source.names else ()
-        with opened(each) as dataset:
+        with opened(each) as dataset, reading(each):
             here = channels_of(dataset, names)
         if len(source.paths) > 1 and len(here) == 1 and not here[0].names:
             here = [replace(here[0], names=(Path(each).stem,))]
@@ -100,7 +100,7 @@ def _finest(channels: Sequence[Channel]) -> tuple[Grid, tuple[int, int]]:
     grids: dict[str, tuple[Grid, tuple[int, int]]] = {}
     for channel in channels:
         if channel.path not in grids:
-            with opened(channel.path) as dataset:
+            with opened(channel.path) as dataset, reading(channel.path):
                 grids[channel.path] = grid_of(dataset), tuple(dataset.block_shapes[channel.band - 1])
     found = list(grids.values())
     least = min(found, key=lambda each: abs(each[0].transform[0] * each[0].transform[4]) or 1.0)

@@ -131,20 +131,21 @@ class SceneReader:
         """Fill `samples`; set `valid` where any band holds data, clear `numbers` where any is no number."""
         scene = self.scene
         channels = [scene.channels[place] for place in group]
-        dataset = self._dataset(channels[0].path, scene.resampling)
+        nodata = [scene.nodata if scene.nodata is not None else channel.nodata for channel in channels]
+        dataset = self._dataset(channels[0].path, scene.resampling, nodata[0])
         whole = len(group) == samples.shape[2] and not any(scene.conversions)
         raw = samples if whole else np.empty((*samples.shape[:2], len(group)), channels[0].dtype)
         dataset.read([channel.band for channel in channels], window=window, out=raw.transpose(2, 0, 1))
-        flags = {getattr(flag, "name", "") for flag in dataset.mask_flag_enums[channels[0].band - 1]}
-        if flags & {"per_dataset", "alpha"}:
+        masked = nodata[0] is None and _has_mask(dataset)
+        if masked:
             valid |= dataset.read_masks(channels[0].band, window=window) > 0
-        for index, (place, channel) in enumerate(zip(group, channels)):
+        for index, place in enumerate(group):
             band = raw[:, :, index]
-            nodata = scene.nodata if scene.nodata is not None else channel.nodata
             if band.dtype.kind == "f":
                 numbers &= np.isfinite(band)
-            if not flags & {"per_dataset", "alpha"}:
-                valid |= True if nodata is None or nodata != nodata else band != nodata
+            if not masked:
+                none = nodata[index]
+                valid |= True if none is None or none != none else band != none
             if not whole:
                 convert = scene.conversions[place]
                 if convert is None:
@@ -152,8 +153,8 @@ class SceneReader:
                 else:
                     convert(band, samples[:, :, place])
 
-    def _dataset(self, path: str, resampling: str) -> Any:
-        """The raster at a path, on the scene's grid."""
+    def _dataset(self, path: str, resampling: str, nodata: float | None = None) -> Any:
+        """The raster at a path, on the scene's grid; where that is another, what is not there is 0, or `nodata`."""
         if path not in self._datasets:
             dataset = self._open.enter_context(opened(path))
             grid = self.scene.grid
@@ -163,8 +164,8 @@ class SceneReader:
                     rasterio.vrt.WarpedVRT(
                         dataset,
                         resampling=rasterio.enums.Resampling[resampling],
-                        add_alpha=dataset.nodata is None and self.scene.nodata is None and not _has_mask(dataset),
-                        **({} if self.scene.nodata is None else {"src_nodata": self.scene.nodata}),
+                        add_alpha=nodata is None and not _has_mask(dataset),
+                        **({} if nodata is None else {"src_nodata": nodata, "nodata": nodata}),
                         **grid.profile,
                     )
                 )

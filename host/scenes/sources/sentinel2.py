@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from bitswath.errors import SceneError
-from bitswath.scenes.gdal import opened
+from bitswath.scenes.gdal import opened, reading
 from bitswath.scenes.sources.channels import Channel, channels_of
 
 __all__ = ["COMMON", "Product", "is_product", "product_at"]
@@ -60,14 +60,14 @@ class Product:
         if sample_type == "uint8":
             if "TCI" not in self.files:
                 raise SceneError(f"{self.name}: has no true-colour image, which is what it has of 8 bits")
-            with opened(self.files["TCI"]) as dataset:
+            with opened(self.files["TCI"]) as dataset, reading(self.name):
                 found = channels_of(dataset)
             names = ("red", "green", "blue")
             return [replace(each, names=(name,), nodata=0.0) for each, name in zip(found, names)]
         return [self._channel(band) for band in _BANDS if band in self.files]
 
     def _channel(self, band: str) -> Channel:
-        with opened(self.files[band]) as dataset:
+        with opened(self.files[band]) as dataset, reading(self.name):
             (found, *_) = channels_of(dataset, (band, COMMON[band]))
         return replace(found, names=(band, COMMON[band]), nodata=0.0, declared=(1.0, self.offsets.get(band, 0.0)))
 
