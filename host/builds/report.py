@@ -10,7 +10,19 @@ from pydantic import Field
 from bitswath.basics.schema import Schema, parse_json
 from bitswath.errors import BundleError
 
-__all__ = ["REPORT", "REPORT_PAGE", "Counts", "LinkReport", "QueueReport", "Report", "StageReport", "read_report"]
+__all__ = [
+    "REPORT",
+    "REPORT_PAGE",
+    "Counts",
+    "LinkReport",
+    "PathReport",
+    "PowerReport",
+    "QueueReport",
+    "Report",
+    "RoutedReport",
+    "StageReport",
+    "read_report",
+]
 
 REPORT = "report.json"
 REPORT_PAGE = "report.html"
@@ -45,6 +57,17 @@ class LinkReport(Schema):
         return f"{'up to ' if self.compressed else ''}{self.frame_bytes:,} B"
 
 
+class PathReport(Schema):
+    """The longest path between registers of a netlist, before placement: `ns` by a model of nets, through `levels` LUTs
+    and `carries` carry blocks, from `start` to `end`."""
+
+    ns: Amount
+    levels: int
+    carries: int
+    start: str
+    end: str
+
+
 class StageReport(Schema):
     """One stage. `cycles`: expected for a frame; shares of the measured cycles: `busy` is `cycles` over the
     initiation interval, `stalled` it waited for its output to be taken, `starved` it waited for input. `counted` by
@@ -61,6 +84,7 @@ class StageReport(Schema):
     counted: Counts | None = None
     estimated: Counts | None = None
     finn_estimated: Counts | None = None
+    path: PathReport | None = None
 
 
 class QueueReport(Schema):
@@ -72,6 +96,34 @@ class QueueReport(Schema):
     ram_style: str
     high_water: int | None = None
     counted: Counts | None = None
+    path: PathReport | None = None
+
+
+class PowerReport(Schema):
+    """Vivado's estimate, in watts: of the whole chip, what comes of switching, what leaks; `confidence` in its own
+    words, such as "Medium"."""
+
+    total_w: Amount
+    dynamic_w: Amount
+    static_w: Amount
+    confidence: str
+
+
+class RoutedReport(Schema):
+    """What Vivado measured after routing, and, marked as such, what it estimates.
+
+    `of`: the whole design with its shell, or the accelerator alone. `counted`: its resources; `period_ns`: of its
+    clock; `slack_ns`, `hold_ns`: the worst setup and hold slack; `power_estimated`; `activity`: what that rests on.
+    """
+
+    tool: str
+    of: Literal["with shell", "accelerator alone"]
+    counted: Counts
+    period_ns: Amount | None
+    slack_ns: float
+    hold_ns: float
+    power_estimated: PowerReport | None = None
+    activity: Literal["simulated frames", "Vivado's default"] = "Vivado's default"
 
 
 class Report(Schema):
@@ -81,7 +133,9 @@ class Report(Schema):
     the first word in to the last word out. `resources`: what the design needs, `resources_from` says how that was
     found; `parts`: the sum of the parts counted one by one; `available`: what the part offers. `checked_frames`:
     simulated with every integer equal to the emulator's. `limiting`: the stage that needs most cycles.
-    `problems`: what could not be counted and why. `bitstream`: its file, or None and `bitstream_reason`.
+    `path`: the longest of the design, or of its parts alone: evidence for the clock short of place and route.
+    `problems`: what could not be counted and why. `bitstream`: its file, or None and `bitstream_reason`. `routed`: what
+    Vivado found, None where it did not run.
     """
 
     schema_version: Literal[1] = 1
@@ -101,6 +155,8 @@ class Report(Schema):
     parts: Counts
     estimated: Counts | None = None
     available: Counts
+    path: PathReport | None = None
+    path_from: Literal["whole design", "parts"] | None = None
     stages: tuple[StageReport, ...]
     queues: tuple[QueueReport, ...]
     problems: dict[str, str] = Field(default_factory=dict)
@@ -108,6 +164,7 @@ class Report(Schema):
     notes: tuple[str, ...] = ()
     bitstream: str | None = None
     bitstream_reason: str | None = None
+    routed: RoutedReport | None = None
 
     @property
     def usage(self) -> dict[str, float]:

@@ -33,6 +33,7 @@ from bitswath.builds.report import REPORT, REPORT_PAGE, Report
 from bitswath.bundle.bundle import NETWORK, Bundle
 from bitswath.codecs.packing import pack
 from bitswath.errors import BuildError, DependencyError, VerificationError
+from bitswath.hw.building.activity import ACTIVITY, record_activity
 from bitswath.hw.building.bitstream import make_bitstream, missing_tools
 from bitswath.hw.counting.queues import QueueSizing, size_queues
 from bitswath.hw.counting.synthesis import synthesize
@@ -71,7 +72,8 @@ class Options:
     `clock_hz`: None for the board's own. `margin`: share of each resource to leave. `counts`: count the resources of
     all parts and of the design in one piece ("whole"), of the "parts" only, or leave it at "estimates". `jobs`:
     programs that run at a time. `out_of_context`: with Vivado, place and route the accelerator alone instead of
-    making a bitstream.
+    making a bitstream. `frames`: packed ones, uint8 (N, W), whose switching activity is simulated for Vivado's estimate
+    of power.
     """
 
     target_fps: float | None = None
@@ -81,6 +83,7 @@ class Options:
     counts: Literal["whole", "parts", "estimates"] = "whole"
     jobs: int = 2
     out_of_context: bool = False
+    frames: NDArray[np.uint8] | None = None
 
 
 def build(bundle: Bundle, board: Board, options: Options, on_step: Step = lambda name: None) -> tuple[Report, Path]:
@@ -104,10 +107,16 @@ def build(bundle: Bundle, board: Board, options: Options, on_step: Step = lambda
             on_step("synthesis")
             whole = options.counts == "whole"
             synthesis = synthesize(sizing.design, folder, board, jobs=options.jobs, whole=whole)
-        reason, result = missing_tools(board), None
+        activity = None if options.frames is None else record_activity(folder, options.frames, on_step)
+        reason, made = missing_tools(board), None
         if reason is None:
-            result = make_bitstream(
-                bundle, board, clock_hz, fit.foldings, folder, out_of_context=options.out_of_context, on_step=on_step
+            made = make_bitstream(
+                board,
+                folder,
+                out_of_context=options.out_of_context,
+                activity=activity,
+                jobs=options.jobs,
+                on_step=on_step,
             )
             reason = "out of context, without a shell" if options.out_of_context else None
         on_step("report")
@@ -120,10 +129,11 @@ def build(bundle: Bundle, board: Board, options: Options, on_step: Step = lambda
             estimates=_estimates(hardware, fit, board),
             high_water=sizing.high_water,
             tools={"finn-plus": _finn(), "bitswath": __version__},
-            bitstream=BITSTREAM if result and not reason else None,
+            bitstream=BITSTREAM if made and not reason else None,
             bitstream_reason=reason,
+            routed=made.routed if made else None,
         )
-        return report, publish(bundle, board, folder, report, result)
+        return report, publish(bundle, board, folder, report, made.folder if made else None, activity)
 
 
 def _sized(bundle: Bundle, board: Board, clock_hz: float, fit: Fit, home: Path, on_step: Step) -> Path:
@@ -150,13 +160,18 @@ def _estimates(hardware: Plan, fit: Fit, board: Board) -> dict[str, Resources]:
     return logic | {name: cost for name, cost in weights.items() if cost != Resources()}
 
 
-def publish(bundle: Bundle, board: Board, build: Path, report: Report, bitstream: Path | None) -> Path:
-    """Put a build folder with its report into the bundle, whole or not at all; the folder there."""
+def publish(
+    bundle: Bundle, board: Board, build: Path, report: Report, bitstream: Path | None, activity: Path | None = None
+) -> Path:
+    """Put a build folder with its report into the bundle, whole or not at all; the folder there. `bitstream`: what the
+    vendor's tools left, `activity`: of simulated frames."""
     target = bundle.path / HARDWARE / board.name
     with _taking_the_place_of(target) as scratch:
         _copy_design(build, scratch)
         if bitstream is not None:
             shutil.copytree(bitstream, scratch / BITSTREAM)
+        if activity is not None:
+            shutil.copyfile(activity, scratch / ACTIVITY)
         (scratch / REPORT).write_text(report.model_dump_json(indent=1) + "\n")
         (scratch / REPORT_PAGE).write_text(report_page(report))
     shutil.rmtree(_failed(target), ignore_errors=True)

@@ -17,6 +17,7 @@ from bitswath.builds.report import Report
 from bitswath.bundle.bundle import load_bundle
 from bitswath.bundle.zoo import refuse_writing
 from bitswath.errors import BuildError
+from bitswath.hw.building.activity import frames_of
 from bitswath.hw.building.bitstream import missing_tools
 from bitswath.hw.building.build import MARGIN, Options, build
 from bitswath.hw.planning.boards import Board, find_board
@@ -36,6 +37,13 @@ __all__ = ["command"]
 @click.option("--jobs", default=2, show_default=True, type=click.IntRange(1), help="Programs that run at a time.")
 @click.option("--bitstream", is_flag=True, help="Fail if no bitstream can be made.")
 @click.option("--out-of-context", is_flag=True, help="With Vivado: synthesize and route the accelerator alone.")
+@click.option(
+    "--saif",
+    "images",
+    type=click.Path(path_type=Path),
+    help="Simulate frames of these images for Vivado's estimate of power: a file, folder or zip.",
+)
+@click.option("--saif-frames", default=2, show_default=True, type=click.IntRange(1), help="How many of them.")
 def command(
     bundle: Path,
     board_name: str,
@@ -48,12 +56,14 @@ def command(
     jobs: int,
     bitstream: bool,
     out_of_context: bool,
+    images: Path | None,
+    saif_frames: int,
 ) -> None:
     """Turn BUNDLE into a dataflow accelerator for a board.
 
     FINN generates the RTL; it is simulated cycle by cycle, its queues sized, its results compared with the
-    emulator, its resources counted. With Vivado (or Vitis) on the path the bitstream follows. The build goes into
-    the bundle, below hw/BOARD. A build that was stopped goes on where it was.
+    emulator, its resources counted. With Vivado (or Vitis) on the path the bitstream follows, its timing checked. The
+    build goes into the bundle, below hw/BOARD. A build that was stopped goes on where it was.
     """
     refuse_writing(bundle)
     board, loaded = find_board(board_name), load_bundle(bundle)
@@ -67,6 +77,7 @@ def command(
         counts="estimates" if estimate else "parts" if quick else "whole",
         jobs=jobs,
         out_of_context=out_of_context,
+        frames=None if images is None else frames_of(loaded, images, saif_frames),
     )
     console = Console()
     with _Steps(console).shown() as on_step:
@@ -123,6 +134,15 @@ def _summarize(console: Console, report: Report, folder: Path, board: Board) -> 
     say(f"{board.name}: {usage}, {how}", console=console)
     for problem in report.problems.values():
         say(f"not counted: {problem}", "yellow", console=console)
+    if (routed := report.routed) is not None:
+        counted = routed.counted
+        say(
+            f"{routed.tool}, {routed.of}: {counted.lut:,.0f} LUT, {counted.ff:,.0f} FF, {counted.bram36:g} RAMB36,"
+            f" {counted.dsp:g} DSP, worst slack {routed.slack_ns:g} ns",
+            console=console,
+        )
+        if (power := routed.power_estimated) is not None:
+            say(f"power estimated by Vivado: {power.total_w:g} W, from {routed.activity}", console=console)
     if report.bitstream is None:
         say(f"no bitstream was built: {report.bitstream_reason}", "yellow", console=console)
     say(f"{folder}: report.html, report.json, rtl/", console=console)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from html import escape
 
-from bitswath.builds.report import Counts, Report, StageReport
+from bitswath.builds.report import Counts, PathReport, Report, StageReport
 
 __all__ = ["report_page"]
 
@@ -48,6 +48,7 @@ def report_page(report: Report) -> str:
         _figures(report),
         "<h2>Resources</h2>",
         _utilization(report),
+        _routed(report),
         "<h2>Stages</h2>",
         _stages(report),
         "<h2>Queues</h2>",
@@ -73,10 +74,19 @@ def _figures(report: Report) -> str:
         (report.input.described, f"a frame in, words of {report.input.width} bits"),
         (report.output.described, f"a frame out, words of {report.output.width} bits"),
         (f"{report.checked_frames:,}", "frames simulated, every integer as emulated"),
+        *_clock(report),
         ("yes" if report.bitstream else "no", f"bitstream: {bitstream}"),
     ]
     cells = (f'<div class="figure"><b>{escape(value)}</b><span>{escape(what)}</span></div>' for value, what in figures)
     return f'<div class="figures">{"".join(cells)}</div>'
+
+
+def _clock(report: Report) -> list[tuple[str, str]]:
+    """What is known of the clock before place and route."""
+    if report.path is None:
+        return []
+    levels = f"{report.path.levels} LUTs, {report.path.carries} carries; {report.path_from}, nets modelled"
+    return [(f"{report.path.ns:.1f} ns", f"longest path of {1e9 / report.clock_hz:.1f} ns: {levels}")]
 
 
 def _utilization(report: Report) -> str:
@@ -97,11 +107,33 @@ def _utilization(report: Report) -> str:
     return _table(heads, rows, first_numeric=2)
 
 
+def _routed(report: Report) -> str:
+    """What Vivado found, where it ran."""
+    routed = report.routed
+    if routed is None:
+        return ""
+    period = f" of {routed.period_ns:g} ns" if routed.period_ns else ""
+    lines = [f"timing met: worst slack {routed.slack_ns:g} ns{period}, hold {routed.hold_ns:g} ns"]
+    if (power := routed.power_estimated) is not None:
+        lines.append(
+            f"power estimated: {power.total_w:g} W, {power.dynamic_w:g} W of it by switching, from {routed.activity};"
+            f" confidence {power.confidence}"
+        )
+    rows = []
+    for name, title in _RESOURCES.items():
+        if has := getattr(report.available, name):
+            counted, ours = getattr(routed.counted, name), getattr(report.resources, name)
+            share = f'<td class="n">{100 * counted / has:.1f} %</td>'
+            rows.append(f"<tr><td>{title}</td>{_number(counted)}{share}{_number(ours)}</tr>")
+    heads = ["", f"measured, {routed.of}", "of the part", f"here, {report.resources_from}"]
+    return f"<h2>{escape(routed.tool)}</h2>{_list(lines)}{_table(heads, rows, first_numeric=1)}"
+
+
 def _stages(report: Report) -> str:
     most = max((stage.cycles or 0 for stage in report.stages), default=0) or 1
     rows = [_stage_row(stage, report, most) for stage in report.stages]
     heads = ["stage", "kind", "folding", "cycles", "", "stalled", "starved", "LUT", "est.", "FINN's est."]
-    heads += ["FF", "RAMB36", "DSP", "FINN's est."]
+    heads += ["FF", "RAMB36", "DSP", "FINN's est.", "levels", "ns"]
     return _table(heads, rows, first_numeric=5)
 
 
@@ -122,8 +154,17 @@ def _stage_row(stage: StageReport, report: Report, most: int) -> str:
         _number(finn.lut if finn else None, "n est"),
         *(_number(getattr(counted, name) if known else None) for name in ("ff", "bram36", "dsp")),
         _number(finn.dsp if finn else None, "n est"),
+        *_path(stage.path),
     ]
     return f"<tr{' class=limit' if limits else ''}>{''.join(cells)}</tr>"
+
+
+def _path(path: PathReport | None) -> tuple[str, str]:
+    """Levels of logic and carries, and the time that they take."""
+    if path is None:
+        return _number(None), _number(None, "n est")
+    chain = f" + {path.carries}" if path.carries else ""
+    return f'<td class="n">{path.levels}{chain}</td>', _number(path.ns, "n est")
 
 
 def _queues(report: Report) -> str:

@@ -8,7 +8,7 @@ from dataclasses import asdict
 
 from bitswath.backends.rtl.backend import Statistics
 from bitswath.builds.design import Design, Link, Stage
-from bitswath.builds.report import Counts, LinkReport, QueueReport, Report, StageReport
+from bitswath.builds.report import Counts, LinkReport, PathReport, QueueReport, Report, RoutedReport, StageReport
 from bitswath.errors import BuildError
 from bitswath.hw.counting.synthesis import Synthesis
 from bitswath.hw.counting.yosys import Cells
@@ -18,8 +18,8 @@ from bitswath.hw.planning.costs import Resources
 __all__ = ["make_report"]
 
 _CYCLES_NOTE = (
-    "Frames per second and latency come from a cycle-accurate simulation, at the board's clock; that the clock is "
-    "met is for place and route to say."
+    "Frames per second and latency come from a cycle-accurate simulation, at the board's clock. That the clock is met "
+    "is for place and route to say; until then the longest path is evidence, its nets' delays are modelled."
 )
 _COUNTS_NOTE = (
     "Resources are counted after synthesis by Yosys, before placement. The board's shell (DMA, interconnect) is not "
@@ -30,6 +30,11 @@ _VERSAL_NOTE = "Yosys does not know Versal: counts for it are those of UltraScal
 _COMPRESSED_NOTE = (
     "Frames are compressed and differ in length: the rate is that of those simulated, half of them of smooth patches, "
     "half of noise. A damaged frame is told with its results."
+)
+
+_POWER_NOTE = (
+    "What stands under Vivado was measured by it after routing, but for power, which it estimates, from the activity "
+    "that is named beside it."
 )
 
 
@@ -45,11 +50,12 @@ def make_report(
     tools: Mapping[str, str] | None = None,
     bitstream: str | None = None,
     bitstream_reason: str | None = None,
+    routed: RoutedReport | None = None,
 ) -> Report:
     """The report of `design`.
 
     `measured`: of at least two frames; `synthesis`: None where nothing was counted; `estimates`: by stage;
-    `high_water`: by stream; `tools`: versions by name.
+    `high_water`: by stream; `tools`: versions by name; `routed`: what Vivado found.
     Raises `BuildError` if too little was measured.
     """
     if measured.interval is None or measured.latency is None:
@@ -60,6 +66,8 @@ def make_report(
     whole = synthesis.whole if synthesis else None
     parts = synthesis.parts if synthesis else guessed
     tool = {"synthesis": synthesis.tool} if synthesis else {}
+    paths = synthesis.paths if synthesis else {}
+    longest = "" if "" in paths else max(paths, key=lambda name: paths[name].ns, default=None)
     return Report(
         name=design.name,
         board=board.name,
@@ -77,6 +85,8 @@ def make_report(
         parts=_counts(parts),
         estimated=_counts(guessed) if estimates else None,
         available=Counts(**{name: float(getattr(board, name)) for name in Counts.model_fields}),
+        path=_path(synthesis, longest) if longest is not None else None,
+        path_from=None if longest is None else "parts" if longest else "whole design",
         stages=stages,
         queues=_queues(design, synthesis, high_water or {}),
         problems=dict(synthesis.problems) if synthesis else {},
@@ -84,9 +94,11 @@ def make_report(
         notes=(
             *_notes(board, counted=synthesis is not None),
             *((_COMPRESSED_NOTE,) if design.input.compressed else ()),
+            *((_POWER_NOTE,) if routed else ()),
         ),
         bitstream=bitstream,
         bitstream_reason=bitstream_reason,
+        routed=routed,
     )
 
 
@@ -112,6 +124,7 @@ def _stage(
         stalled=max(stalls) / cycles if stalls else None,
         starved=max(starved) / cycles if starved else None,
         counted=_cells(synthesis.stages.get(stage.name)) if synthesis else None,
+        path=_path(synthesis, stage.name),
         estimated=_counts(estimates[stage.name]) if stage.name in estimates else None,
         finn_estimated=_counts(Resources(**stage.finn_estimate)) if stage.finn_estimate else None,
     )
@@ -126,6 +139,7 @@ def _queues(design: Design, synthesis: Synthesis | None, high_water: Mapping[str
             ram_style=stream.ram_style,
             high_water=high_water.get(stream.name),
             counted=_cells(synthesis.queues.get(stream.name)) if synthesis else None,
+            path=_path(synthesis, f"queue {stream.name}"),
         )
         for stream in design.streams
         if stream.depth
@@ -138,6 +152,15 @@ def _link(link: Link) -> LinkReport:
 
 def _cells(cells: Cells | None) -> Counts | None:
     return _counts(cells.resources) if cells else None
+
+
+def _path(synthesis: Synthesis | None, name: str) -> PathReport | None:
+    found = synthesis.paths.get(name) if synthesis else None
+    if found is None:
+        return None
+    return PathReport(
+        ns=round(found.ns, 2), levels=found.levels, carries=found.carries, start=found.start, end=found.end
+    )
 
 
 def _counts(resources: Resources) -> Counts:

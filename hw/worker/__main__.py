@@ -14,8 +14,7 @@ from pathlib import Path
 
 from bitswath.basics.schema import parse_json
 from bitswath.errors import BitswathError, BuildError
-from bitswath.hw.worker.flow import Job, Step, generate
-from bitswath.hw.worker.vendor import VendorJob, make_bitstream
+from bitswath.hw.worker.flow import Job, generate
 
 
 def main(path: str) -> int:
@@ -26,7 +25,7 @@ def main(path: str) -> int:
             lines.write(json.dumps(line) + "\n")
 
         try:
-            run(Path(path).read_bytes(), lambda name: tell(step=name))
+            generate(parse_json(Job, Path(path).read_bytes(), BuildError), lambda name: tell(step=name))
         except BitswathError as error:
             tell(error=str(error))
             return 1
@@ -36,13 +35,6 @@ def main(path: str) -> int:
             return 1
         tell(done=True)
     return 0
-
-
-def run(job: bytes, step: Step) -> None:
-    if json.loads(job).get("task") == "bitstream":
-        make_bitstream(parse_json(VendorJob, job, BuildError), step)
-    else:
-        generate(parse_json(Job, job, BuildError), step)
 
 
 if __name__ == "__main__":

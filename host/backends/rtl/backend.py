@@ -63,9 +63,9 @@ class RtlBackend:
     `output_shape`: of the network's output, by default (values,). `network`: SHA-256 the build must be made for.
     `stall`: share of cycles in which both ends pause at random, drawn from `seed`. `exact`: simulate every
     module as it is synthesized, not models that do the same in the same cycles but many times as fast (fast.py).
-    `threads`: of the simulator. `trace`: where to write the waveform, .fst or .vcd. `timeout_s`: how long it may not
-    get on while room or results are waited for; `build_timeout_s`: the longest that the compiler may take, which runs
-    if the simulator is not in the cache.
+    `threads`: of the simulator. `trace`: where to write the waveform, .fst or .vcd, or how often each signal changes,
+    .saif; at the design's clock. `timeout_s`: how long it may not get on while room or results are waited for;
+    `build_timeout_s`: the longest that the compiler may take, which runs if the simulator is not in the cache.
     Raises `BundleError` if the build is damaged or of another network, `BackendError`, `InputError`.
     """
 
@@ -227,11 +227,11 @@ def statistics(design: Design, times: list[tuple[int, int]], counts: Counts) -> 
     )
 
 
-def _trace_format(trace: str | Path | None) -> Literal["fst", "vcd"] | None:
+def _trace_format(trace: str | Path | None) -> Literal["fst", "vcd", "saif"] | None:
     if trace is None:
         return None
-    formats: dict[str, Literal["fst", "vcd"]] = {".fst": "fst", ".vcd": "vcd"}
+    formats: dict[str, Literal["fst", "vcd", "saif"]] = {".fst": "fst", ".vcd": "vcd", ".saif": "saif"}
     suffix = Path(trace).suffix.lower()
     if suffix not in formats:
-        raise InputError(f"{trace}: expected a waveform file that ends in .fst or .vcd")
+        raise InputError(f"{trace}: expected a waveform file that ends in .fst, .vcd or .saif")
     return formats[suffix]

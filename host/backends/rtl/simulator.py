@@ -274,6 +274,7 @@ def _arguments(design: Design, pacing: Pacing, trace: Path | None) -> list[str]:
         "limit": pacing.frame_cycles,
         "capacities": ",".join(map(str, pacing.capacities)),
         "trace": trace.absolute() if trace else "",
+        "half_ps": round(0.5e12 / design.clock_hz),
     }
     return [f"{name}={value}" for name, value in options.items()]
 

@@ -47,15 +47,15 @@ class Variant:
     """One way to compile a design; each is a simulator of its own.
 
     `gauges`: queues whose bound the simulator sets and whose high-water marks it reports; `taps`: every beat of
-    every stream can be written to files; `trace`: can write waveforms; `threads`: the model's; `checks`: the
-    modules' assertions are on. `fast`: models that give the same in the same cycles stand for the stages and queues
-    that take long to simulate (fast.py); without it all are the sources synthesis takes.
+    every stream can be written to files; `trace`: can write waveforms, or how often each signal changes; `threads`: the
+    model's; `checks`: the modules' assertions are on. `fast`: models that give the same in the same cycles stand for
+    the stages and queues that take long to simulate (fast.py); without it all are the sources synthesis takes.
     """
 
     fast: bool = False
     gauges: bool = False
     taps: bool = False
-    trace: Literal["fst", "vcd"] | None = None
+    trace: Literal["fst", "vcd", "saif"] | None = None
     threads: int = 1
     checks: bool = False
 

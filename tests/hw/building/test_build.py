@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from bitswath.backends.board.overlay_folder import load_overlay
 from bitswath.backends.rtl import backend as rtl
@@ -18,21 +18,17 @@ from bitswath.backends.rtl import stand_in as fast
 from bitswath.backends.rtl.verilator import ACCELERATOR
 from bitswath.basics.files import sha256_of
 from bitswath.builds import design
-from bitswath.builds.folder import read_design
 from bitswath.builds.report import Report, read_report
 from bitswath.bundle.bundle import Bundle, save_bundle
 from bitswath.bundle.zoo import zoo_path
 from bitswath.codecs.uniform import UniformCodec
 from bitswath.errors import BuildError
 from bitswath.hw.building import build as building
-from bitswath.hw.building.bitstream import describe_overlay, make_bitstream
-from bitswath.hw.generating.compile import compile_design, save_design
 from bitswath.hw.planning.boards import find_board
-from bitswath.hw.planning.folding import find_folding
-from bitswath.hw.planning.plan import plan
 from bitswath.network import network
 from bitswath.network.network import INPUT, Conv, Dense, MaxPool, Network, TensorSpec, Threshold
 from tests.designs import CACHE
+from tests.vivado.tools import install
 
 SHAPE = (8, 8, 3)
 BOARD = "Pynq-Z2"
@@ -76,7 +72,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Bundle, str, Report
 
 def test_without_vendor_tools_all_but_the_bitstream_is_built(built: tuple[Bundle, str, Report]) -> None:
     _, said, report = built
-    assert "no bitstream was built: vivado and vitis_hls not found on the path" in said
+    assert "no bitstream was built: vivado not found on the path" in said
     assert report.bitstream is None
     assert report.checked_frames == building.CHECKED_FRAMES
     assert not report.problems
@@ -131,7 +127,7 @@ def test_a_build_in_the_cache_is_of_the_sources_at_hand(path: Path, monkeypatch:
     [
         (("--board", "Pynq-Z3"), "unknown board 'Pynq-Z3'; did you mean: Pynq-Z"),
         (("--board", BOARD, "--target-fps", "99000000"), "cannot be reached"),
-        (("--board", BOARD, "--bitstream"), "no bitstream for Pynq-Z2: vivado and vitis_hls not found"),
+        (("--board", BOARD, "--bitstream"), "no bitstream for Pynq-Z2: vivado not found"),
         (("--board", BOARD, "--folding", "nowhere.json"), "nowhere.json: cannot be read as JSON"),
     ],
 )
@@ -172,52 +168,34 @@ def test_a_full_disk_leaves_the_bundle_as_it_was(
     assert not list((bundle.path / "hw").iterdir())
 
 
-def test_the_vendor_is_given_every_stage_queue_and_weight_stream(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_with_vivado_the_bundle_gets_a_bitstream_and_what_was_measured(
+    built: tuple[Bundle, str, Report], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A stand-in for Vivado notes that it was called and fails: FINN's project script is there, the error names it."""
-    tools = tmp_path / "tools"
-    tools.mkdir()
-    for name in ("vivado", "vitis_hls"):
-        (tools / name).write_text("#!/bin/sh\nexit 3\n")
-        (tools / name).chmod(0o755)
-    monkeypatch.setenv("PATH", str(tools), prepend=":")
-    bundle, board = small_bundle(tmp_path), find_board(BOARD)
-    foldings = find_folding(plan(bundle.network, 2, board.link_width), board, margin=0.1, cycles=2000).foldings
-    folder = tmp_path / "sized"
-    design = compile_design(bundle, board, 100e6, foldings, folder)
-    inner = [stream for stream in design.streams if stream.source and stream.sink and stream.beats]
-    deep = [stream.model_copy(update={"depth": 5} if stream in inner else {}) for stream in design.streams]
-    save_design(design.model_copy(update={"streams": tuple(deep)}), folder)
-    with pytest.raises(BuildError, match=r"bitstream: step 'create stitched ip' failed: .*; see .*compile.log"):
-        make_bitstream(bundle, board, 100e6, foldings, folder)
-    (script,) = (tmp_path / "bitstream" / "finn").glob("vivado_stitch_proj_*/make_project.tcl")
-    text = script.read_text()
-    assert text.count("create_bd_cell -type module -reference StreamingFIFO_rtl") >= len(inner)
-    for stage in design.stages:
-        assert stage.module in text, stage.name
-    shutil.rmtree(tmp_path / "bitstream")
-
-
-def test_a_bitstream_says_what_it_is(built: tuple[Bundle, str, Report], tmp_path: Path) -> None:
-    """What FINN leaves in `deploy/`, laid out by hand, is read back by the driver's side."""
-    bundle, _, _ = built
-    build = bundle.path / "hw" / BOARD
-    result = tmp_path / "bitstream"
-    (result / "bitfile").mkdir(parents=True)
-    (result / "bitfile" / "finn-accel.bit").write_bytes(b"a bit file")
-    (result / "bitfile" / "finn-accel.hwh").write_text("<EDKSYSTEM/>")
-    design = read_design(build)
-    describe_overlay(result, design)
-    overlay = load_overlay(result, build)
+    """Every source that FINN generated is packaged by a stand-in for Vivado, which elaborates them."""
+    pytest.importorskip("tkinter", reason="the stand-in for Vivado runs scripts in tkinter's Tcl")
+    install(monkeypatch, tmp_path / "tools", "vivado")
+    images = tmp_path / "images"
+    images.mkdir()
+    for index, patch in enumerate(np.random.default_rng(2).integers(0, 256, (3, *SHAPE), np.uint8)):
+        Image.fromarray(patch).save(images / f"{index}.png")
+    bundle = small_bundle(tmp_path)
+    done = run(
+        *("build", str(bundle.path), "--board", BOARD, "--target-fps", "100000", "--estimate", "--bitstream"),
+        *("--saif", str(images)),
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Vivado 2023.2, with shell: 26,338 LUT" in done.stdout
+    assert "power estimated by Vivado: 1.715 W, from simulated frames" in done.stdout
+    folder = bundle.path / "hw" / BOARD
+    report = read_report(folder)
+    assert report.bitstream == "bitstream" and report.bitstream_reason is None
+    assert report.routed is not None and report.routed.activity == "simulated frames"
+    assert "power estimated: 1.715 W" in (folder / "report.html").read_text()
+    assert "(INSTANCE accelerator" in (folder / "activity.saif").read_text()
+    overlay = load_overlay(folder / "bitstream", folder)
     overlay.check_bitfile()
-    assert (overlay.input.engine, overlay.output.engine, overlay.shell) == ("idma0", "odma0", "finn")
     assert overlay.network == bundle.manifest.files["network.safetensors"].sha256
-    assert overlay.clock_hz == design.clock_hz
-    assert overlay.bitfile.with_suffix(".hwh").exists()
-    with pytest.raises(BuildError, match="expected one bit file"):
-        overlay.bitfile.unlink()
-        describe_overlay(result, design)
+    assert (overlay.shell, overlay.input.address) == ("bitswath", 0x43C0_0000)
 
 
 def test_nothing_is_built_into_the_zoo() -> None:

@@ -11,36 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from bitswath.builds.report import Counts
+from bitswath.builds.vivado import Timing, read_timing
 from bitswath.errors import BundleError
 
-__all__ = ["BuildReport", "Timing", "find_report"]
+__all__ = ["BuildReport", "find_report"]
 
 _MAX_BYTES = 16 << 20
 _FOLDER = "report"
-_STEP_HZ = 1e5
-
-
-@dataclass(frozen=True)
-class Timing:
-    """After routing. `slack_ns`: the worst, setup; `hold_ns`: hold; `failing`: endpoints that miss theirs;
-    `period_ns`: of the first clock."""
-
-    slack_ns: float
-    hold_ns: float
-    failing: int
-    period_ns: float | None
-
-    @property
-    def met(self) -> bool:
-        return self.failing == 0 and self.slack_ns >= 0 and self.hold_ns >= 0
-
-    @property
-    def fitting_hz(self) -> float | None:
-        """The clock at which the worst path would be in time, rounded down to 0.1 MHz; None where no slower clock helps
-        or none is needed."""
-        if self.period_ns is None or self.slack_ns >= 0 or self.hold_ns < 0:
-            return None
-        return math.floor(1e9 / (self.period_ns - self.slack_ns) / _STEP_HZ) * _STEP_HZ
 
 
 @dataclass(frozen=True)
@@ -74,7 +51,7 @@ def _report(folder: Path) -> BuildReport:
     problems: list[str] = []
     found: dict[str, Any] = {}
     readers: dict[str, Callable[[str], dict[str, Any]]] = {
-        "post_route_timing.rpt": lambda text: {"timing": _timing(text)},
+        "post_route_timing.rpt": lambda text: {"timing": read_timing(text)},
         "post_synth_resources.json": lambda text: {"counted": _counts(json.loads(text)["(top)"])},
         "estimate_layer_resources.json": lambda text: {"estimated": _counts(json.loads(text)["total"])},
         "estimate_network_performance.json": _estimates,
@@ -115,22 +92,6 @@ def _number(value: Any) -> float:
     if not math.isfinite(number):
         raise ValueError(f"{value} where a number is expected")
     return number
-
-
-def _timing(text: str) -> Timing:
-    row = _row(text, "Design Timing Summary", "WNS(ns)").split()
-    slack, _, late, _, hold, _, early, _, _, _, narrow, _ = row
-    clock = _row(text, "Clock Summary", "Clock").partition("}")[2].split()
-    failing = int(late) + int(early) + int(narrow)
-    return Timing(_number(slack), _number(hold), failing, _number(clock[0]) if clock else None)
-
-
-def _row(text: str, title: str, heading: str) -> str:
-    """The first row of the table with that heading in the part with that title."""
-    lines = iter(text[max(0, text.find(f"| {title}")) :].splitlines())
-    if any(line.lstrip().startswith(heading) for line in lines):
-        return next((line for line in lines if not line.lstrip().startswith("-----")), "")
-    return ""
 
 
 def _estimates(text: str) -> dict[str, float]:

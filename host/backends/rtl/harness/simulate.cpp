@@ -4,7 +4,8 @@
 //
 // Options are key=value: out_words (of a frame); stall (chance that an end pauses in a cycle, 0..1), seed;
 // interval (cycles from one frame's first word to the next one's at the input, 0: as fast as it is taken);
-// dead (cycles without any transfer), limit (cycles without a frame's end) after which it gives up; trace (file);
+// dead (cycles without any transfer), limit (cycles without a frame's end) after which it gives up; trace (file),
+// half_ps (half of a clock's period there);
 // capacities (comma-separated beats of each stream's queue in models with gauges, 0: no bound).
 //
 // Records both ways: uint32 tag, uint32 bytes, payload, little-endian. That of frames: uint32 how many, uint32 words of
@@ -18,6 +19,12 @@ using Trace = VerilatedFstC;
 #elif defined(BITSWATH_VCD)
 #include "verilated_vcd_c.h"
 using Trace = VerilatedVcdC;
+#elif defined(BITSWATH_SAIF)
+#include "verilated_saif_c.h"
+using Trace = VerilatedSaifC;
+#endif
+#if defined(BITSWATH_FST) || defined(BITSWATH_VCD) || defined(BITSWATH_SAIF)
+#define BITSWATH_TRACE
 #endif
 
 #include "counters.hpp"
@@ -49,8 +56,10 @@ public:
           top_(&context),
           in_gate_(std::atof(options["stall"].c_str()), 2 * number("seed") + 1),
           out_gate_(std::atof(options["stall"].c_str()), 2 * number("seed") + 2) {
-#if defined(BITSWATH_FST) || defined(BITSWATH_VCD)
+#if defined(BITSWATH_TRACE)
         top_.trace(&trace_, 99);
+        trace_.set_time_unit("1ps");
+        trace_.set_time_resolution("1ps");
         trace_.open(options["trace"].c_str());
 #endif
     }
@@ -124,8 +133,9 @@ private:
         dump();
     }
     void dump() {
-#if defined(BITSWATH_FST) || defined(BITSWATH_VCD)
-        trace_.dump(time_++);
+#if defined(BITSWATH_TRACE)
+        trace_.dump(time_);
+        time_ += half_ps_;
 #endif
     }
 
@@ -213,7 +223,7 @@ private:
 
     [[noreturn]] void finish() {
         top_.final();
-#if defined(BITSWATH_FST) || defined(BITSWATH_VCD)
+#if defined(BITSWATH_TRACE)
         trace_.close();
 #endif
         std::fflush(nullptr);
@@ -225,8 +235,9 @@ private:
     Gate in_gate_, out_gate_;
     Inbox inbox_;
     Counters counters_;
-#if defined(BITSWATH_FST) || defined(BITSWATH_VCD)
+#if defined(BITSWATH_TRACE)
     Trace trace_;
+    const uint64_t half_ps_ = number("half_ps");
     uint64_t time_ = 0;
 #endif
     const uint64_t out_words_ = number("out_words");
@@ -250,7 +261,7 @@ int main(int count, char** arguments) {
     prepare_queues(BITSWATH_STREAMS);
     VerilatedContext context;
     context.commandArgs(count, arguments);
-#if defined(BITSWATH_FST) || defined(BITSWATH_VCD)
+#if defined(BITSWATH_TRACE)
     context.traceEverOn(true);
 #endif
     Simulation(context).run();

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bitswath.backends.board.finn.report import BuildReport, Timing, find_report
+from bitswath.backends.board.finn.report import BuildReport, find_report
 from bitswath.builds.report import Counts
+from bitswath.builds.vivado import Timing
 from tests.host.backends.board.finn.layouts import TIMING, put
 
 COUNTED = {"LUT": 26338, "SRL": 3368, "FF": 44974, "BRAM_36K": 79, "BRAM_18K": 3, "DSP": 7}
