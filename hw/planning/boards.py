@@ -76,6 +76,11 @@ class Board:
         return sum(region.dsp for region in self.regions)
 
     @property
+    def fastest_hz(self) -> float:
+        """The fastest clock that its shell gives the fabric: a Zynq-7000's processor system gives 250 MHz at most."""
+        return 250e6 if self.family == "7series" else 500e6
+
+    @property
     def dsp_block(self) -> Literal["DSP48E1", "DSP48E2", "DSP58"]:
         blocks: dict[Family, Literal["DSP48E1", "DSP48E2", "DSP58"]] = {
             "7series": "DSP48E1",

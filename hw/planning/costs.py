@@ -110,6 +110,8 @@ def _distinct(depth: int, width: int) -> float:
 
 def memory(depth: int, width: int, dsp_block: str = "DSP48E1", style: str = "auto") -> Resources:
     """A memory with one port to write and one to read, as Yosys maps it: in LUTs below 65 of them a RAMB18."""
+    if style == "ultra":
+        return Resources(uram=math.ceil(depth / 4096) * math.ceil(width / 72))
     words = 32 if depth <= 32 else 64
     per_group, luts = (6 if words == 32 else 3, 4) if dsp_block == "DSP48E1" else (14 if words == 32 else 7, 8)
     lutram = math.ceil(width / per_group) * luts * math.ceil(depth / words)
@@ -266,7 +268,7 @@ def _window(
     depth += max(0, stride_w - 1 - taps) * fold + max(0, (stride_h - 1) * image[1] - taps) * fold
     counters = 5 * clog2(image[0] * image[1] * fold) + 3 * clog2(depth)
     buffer = memory(depth, width, dsp_block, style)
-    register = Resources(ff=0 if buffer.bram36 else width)  # block RAM has it inside
+    register = Resources(ff=width if buffer.lutram else 0)  # block RAM has it inside
     return Structure(buffer + register, (counters, width, 1))
 
 
@@ -289,7 +291,7 @@ def _fifo(*, depth: int, width: int, dsp_block: str = "DSP48E1", style: str = "a
     if style == "distributed" or (style == "auto" and depth <= 257):
         return Structure(memory(depth - 1, width, dsp_block, "distributed"), (width, 2 * clog2(depth), 1))
     if style == "ultra":
-        return Structure(Resources(uram=math.ceil(depth / 4096) * math.ceil(width / 72)), (width, 2 * clog2(depth), 1))
+        return Structure(memory(depth, width, dsp_block, style), (width, 2 * clog2(depth), 1))
     return Structure(memory(depth - 1, width, dsp_block, "block"), (0, 2 * clog2(depth), 1))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from bitswath.hw.planning.boards import Board
 from bitswath.hw.planning.costs import Resources, cost
 from bitswath.hw.units import (
+    MEMORIES,
     AddStreams,
     Affine,
     Decode,
@@ -22,7 +23,7 @@ from bitswath.hw.units import (
 )
 from bitswath.hw.units.takes import ring_of, runs_of
 
-__all__ = ["converter_cost", "unit_cost", "unit_logic_cost", "weights_cost"]
+__all__ = ["converter_cost", "queue_cost", "unit_cost", "unit_logic_cost", "weights_cost"]
 
 
 def unit_cost(unit: Unit, folding: Folding, board: Board) -> Resources:
@@ -35,7 +36,8 @@ def weights_cost(unit: Unit, folding: Folding) -> Resources:
     if not isinstance(unit, MatVec | Depthwise):
         return Resources()
     products = folding["PE"] * folding["SIMD"]
-    return cost("memstream", depth=unit.weights.size // products, width=products * unit.weight_numbers.bits)
+    width = products * unit.weight_numbers.bits
+    return cost("memstream", depth=unit.weights.size // products, width=width, style=MEMORIES[folding.get("ram", 0)])
 
 
 def unit_logic_cost(unit: Unit, folding: Folding, board: Board) -> Resources:
@@ -70,6 +72,7 @@ def unit_logic_cost(unit: Unit, folding: Folding, board: Board) -> Resources:
                 dilations=unit.dilations,
                 parallel=bool(folding["parallel"]) or unit.taps == 1,
                 dsp_block=board.dsp_block,
+                style=MEMORIES[folding.get("ram", 0)],
             )
         case Pad():
             shape, bits = source.shape, source.numbers.bits
@@ -102,6 +105,15 @@ def converter_cost(given: int, taken: int, bits: int) -> Resources:
     if given == taken:
         return Resources()
     return cost("StreamingDataWidthConverter_rtl", in_width=given * bits, out_width=taken * bits)
+
+
+@cache
+def queue_cost(elements: int, bits: int, dsp_block: str, held: int = 0) -> Resources:
+    """A queue in a stream of beats of `elements` that has to hold `held` of them; up to 33 beats cost the same."""
+    depth = max(33, -(-held // elements) + 1)
+    style = "auto" if depth <= 257 else "block"
+    width = -(-elements * bits // 8) * 8
+    return cost("StreamingFIFO_rtl", depth=depth, width=width, dsp_block=dsp_block, style=style)
 
 
 def _products(unit: MatVec | Depthwise, folding: Folding, board: Board) -> Resources:

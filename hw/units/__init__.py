@@ -7,7 +7,7 @@ FINN's own are repeated here because searching a folding needs thousands of them
 
 from __future__ import annotations
 
-from bitswath.hw.units.base import Folding, Numbers, Pair, Unit, Wire, divisors
+from bitswath.hw.units.base import MEMORIES, Folding, Numbers, Pair, Unit, Wire, divisors
 from bitswath.hw.units.decode import Decode, Decoding, decoding_of
 from bitswath.hw.units.products import Depthwise, MatVec
 from bitswath.hw.units.streams import AddStreams, ArgMax, Concat, Duplicate, Lookup, Pack, Unpack
@@ -16,6 +16,7 @@ from bitswath.hw.units.thresholds import Affine, Threshold
 from bitswath.hw.units.windows import GlobalSum, MaxPool, Pad, Pool, SumPool, Window
 
 __all__ = [
+    "MEMORIES",
     "AddStreams",
     "Affine",
     "ArgMax",

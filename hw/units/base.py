@@ -10,12 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Choices", "Folding", "Numbers", "Pair", "Shape", "SimdUnit", "Unit", "Wire", "divisors"]
+__all__ = ["MEMORIES", "Choices", "Folding", "Numbers", "Pair", "Shape", "SimdUnit", "Unit", "Wire", "divisors"]
 
 Pair = tuple[int, int]
 Shape = tuple[int, ...]
 Folding = Mapping[str, int]
 Choices = dict[str, tuple[int, ...]]
+
+MEMORIES = ("auto", "distributed", "block", "ultra")
+"""What a folding's `ram` chooses for a unit's memory, by its number: as synthesis likes, LUTs, block RAM, UltraRAM."""
 
 
 @dataclass(frozen=True)

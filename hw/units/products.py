@@ -9,9 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bitswath.hw.units.base import Choices, Folding, Numbers, Pair, Unit, divisors
+from bitswath.hw.units.base import MEMORIES, Choices, Folding, Numbers, Pair, Unit, divisors
 
 __all__ = ["Depthwise", "MatVec"]
+
+ROMS = (0, 1, 2)
+"""Of `MEMORIES`, what holds contents from the beginning."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +63,7 @@ class _Weighted(Unit):
             "accDataType": sums.datatype,
             "noActivation": 1,
             "mem_mode": "internal_decoupled",
-            "ram_style": "auto",
+            "ram_style": MEMORIES[folding.get("ram", 0)],
         }
 
 
@@ -84,6 +87,7 @@ class MatVec(_Weighted):
             "PE": divisors(self.columns),
             "SIMD": divisors(self.rows),
             "lut": (0, 1) if self.fits_dsp else (1,),
+            "ram": ROMS,
         }
 
     def operator(self, folding: Folding) -> str:
@@ -112,7 +116,12 @@ class Depthwise(_Weighted):
     kernel: Pair = (1, 1)
 
     def choices(self) -> Choices:
-        return {"PE": divisors(self.weights.shape[1]), "SIMD": divisors(self.weights.shape[0]), "lut": (1,)}
+        return {
+            "PE": divisors(self.weights.shape[1]),
+            "SIMD": divisors(self.weights.shape[0]),
+            "lut": (1,),
+            "ram": ROMS,
+        }
 
     def operator(self, folding: Folding) -> str:
         return "LutVVAU_rtl" if folding["lut"] else "VVAU_rtl"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-from bitswath.hw.units.base import Choices, Folding, Pair, SimdUnit, Unit, divisors
+from bitswath.hw.units.base import MEMORIES, Choices, Folding, Pair, SimdUnit, Unit, divisors
 
 __all__ = ["GlobalSum", "MaxPool", "Pad", "Pool", "SumPool", "Window"]
 
@@ -52,7 +52,7 @@ class Window(SimdUnit):
 
     def choices(self) -> Choices:
         parallel = (0, 1) if self.taps > 1 else (0,)
-        return {**super().choices(), "parallel": parallel}
+        return {**super().choices(), "parallel": parallel, "ram": tuple(range(len(MEMORIES)))}
 
     def given(self, folding: Folding) -> int:
         return folding["SIMD"] * (self.taps if folding.get("parallel") else 1)
@@ -87,7 +87,7 @@ class Window(SimdUnit):
             "outputDataType": source.numbers.datatype,
             "depthwise": int(self.depthwise),
             "parallel_window": int(folding.get("parallel", 0)),
-            "ram_style": "auto",
+            "ram_style": MEMORIES[folding.get("ram", 0)],
         }
 
 

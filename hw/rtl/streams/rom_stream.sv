@@ -22,7 +22,11 @@ module rom_stream #(
 
   localparam int unsigned ADDRESS_BITS = DEPTH > 1 ? $clog2(DEPTH) : 1;
 
-  (* ram_style = RAM_STYLE *)
+`ifdef __slang__  // Yosys' reader; Yosys knows no ROM in distributed memory
+  (* rom_style = RAM_STYLE == "distributed" ? "logic" : RAM_STYLE *)
+`else
+  (* rom_style = RAM_STYLE *)
+`endif
   logic [WIDTH-1:0] rom[DEPTH];
   logic [WIDTH-1:0] read, word;
   logic [ADDRESS_BITS-1:0] address;
