@@ -13,7 +13,20 @@ from bitswath.builds.report import Report, read_report
 
 __all__ = ["table"]
 
-HEADINGS = ("bundle", "board", "MHz", "frames/s", "latency", "bytes in", "LUT", "FF", "RAMB36", "DSP", "counted")
+HEADINGS = (
+    "bundle",
+    "board",
+    "MHz",
+    "path ns",
+    "frames/s",
+    "latency",
+    "bytes in",
+    "LUT",
+    "FF",
+    "RAMB36",
+    "DSP",
+    "counted",
+)
 
 _COUNTED = ("lut", "ff", "bram36", "dsp")
 
@@ -31,7 +44,8 @@ def _row(report: Report) -> list[str]:
     latency = f"{1e3 * report.latency_cycles / report.clock_hz:.2f} ms"
     clock, rate = f"{report.clock_hz / 1e6:g}", f"{report.frames_per_s:,.0f}"
     link = report.input.described.removesuffix(" B")
-    return [report.name, report.board, clock, rate, latency, link, *shares, report.resources_from]
+    path = f"{report.path.ns:.1f}" if report.path else "–"
+    return [report.name, report.board, clock, path, rate, latency, link, *shares, report.resources_from]
 
 
 def _number(value: float) -> str:
@@ -45,6 +59,8 @@ def main() -> None:
     tools = sorted({f"{name} {version}" for report in reports for name, version in report.tools.items()})
     print("# Hardware builds\n")
     print("Rates and latencies: cycle-accurate simulation. Resources: Yosys, before placement, without a shell.")
+    print("Path: the longest between registers before placement, with nets as Vivado routed those of other designs;")
+    print("that it is shorter than a clock's period is evidence, not proof, that the clock is met.")
     print(f"Tools: {', '.join(tools)}.\n")
     print(table(reports))
 

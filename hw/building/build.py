@@ -93,6 +93,10 @@ def build(bundle: Bundle, board: Board, options: Options, on_step: Step = lambda
     """
     on_step("folding")
     clock_hz = options.clock_hz or board.clock_hz
+    if clock_hz > board.fastest_hz:
+        raise BuildError(
+            f"{board.name}: expected a clock of up to {board.fastest_hz / 1e6:g} MHz, got {clock_hz / 1e6:g} MHz"
+        )
     hardware = plan(bundle.network, bundle.codec.bits, board.link_width, decoding_of(bundle))
     fit = _fit(hardware, board, clock_hz, options)
     home = cache_folder("build") / _digest(bundle, board, clock_hz, fit)

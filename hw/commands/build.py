@@ -132,6 +132,14 @@ def _summarize(console: Console, report: Report, folder: Path, board: Board) -> 
     )
     how = "estimated" if report.resources_from == "estimates" else f"counted by Yosys ({report.resources_from})"
     say(f"{board.name}: {usage}, {how}", console=console)
+    if (path := report.path) is not None:
+        period = 1e9 / report.clock_hz
+        say(
+            f"clock of {period:.1f} ns: the longest path takes {path.ns:.1f} ns before placement ({report.path_from},"
+            f" {path.levels} LUTs, {path.carries} carries, from {path.start} to {path.end})",
+            "yellow" if path.ns > period else "",
+            console=console,
+        )
     for problem in report.problems.values():
         say(f"not counted: {problem}", "yellow", console=console)
     if (routed := report.routed) is not None:

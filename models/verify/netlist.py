@@ -37,18 +37,18 @@ def verify_netlist(
     digest = bundle.manifest.files[NETWORK].sha256
     found = check_netlists(folder, frames, network=digest, whole=whole, seed=seed, on_step=on_step)
     wrong = [mismatch for verdict in found.verdicts for mismatch in verdict.mismatches]
-    first = min(wrong, key=lambda mismatch: mismatch.cycle, default=None)
-    comparison = Comparison(
-        "RTL",
-        "netlist",
-        len(found.verdicts),
-        sum(verdict.values for verdict in found.verdicts),
-        len(wrong),
-        first and Difference(f"{first.part} {first.port}", (first.cycle,), first.expected, first.actual),
-    )
+    where = min(wrong, key=lambda mismatch: mismatch.cycle, default=None)
+    first = None
+    if where is not None:
+        first = Difference(f"{where.part} {where.port}", (where.cycle,), where.expected, where.actual)
+    values = sum(verdict.values for verdict in found.verdicts)
+    comparison = Comparison("RTL", "netlist", len(found.verdicts), values, len(wrong), first)
     cycles = sum(verdict.cycles for verdict in found.verdicts)
     pieces = f"{len(found.verdicts)} parts that differ{', the whole among them' if whole else ''}"
     note = (
         f"netlist: {pieces}, for {found.family} by {found.tool}, {cycles:,} cycles with pauses and resets (seed {seed})"
     )
-    return comparison, note
+    if found.findings is None:
+        return comparison, f"{note}; not linted for Vivado, which needs pyslang"
+    read = "; ".join(map(str, found.findings[:3])) or "nothing that it would read otherwise"
+    return comparison, f"{note}; linted for Vivado: {read}"

@@ -33,4 +33,6 @@ def test_each_build_is_a_row_in_the_order_of_bundle_and_board() -> None:
     lines = table([report("b", "Pynq-Z2"), report("a", "ZCU104"), report("a", "U250")]).splitlines()
     assert {line.count("|") for line in lines} == {len(HEADINGS) + 1}
     assert [line.split(" | ")[:2] for line in lines[2:]] == [["| a", "U250"], ["| a", "ZCU104"], ["| b", "Pynq-Z2"]]
-    assert "| 100 | 1,221 | 1.90 ms | 6,144 | 1,234,567 (2321 %) | 10 (0 %) | 42.5 (30 %) | 110 (50 %) |" in lines[2]
+    assert (
+        "| 100 | – | 1,221 | 1.90 ms | 6,144 | 1,234,567 (2321 %) | 10 (0 %) | 42.5 (30 %) | 110 (50 %) |" in lines[2]
+    )

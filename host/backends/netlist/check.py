@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,9 +11,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from bitswath.backends.netlist.lint import Finding, lint, second_front_end
 from bitswath.backends.netlist.lockstep import Stimulus, Verdict, run_lockstep
 from bitswath.backends.netlist.mapping import GROUP, map_parts, part_key, read_netlist
-from bitswath.backends.netlist.parts import Part, parts_of, whole_of
+from bitswath.backends.netlist.parts import Part, parts_of, source_names, whole_of
 from bitswath.backends.netlist.yosys import tool
 from bitswath.backends.rtl.taps import tap_streams
 from bitswath.builds.design import Design
@@ -30,11 +32,13 @@ _ULTRASCALE = ("xczu", "xck", "xcu", "xcv")
 
 @dataclass(frozen=True)
 class NetlistCheck:
-    """`family`: of the cells; `tool`: that mapped them; `verdicts`: of all parts that differ from one another."""
+    """`family`: of the cells; `tool`: that mapped them; `verdicts`: of all parts that differ from one another;
+    `findings`: what Vivado may read otherwise, if that was looked for."""
 
     family: str
     tool: str
     verdicts: Sequence[Verdict]
+    findings: Sequence[Finding] | None
 
 
 def family_of(design: Design) -> str:
@@ -61,6 +65,10 @@ def check_netlists(
     """
     design, rtl = load_design(folder, network), folder / RTL
     family = family_of(design)
+    on_step("front ends")
+    sources = [rtl / name for name in source_names(rtl)]
+    second_front_end(sources, design.top, rtl)
+    findings = lint(sources) if importlib.util.find_spec("pyslang") else None
     with tempfile.TemporaryDirectory() as scratch:
         on_step("RTL: what streams between parts")
         tap_streams(design, folder, frames, Path(scratch), timeout_s=timeout_s)
@@ -78,7 +86,7 @@ def check_netlists(
             netlists = _mapped([part], rtl, family, timeout_s, on_step)
             stimulus = Stimulus(_whole_cycles(design), seed=seed)
             verdicts += _compared({part: netlists[part.name]}, rtl, beats, stimulus, timeout_s)
-    return NetlistCheck(family, tool(), verdicts)
+    return NetlistCheck(family, tool(), verdicts, findings)
 
 
 def _mapped(

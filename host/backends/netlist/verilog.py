@@ -17,6 +17,8 @@ _KNOWN = re.compile(r"FD[RSCP]E|CARRY[48]|MUXF[789]|SRLC?(16|32)E|RAM\d+(X\d+[SD
 """Cells whose models are Yosys' own (share/xilinx/cells_sim.v)."""
 
 _BLOCK_RAM = re.compile(r"RAMB(18|36)E[12]")
+_HARMLESS = ("SIM_COLLISION_CHECK", "SIM_DEVICE", "RDADDR_COLLISION_HWCONFIG", "RSTREG_PRIORITY_A", "RSTREG_PRIORITY_B")
+"""Parameters of block RAMs that change nothing of what a model does; those that invert a pin may only be 0."""
 _RENAMED = {"DSP48E1": "dsp48e1_model", "DSP48E2": "dsp48e2_model", "URAM288": "uram288_model"}
 
 
@@ -95,7 +97,11 @@ def _value(value: str) -> str:
 def _with_whole_contents(cell: Cell, parameters: Mapping[str, str], kilobits: int) -> dict[str, str]:
     """INIT_00, INIT_01, ... and INITP_00, ... in one parameter each."""
     given = cell["parameters"]
-    kept = {name: value for name, value in parameters.items() if not re.fullmatch(r"INITP?_[0-9A-F]{2}", name)}
+    inverted = {name for name, value in given.items() if re.fullmatch(r"IS_\w+_INVERTED", name)}
+    if any("1" in given[name] for name in inverted):
+        raise BuildError(f"Yosys left a {cell['type']} with an inverted pin, which no model simulates")
+    left_out = {*_HARMLESS, *inverted, *(name for name in given if re.fullmatch(r"INITP?_[0-9A-F]{2}", name))}
+    kept = {name: value for name, value in parameters.items() if name not in left_out}
     for prefix, count in (("INIT", kilobits // 18 * 64), ("INITP", kilobits // 18 * 8)):
         rows = [str(given.get(f"{prefix}_{row:02X}", "0")).zfill(256) for row in range(count)]
         bits = re.sub("[xz]", "0", "".join(reversed(rows)))

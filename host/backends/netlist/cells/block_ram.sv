@@ -11,7 +11,7 @@ module block_ram #(
     parameter int unsigned HALF = 16,  // data bits of a port that is not joined with the other
     parameter int unsigned READ_A = 0, WRITE_A = 0, READ_B = 0, WRITE_B = 0,  // with parity, as in READ_WIDTH_A
     parameter MODE_A = "WRITE_FIRST", MODE_B = "WRITE_FIRST",
-    parameter logic [HALF*9/8-1:0] SRVAL_A = '0, SRVAL_B = '0,
+    parameter logic [HALF*9/8-1:0] INIT_A = '0, INIT_B = '0, SRVAL_A = '0, SRVAL_B = '0,
     localparam int unsigned WIDE = 2 * HALF,
     localparam int unsigned AW = $clog2(BITS)
 ) (
@@ -34,7 +34,8 @@ module block_ram #(
   initial begin
     for (int i = 0; i < BITS / 8; i++) data[i] = INIT[8*i+:8];
     parity = INITP;
-    {do_a, do_b, dop_a, dop_b} = '0;
+    {dop_a, do_a} = INIT_A;
+    {dop_b, do_b} = INIT_B;
   end
 
   // Data bits of a width that counts parity.

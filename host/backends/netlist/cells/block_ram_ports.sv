@@ -7,6 +7,7 @@ module ramb18e1_model #(
     parameter int READ_WIDTH_A = 0, READ_WIDTH_B = 0, WRITE_WIDTH_A = 0, WRITE_WIDTH_B = 0,
     parameter WRITE_MODE_A = "WRITE_FIRST", WRITE_MODE_B = "WRITE_FIRST",
     parameter RAM_MODE = "TDP",
+    parameter logic [17:0] INIT_A = '0, INIT_B = '0,
     parameter logic [17:0] SRVAL_A = '0, SRVAL_B = '0
 ) (
     input logic CLKARDCLK, CLKBWRCLK, ENARDEN, ENBWREN, REGCEAREGCE, REGCEB,
@@ -24,6 +25,7 @@ module ramb18e1_model #(
   end
   block_ram #(
       .BITS(16384), .INIT(INIT), .INITP(INITP), .HALF(16), .SRVAL_A(SRVAL_A), .SRVAL_B(SRVAL_B),
+      .INIT_A(INIT_A), .INIT_B(INIT_B),
       .READ_A(READ_WIDTH_A), .READ_B(READ_WIDTH_B), .WRITE_A(WRITE_WIDTH_A), .WRITE_B(WRITE_WIDTH_B),
       .MODE_A(WRITE_MODE_A), .MODE_B(WRITE_MODE_B)
   ) ram (
@@ -40,6 +42,7 @@ module ramb18e2_model #(
     parameter int DOA_REG = 0, DOB_REG = 0,
     parameter int READ_WIDTH_A = 0, READ_WIDTH_B = 0, WRITE_WIDTH_A = 0, WRITE_WIDTH_B = 0,
     parameter WRITE_MODE_A = "WRITE_FIRST", WRITE_MODE_B = "WRITE_FIRST",
+    parameter logic [17:0] INIT_A = '0, INIT_B = '0,
     parameter logic [17:0] SRVAL_A = '0, SRVAL_B = '0
 ) (
     input logic CLKARDCLK, CLKBWRCLK, ENARDEN, ENBWREN, REGCEAREGCE, REGCEB,
@@ -58,6 +61,7 @@ module ramb18e2_model #(
   end
   block_ram #(
       .BITS(16384), .INIT(INIT), .INITP(INITP), .HALF(16), .SRVAL_A(SRVAL_A), .SRVAL_B(SRVAL_B),
+      .INIT_A(INIT_A), .INIT_B(INIT_B),
       .READ_A(READ_WIDTH_A), .READ_B(READ_WIDTH_B), .WRITE_A(WRITE_WIDTH_A), .WRITE_B(WRITE_WIDTH_B),
       .MODE_A(WRITE_MODE_A), .MODE_B(WRITE_MODE_B)
   ) ram (
@@ -76,6 +80,7 @@ module ramb36e1_model #(
     parameter WRITE_MODE_A = "WRITE_FIRST", WRITE_MODE_B = "WRITE_FIRST",
     parameter RAM_MODE = "TDP",
     parameter RAM_EXTENSION_A = "NONE", RAM_EXTENSION_B = "NONE",
+    parameter logic [35:0] INIT_A = '0, INIT_B = '0,
     parameter logic [35:0] SRVAL_A = '0, SRVAL_B = '0
 ) (
     input logic CLKARDCLK, CLKBWRCLK, ENARDEN, ENBWREN, REGCEAREGCE, REGCEB,
@@ -93,6 +98,7 @@ module ramb36e1_model #(
   end
   block_ram #(
       .BITS(32768), .INIT(INIT), .INITP(INITP), .HALF(32), .SRVAL_A(SRVAL_A), .SRVAL_B(SRVAL_B),
+      .INIT_A(INIT_A), .INIT_B(INIT_B),
       .READ_A(READ_WIDTH_A), .READ_B(READ_WIDTH_B), .WRITE_A(WRITE_WIDTH_A), .WRITE_B(WRITE_WIDTH_B),
       .MODE_A(WRITE_MODE_A), .MODE_B(WRITE_MODE_B)
   ) ram (
@@ -109,6 +115,7 @@ module ramb36e2_model #(
     parameter int DOA_REG = 0, DOB_REG = 0,
     parameter int READ_WIDTH_A = 0, READ_WIDTH_B = 0, WRITE_WIDTH_A = 0, WRITE_WIDTH_B = 0,
     parameter WRITE_MODE_A = "WRITE_FIRST", WRITE_MODE_B = "WRITE_FIRST",
+    parameter logic [35:0] INIT_A = '0, INIT_B = '0,
     parameter logic [35:0] SRVAL_A = '0, SRVAL_B = '0
 ) (
     input logic CLKARDCLK, CLKBWRCLK, ENARDEN, ENBWREN, REGCEAREGCE, REGCEB,
@@ -127,6 +134,7 @@ module ramb36e2_model #(
   end
   block_ram #(
       .BITS(32768), .INIT(INIT), .INITP(INITP), .HALF(32), .SRVAL_A(SRVAL_A), .SRVAL_B(SRVAL_B),
+      .INIT_A(INIT_A), .INIT_B(INIT_B),
       .READ_A(READ_WIDTH_A), .READ_B(READ_WIDTH_B), .WRITE_A(WRITE_WIDTH_A), .WRITE_B(WRITE_WIDTH_B),
       .MODE_A(WRITE_MODE_A), .MODE_B(WRITE_MODE_B)
   ) ram (
