@@ -17,6 +17,7 @@ from bitswath.builds.folder import HARDWARE
 from bitswath.builds.report import REPORT, Report, read_report
 from bitswath.bundle.answers import how_it_answers
 from bitswath.bundle.bundle import Bundle, how_pixels_enter, load_bundle
+from bitswath.bundle.manifest import Sensor
 from bitswath.bundle.zoo_entry import codec_name
 from bitswath.codecs.archive import is_archive, open_archive
 from bitswath.commands.bitstream import bitstream_at, show_build
@@ -28,10 +29,16 @@ __all__ = ["command"]
 @click.command("info")
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(path: Path, as_json: bool) -> None:
+@click.option("--stac", is_flag=True, help="Print a bundle's STAC item, with the extension MLM.")
+def command(path: Path, as_json: bool, stac: bool) -> None:
     """Say what the bundle or archive at PATH holds; reading it checks every digest. Or what the bitstream is that FINN
     left in the folder, zip or tar file PATH."""
     console = Console()
+    if stac:
+        from bitswath.scenes.products.stac import bundle_item
+
+        click.echo(json.dumps(bundle_item(load_bundle(path)), indent=2))
+        return
     if is_archive(path):
         facts = _archive_facts(path)
         tables = []
@@ -78,6 +85,7 @@ def _bundle_facts(bundle: Bundle) -> dict[str, Any]:
         "patch": manifest.input.described,
         "codec": codec_name(dict(manifest.input.codec)),
         "input": how_pixels_enter(bundle),
+        **({"sensor": _sensor(manifest.input.sensor)} if manifest.input.sensor else {}),
         "bytes per patch": f"up to {longest}" if bundle.codec.compressed else longest,
         "answers": how_it_answers(bundle),
         "classes": ", ".join(manifest.classes),
@@ -93,6 +101,13 @@ def _bundle_facts(bundle: Bundle) -> dict[str, Any]:
         )
         or "not measured",
     }
+
+
+def _sensor(sensor: Sensor) -> str:
+    bands = ", ".join(sensor.bands) if sensor.bands else "bands without names"
+    size = f", {sensor.gsd_m:g} m" if sensor.gsd_m else ""
+    span = f", samples {sensor.value_range[0]:g} to {sensor.value_range[1]:g}" if sensor.value_range else ""
+    return f"{bands}{size}{span}"
 
 
 def _reports(bundle: Bundle) -> list[Report]:

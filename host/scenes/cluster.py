@@ -65,7 +65,7 @@ def cluster_worker(
                 client.submit(_strip_there, opening, job, strip, pure=False, retries=_RETRIES): strip
                 for strip in strips
             }
-            for future in distributed.as_completed(futures):
+            for future in distributed.as_completed(futures, loop=client.loop):
                 number = futures[future]
                 try:
                     keep(number, future.result())
