@@ -40,7 +40,8 @@ __all__ = ["fuzz"]
 TIMEOUT_S = 60.0
 GOOD_EVERY = 1000
 AT_ONCE = 8
-_REFUSED = range(400, 500)
+_REFUSED = (*range(400, 500), 504)
+"""Also for a time-out of a microsecond."""
 
 
 def fuzz(requests: int, seed: int, sockets: float = 0.02) -> Facts:

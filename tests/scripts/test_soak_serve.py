@@ -1,0 +1,30 @@
+"""The soak of the server itself, shortly: devices fail, clients misbehave, and a wrong answer is noticed."""
+
+from __future__ import annotations
+
+import pytest
+import soak_serve
+from soak_serve import soak
+from soak_stream import FaultyEmulator
+
+from bitswath.backends.base import Ticket
+from bitswath.streaming.lane import Values
+
+
+def test_requests_survive_faults_changes_and_clients(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(soak_serve, "CHANGE_EVERY_S", 0.7)
+    monkeypatch.setattr(soak_serve, "MISBEHAVING", 0.03)
+    facts = soak(1500, devices=2, share=0.02, seed=1)
+    assert sum(facts["answered"].values()) == 1500
+    assert facts["faults"] > 3 and facts["changes"]["bundles"] > 0
+    assert facts["answered"]["200"] > 1000 and facts["answered"]["left"] > 3
+
+
+def test_a_wrong_answer_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Swapping(FaultyEmulator):
+        def collect(self, ticket: Ticket, timeout_s: float | None = None) -> Values:
+            return super().collect(ticket, timeout_s)[::-1]
+
+    monkeypatch.setattr(soak_serve, "FaultyEmulator", Swapping)
+    with pytest.raises(AssertionError, match="numbers"):
+        soak(300, devices=1, share=0.0, seed=1)
