@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from bitswath.basics.files import write_atomic
-from bitswath.builds.design import Design, SourceFile
+from bitswath.builds.design import Design
 from bitswath.builds.folder import RTL
 from bitswath.errors import BuildError
 from bitswath.hw.generating.shell import DATAFLOW, IDMA, ODMA
@@ -139,15 +139,19 @@ def link_file(target: Target, *, instances: int) -> str:
 def _copy_sources(design: Design, rtl: Path, target: Path) -> dict[str, list[str]]:
     """Copy what is synthesized; the files of each kernel.
 
-    Memory files are named by their whole path in the copies, since Vivado runs elsewhere than where they lie."""
+    Memory files are named by their whole path in the copies, since Vivado runs elsewhere than where they lie. Raises
+    `BuildError` for one that no source names."""
     target.mkdir()
     places = {Path(file.path).name: target.absolute() / Path(file.path).name for file in design.files}
-    data = {name: path for name, path in places.items() if (rtl / name).is_file() and _is_data(name, design.files)}
+    data = {Path(file.path).name for file in design.files if file.kind == "data"}
+    named: set[str] = set()
     for file in design.files:
-        text = (rtl / file.path).read_bytes()
+        content = (rtl / file.path).read_bytes()
         if file.kind != "data":
-            text = _with_paths(text.decode(), data).encode()
-        places[Path(file.path).name].write_bytes(text)
+            content = _with_paths(content.decode(), data, target.absolute(), named).encode()
+        places[Path(file.path).name].write_bytes(content)
+    if data - named:
+        raise BuildError(f"{rtl}: no source names the memory file {min(data - named)}; Vivado would not find it")
     synthesized = (Path(file.path).name for file in design.files if file.kind == "source")
     accelerator = [places[name] for name in synthesized if name != _SIMULATED]
     shared = [places[name] for name in SHELL_KERNELS]
@@ -160,12 +164,17 @@ def _copy_sources(design: Design, rtl: Path, target: Path) -> dict[str, list[str
     return {name: [str(path) for path in _packages_first(paths)] for name, paths in files.items()}
 
 
-def _is_data(name: str, files: Iterable[SourceFile]) -> bool:
-    return any(file.kind == "data" and Path(file.path).name == name for file in files)
+def _with_paths(text: str, data: Iterable[str], folder: Path, named: set[str]) -> str:
+    """A source in which memory files, or what their names begin with up to an underscore, lie in `folder`; those files
+    are added to `named`."""
 
+    def place(found: re.Match[str]) -> str:
+        told = found[1]
+        files = [name for name in data if name == told or (told.endswith("_") and name.startswith(told))]
+        named.update(files)
+        return f'"{folder}/{told}"' if files else found[0]
 
-def _with_paths(text: str, data: Mapping[str, Path]) -> str:
-    return re.sub(r'"([^"/\\\n]+)"', lambda found: f'"{data[found[1]]}"' if found[1] in data else found[0], text)
+    return re.sub(r'"([^"/\\\n]+)"', place, text)
 
 
 def _packages_first(paths: list[Path]) -> list[Path]:

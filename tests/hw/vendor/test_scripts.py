@@ -14,6 +14,9 @@ tkinter = pytest.importorskip("tkinter", reason="the stand-in for Vivado runs sc
 
 from bitswath.backends.board.handoff import read_blocks  # noqa: E402
 from bitswath.builds.design import Design  # noqa: E402
+from bitswath.builds.folder import read_design  # noqa: E402
+from bitswath.errors import BuildError  # noqa: E402
+from bitswath.hw.generating.compile import save_design  # noqa: E402
 from bitswath.hw.planning.boards import Board, find_board  # noqa: E402
 from bitswath.hw.vendor import project  # noqa: E402
 from bitswath.hw.vendor.project import LINK, SETTINGS, script, write_project  # noqa: E402
@@ -279,12 +282,23 @@ def test_a_width_that_does_not_fit_is_refused(
         run_script(script("system"), Setup())
 
 
-def test_memories_are_named_by_their_whole_path(
-    write: Callable[..., Path], builds: dict[int, tuple[Design, Path]]
-) -> None:
-    text = 'initial $readmemh("table.dat", words); initial $display("other.dat");'
-    found = project._with_paths(text, {"table.dat": Path("/some where/table.dat")})
-    assert found == 'initial $readmemh("/some where/table.dat", words); initial $display("other.dat");'
+def test_memories_are_named_by_their_whole_path() -> None:
+    text = 'initial $readmemh("a_table.dat", words); lookup #(.PREFIX("fc_")); $display("other.dat", "c_");'
+    named: set[str] = set()
+    found = project._with_paths(text, {"a_table.dat", "fc_0.hex", "fc_1.hex", "d_0.hex"}, Path("/some where"), named)
+    assert found == (
+        'initial $readmemh("/some where/a_table.dat", words); lookup #(.PREFIX("/some where/fc_"));'
+        ' $display("other.dat", "c_");'
+    )
+    assert named == {"a_table.dat", "fc_0.hex", "fc_1.hex"}
+
+
+def test_a_memory_that_no_source_names_is_told(tmp_path: Path) -> None:
+    residual(tmp_path / "build")
+    (tmp_path / "build" / "rtl" / "lost.dat").write_text("0\n")
+    design = save_design(read_design(tmp_path / "build"), tmp_path / "build")
+    with pytest.raises(BuildError, match=r"no source names the memory file lost.dat"):
+        write_project(design, tmp_path / "build", find_board("Pynq-Z2"), tmp_path / "run", jobs=1, activity=None)
 
 
 @pytest.mark.parametrize("value", ["a b", "$x", "[exit]", 'say "x"', "back\\slash", "{", ["a b", "$c", ""], ""])
