@@ -1,6 +1,6 @@
 // PE integers a beat, signed or not, times FACTOR and plus OFFSET; in channels of FALLING, times -FACTOR and plus
 // FALLING_OFFSET. A pixel is CHANNELS / PE beats, element p of beat f is channel f * PE + p. M_BITS holds every
-// result. One beat a cycle.
+// result. One beat a cycle. Where FACTOR takes additions, products have a step of their own.
 module affine #(
     parameter int unsigned PE = 1,
     parameter int unsigned CHANNELS = 1,
@@ -31,15 +31,19 @@ module affine #(
   localparam int unsigned FOLD = CHANNELS / PE;
   localparam int unsigned FOLD_BITS = FOLD > 1 ? $clog2(FOLD) : 1;
 
-  logic [PE-1:0][M_BITS-1:0] product, sum;
-  logic [FOLD_BITS-1:0] fold;
-  logic valid;
+  localparam int unsigned SIZE = FACTOR < 0 ? -FACTOR : FACTOR;
+  localparam bit PRODUCTS = (SIZE & (SIZE - 1)) != 0;
 
-  wire take = s_axis_tvalid && s_axis_tready;
+  logic [PE-1:0][M_BITS-1:0] product, held, sum;
+  logic [FOLD_BITS-1:0] fold;  // of what is added to next
+  logic ready, waiting, valid;  // whether products are, and whether a sum is
+
+  wire move = !valid || m_axis_tready;
+  wire take = s_axis_tvalid && ready;
   wire [FOLD-1:0][PE-1:0] masks = FALLING;
   wire [PE-1:0] falling = masks[fold];
 
-  assign s_axis_tready = !valid || m_axis_tready;
+  assign s_axis_tready = ready;
   assign m_axis_tdata = M_WIDTH'(sum);
   assign m_axis_tvalid = valid;
 
@@ -51,16 +55,29 @@ module affine #(
     );
   end
 
+  if (PRODUCTS) begin : gen_products_first
+    assign ready = !waiting || move;
+    always_ff @(posedge clk) begin
+      if (take) held <= product;
+      if (!rst_n) waiting <= 1'b0;
+      else if (ready) waiting <= take;
+    end
+  end else begin : gen_sums_only
+    assign ready = move;
+    assign waiting = take;
+    assign held = product;
+  end
+
   always_ff @(posedge clk) begin
-    if (take)
+    if (move)
       for (int p = 0; p < PE; p++)
-        sum[p] <= falling[p] ? M_BITS'(FALLING_OFFSET) - product[p] : M_BITS'(OFFSET) + product[p];
+        sum[p] <= falling[p] ? M_BITS'(FALLING_OFFSET) - held[p] : M_BITS'(OFFSET) + held[p];
     if (!rst_n) begin
       fold  <= '0;
       valid <= 1'b0;
-    end else begin
-      if (take) fold <= fold == FOLD_BITS'(FOLD - 1) ? '0 : fold + 1'b1;
-      if (s_axis_tready) valid <= take;
+    end else if (move) begin
+      valid <= waiting;
+      if (waiting) fold <= fold == FOLD_BITS'(FOLD - 1) ? '0 : fold + 1'b1;
     end
   end
 

@@ -1,5 +1,6 @@
 // Sum of two streams of PE integers a beat, each signed or not and times a constant: the end of a residual
-// branch. M_BITS holds every sum, so nothing saturates or wraps. One beat a cycle.
+// branch. M_BITS holds every sum, so nothing saturates or wraps. One beat a cycle. Where a constant takes additions,
+// products have a step of their own.
 module add_streams #(
     parameter int unsigned PE = 1,
     parameter int unsigned A_BITS = 4,
@@ -30,10 +31,18 @@ module add_streams #(
     $fatal(1, "add_streams: expected PE of at least 1 and factors other than 0");
   end
 
-  logic [PE-1:0][M_BITS-1:0] a, b, sum;
-  logic valid;
+  function automatic bit is_power(int factor);
+    automatic int unsigned size = factor < 0 ? -factor : factor;
+    return (size & (size - 1)) == 0;
+  endfunction
 
-  wire go = a_axis_tvalid && b_axis_tvalid && (!valid || m_axis_tready);
+  localparam bit PRODUCTS = !is_power(A_FACTOR) || !is_power(B_FACTOR);
+
+  logic [PE-1:0][M_BITS-1:0] a, b, left, right, sum;
+  logic ready, waiting, valid;  // whether operands are, and whether a sum is
+
+  wire move = !valid || m_axis_tready;
+  wire go = a_axis_tvalid && b_axis_tvalid && ready;
 
   assign a_axis_tready = go;
   assign b_axis_tready = go;
@@ -53,10 +62,23 @@ module add_streams #(
     );
   end
 
+  if (PRODUCTS) begin : gen_products_first
+    assign ready = !waiting || move;
+    always_ff @(posedge clk) begin
+      if (go) {left, right} <= {a, b};
+      if (!rst_n) waiting <= 1'b0;
+      else if (ready) waiting <= go;
+    end
+  end else begin : gen_sums_only
+    assign ready = move;
+    assign waiting = go;
+    assign {left, right} = {a, b};
+  end
+
   always_ff @(posedge clk) begin
-    if (go) for (int p = 0; p < PE; p++) sum[p] <= a[p] + b[p];
+    if (move) for (int p = 0; p < PE; p++) sum[p] <= left[p] + right[p];
     if (!rst_n) valid <= 1'b0;
-    else if (!valid || m_axis_tready) valid <= go;
+    else if (move) valid <= waiting;
   end
 
   axis_check #(.WIDTH(A_WIDTH)) check_a (
