@@ -34,6 +34,8 @@ _OPTIONS = (
     "fast",
     "--noassert",
 )
+_BRIEF = 50_000
+"""Cycles up to which optimizing the program takes longer than running it."""
 _CUT = 0.4
 """The share of the cycles within which resets come."""
 
@@ -101,7 +103,8 @@ def run_lockstep(
         fixed = [simulation_models(), *_CELLS, *_BENCH]
         sources = [rtl / name for name in _packages_first(names)] + fixed + [scratch / name for name in texts]
         digest = _digest([*texts.values(), *(path.read_text() for path in (*fixed, *(rtl / name for name in names)))])
-        program = kept_program(f"lockstep {digest}", MAIN, sources, list(_OPTIONS), rtl, timeout_s)
+        brief = stimulus.cycles <= _BRIEF
+        program = kept_program(f"lockstep {digest}", MAIN, sources, list(_OPTIONS), rtl, timeout_s, brief=brief)
         folder = scratch / "beats"
         folder.mkdir()
         for index, (part, _) in numbered:

@@ -143,15 +143,24 @@ def compiled(
 
 
 def kept_program(
-    name: str, main: Path, sources: list[Path], options: list[str], folder: Path, timeout_s: float
+    name: str,
+    main: Path,
+    sources: list[Path],
+    options: list[str],
+    folder: Path,
+    timeout_s: float,
+    *,
+    brief: bool = False,
 ) -> Path:
     """A program of `main` around what `sources` and `options` say, compiled in `folder` unless the cache has one.
 
-    `name`: of its top module and of all that decides what it does. Raises as `compiled`.
+    `name`: of all that decides what it does; `brief`: it runs so shortly that compiling is what takes time. Raises as
+    `compiled`.
     """
     tool = find_verilator()
-    digest = _digest_of(name, main.read_text(), options, tool.version, _CFLAGS, _MAKEFLAGS, _machine())
-    flags = [word for option in _MAKEFLAGS for word in ("-MAKEFLAGS", option)]
+    makeflags = (*_MAKEFLAGS, *(("OPT_FAST=-O0",) if brief else ()))
+    digest = _digest_of(name, main.read_text(), options, tool.version, _CFLAGS, makeflags, _machine())
+    flags = [word for option in makeflags for word in ("-MAKEFLAGS", option)]
 
     def arguments(scratch: Path) -> list[str]:
         return [
