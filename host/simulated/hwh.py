@@ -11,6 +11,7 @@ __all__ = ["Family", "Module", "handoff"]
 
 Family = Literal["zynq", "zynqmp"]
 
+_AXI = "xilinx.com:interface:aximm:1.0"
 _REGISTERS = {"CTRL": 0x00, "GIER": 0x04, "IP_IER": 0x08, "IP_ISR": 0x0C, "mem_1": 0x10, "mem_2": 0x14, "numReps": 0x1C}
 _PROCESSORS = {
     "zynq": ("processing_system7", "IRQ_F2P", 10, "PCW_FPGA_FCLK{i}_ENABLE", "PCW_FCLK{i}_PERIPHERAL_DIVISOR"),
@@ -101,10 +102,9 @@ def _engine(engine: Module, index: int, wired: bool) -> str:
     ports = f"<PORTS>{line}</PORTS>" if wired else ""
     return _module(
         engine.name,
-        "dma",
-        "bitswath:dma:dma:1.0",
-        parameters={"C_M_AXI_GMEM_DATA_WIDTH": str(engine.width)},
-        inner=ports + _bus("s_axi_control", "SLAVE") + blocks,
+        engine.name.rstrip("0123456789"),
+        f"bitswath:kernel:{engine.name.rstrip('0123456789')}:1.0",
+        inner=ports + _bus("s_axi_control", "SLAVE", ("m_axi_gmem", "MASTER", engine.width)) + blocks,
     )
 
 
@@ -136,8 +136,9 @@ def _port(direction: str, name: str, signal: str, other: str, pin: str) -> str:
     )
 
 
-def _bus(name: str, kind: str) -> str:
-    return (
-        f'<BUSINTERFACES><BUSINTERFACE NAME="{name}" TYPE="{kind}" VLNV="xilinx.com:interface:aximm:1.0"/>'
-        "</BUSINTERFACES>"
-    )
+def _bus(name: str, kind: str, *more: tuple[str, str, int]) -> str:
+    """Interfaces: that one, and others of which the width of the data is told."""
+    listed = [f'<BUSINTERFACE NAME="{name}" TYPE="{kind}" VLNV="{_AXI}"/>']
+    for other, side, width in more:
+        listed.append(f'<BUSINTERFACE NAME="{other}" TYPE="{side}" VLNV="{_AXI}" DATAWIDTH="{width}"/>')
+    return f"<BUSINTERFACES>{''.join(listed)}</BUSINTERFACES>"

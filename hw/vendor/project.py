@@ -14,7 +14,7 @@ from bitswath.basics.files import write_atomic
 from bitswath.builds.design import Design
 from bitswath.builds.folder import RTL
 from bitswath.errors import BuildError
-from bitswath.hw.generating.shell import DATAFLOW, IDMA, ODMA
+from bitswath.hw.generating.shell import DATAFLOW, IDMA, ODMA, SHELL
 from bitswath.hw.generating.shell import KERNELS as SHELL_KERNELS
 from bitswath.hw.planning.boards import Board
 from bitswath.simulated.hwh import Family
@@ -112,7 +112,6 @@ def write_project(design: Design, build: Path, board: Board, folder: Path, *, jo
         "clock_mhz": round(design.clock_hz / 1e6, 6),
         "crystal_mhz": target.crystal_mhz,
         "port_bits": min(_PORT_BITS[family], max(design.input.width, design.output.width)),
-        "instances": 1,
         "engine_addresses": [f"{address:#x}" for address in engines],
         "controller_address": f"{CONTROLLER[family]:#x}",
         "jobs": jobs,
@@ -120,19 +119,14 @@ def write_project(design: Design, build: Path, board: Board, folder: Path, *, jo
     }
     write_atomic(folder / SETTINGS, _settings(settings).encode())
     if board.shell == "alveo":
-        write_atomic(folder / LINK, link_file(target, instances=1).encode())
+        write_atomic(folder / LINK, link_file(target).encode())
 
 
-def link_file(target: Target, *, instances: int) -> str:
+def link_file(target: Target) -> str:
     """Vitis' connectivity: compute units by the names that the driver knows, their memory, and the streams between."""
-    lines = ["[connectivity]"]
-    lines += [f"nk={name}:{instances}:{'.'.join(f'{name}{i}' for i in range(instances))}" for name in KERNELS]
-    for index in range(instances):
-        for place, engine in enumerate(ENGINES):
-            memory = target.memory.format(index=2 * index + place)
-            lines.append(f"sp={engine}{index}.m_axi_gmem:{memory}")
-        lines.append(f"stream_connect={IDMA}{index}.m_axis:{DATAFLOW}{index}.s_axis")
-        lines.append(f"stream_connect={DATAFLOW}{index}.m_axis:{ODMA}{index}.s_axis")
+    lines = ["[connectivity]", *(f"nk={name}:1:{name}0" for name in KERNELS)]
+    lines += [f"sp={name}0.m_axi_gmem:{target.memory.format(index=i)}" for i, name in enumerate(ENGINES)]
+    lines += [f"stream_connect={IDMA}0.m_axis:{DATAFLOW}0.s_axis", f"stream_connect={DATAFLOW}0.m_axis:{ODMA}0.s_axis"]
     return "\n".join(lines) + "\n"
 
 
@@ -152,15 +146,12 @@ def _copy_sources(design: Design, rtl: Path, target: Path) -> dict[str, list[str
         places[Path(file.path).name].write_bytes(content)
     if data - named:
         raise BuildError(f"{rtl}: no source names the memory file {min(data - named)}; Vivado would not find it")
-    synthesized = (Path(file.path).name for file in design.files if file.kind == "source")
-    accelerator = [places[name] for name in synthesized if name != _SIMULATED]
-    shared = [places[name] for name in SHELL_KERNELS]
-    wrapped = {name: [places[f"{name}.v"]] for name in KERNELS}
-    files = {
-        IDMA: wrapped[IDMA] + shared,
-        DATAFLOW: wrapped[DATAFLOW] + accelerator,
-        ODMA: wrapped[ODMA] + shared,
-    }
+    engine = {*SHELL_KERNELS, f"{SHELL}.sv", *(f"{name}.v" for name in KERNELS)}
+    code = {Path(file.path).name: file.kind for file in design.files if file.kind != "data"}
+    accelerator = [name for name, kind in code.items() if kind == "source" or name not in engine]
+    names = {name: [f"{name}.v", *SHELL_KERNELS] for name in ENGINES}
+    names[DATAFLOW] = [f"{DATAFLOW}.v", *(name for name in accelerator if name != _SIMULATED)]
+    files = {kernel: [places[name] for name in listed] for kernel, listed in names.items()}
     return {name: [str(path) for path in _packages_first(paths)] for name, paths in files.items()}
 
 

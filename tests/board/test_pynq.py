@@ -254,7 +254,7 @@ def edited(folder: Path, name: str, change: Callable[[str], str]) -> Path:
             lambda text: text.replace("0xa001", "0xa005"),
             "expected its registers at 0xa0010000",
         ),
-        ("simulated.hwh", lambda text: text.replace('WIDTH" VALUE="64"', 'WIDTH" VALUE="128"'), "expected 64 bits"),
+        ("simulated.hwh", lambda text: text.replace('DATAWIDTH="64"', 'DATAWIDTH="128"'), "expected 64 bits"),
         ("simulated.hwh", lambda text: text[:100], "no hardware handoff file"),
         ("simulated.bit", lambda text: text + "x", "expected SHA-256"),
     ],

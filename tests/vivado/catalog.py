@@ -143,18 +143,6 @@ CONTROLLER = Definition(
 )
 
 
-def concat(vlnv: str) -> Definition:
-    return Definition(
-        vlnv,
-        {"NUM_PORTS": (2, number(1, 128)), **{f"IN{i}_WIDTH": (1, number(1, 4096)) for i in range(32)}},
-        lambda cell: {
-            **{f"In{i}": Pin("I", kind="intr") for i in range(int(cell.value("NUM_PORTS")))},
-            "dout": Pin("O", int(cell.value("NUM_PORTS")), "intr"),
-        },
-        lambda cell: {},
-    )
-
-
 def _ps7_pins(cell: Cell) -> dict[str, Pin]:
     pins = {}
     if cell.value("PCW_EN_CLK0_PORT") == "1":
@@ -250,11 +238,6 @@ def psu(version: str) -> Definition:
 
 
 def definitions(version: str) -> dict[str, Definition]:
-    """By VLNV. From 2024.2 on there is inline HDL; here 2025.2 has it alone, so that both ways are tried."""
-    ps = psu("3.4" if version < "2023.1" else "3.5")
-    listed = [SMARTCONNECT, RESETS, CONTROLLER, PS7, ps]
-    if version < "2025.2":
-        listed.append(concat("xilinx.com:ip:xlconcat:2.1"))
-    if version >= "2024.2":
-        listed.append(concat("xilinx.com:inline_hdl:ilconcat:1.0"))
+    """By VLNV, in the versions of that Vivado."""
+    listed = [SMARTCONNECT, RESETS, CONTROLLER, PS7, psu("3.4" if version < "2023.1" else "3.5")]
     return {one.vlnv: one for one in listed}

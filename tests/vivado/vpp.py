@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.vivado.catalog import Refused
-from tests.vivado.vivado import Setup, _known, _options
+from tests.vivado.vivado import Setup
+from tests.vivado.words import one_of, options_of
 
 __all__ = ["link"]
 
@@ -30,14 +31,14 @@ def link(text: str, packages: list[Path], platform: str) -> None:
     placed: set[str] = set()
     for line in filter(None, map(str.strip, text.splitlines())):
         if line.startswith("["):
-            section = _known(line, "[connectivity]")
+            section = one_of(line, "[connectivity]")
             continue
         key, _, value = line.partition("=")
         if section != "[connectivity]":
             raise Refused(f"{line} outside of a section")
         if key == "nk":
             kernel, count, names = value.split(":")
-            units |= {name: kernels[_known(kernel, *kernels)] for name in names.split(".")}
+            units |= {name: kernels[one_of(kernel, *kernels)] for name in names.split(".")}
             if len(names.split(".")) != int(count):
                 raise Refused(f"{line}: names for another number of units")
         elif key == "sp":
@@ -69,8 +70,8 @@ def link(text: str, packages: list[Path], platform: str) -> None:
 
 
 def _port(units: dict[str, Any], unit: str, bus: str, kind: str, mode: str) -> dict[str, Any]:
-    buses = units[_known(unit, *units)]
-    found: dict[str, Any] = buses[_known(bus, *buses)]
+    buses = units[one_of(unit, *units)]
+    found: dict[str, Any] = buses[one_of(bus, *buses)]
     if (found["kind"], found["mode"]) != (kind, mode):
         raise Refused(f"{unit}.{bus} is an {found['kind']} {found['mode']}")
     return found
@@ -83,8 +84,8 @@ def main(arguments: list[str]) -> int:
         return 0
     values = ("-t", "--platform", "--config", "--kernel_frequency", "--jobs", "-o")
     try:
-        options, packages = _options(tuple(arguments), flags=("--link", "--save-temps"), values=values)
-        _known(options["-t"], "hw")
+        options, packages = options_of(tuple(arguments), flags=("--link", "--save-temps"), values=values)
+        one_of(options["-t"], "hw")
         link(Path(options["--config"]).read_text(), [Path(path) for path in packages], options["--platform"])
     except (Refused, KeyError, ValueError) as error:
         print(f"ERROR: [v++ 60-1] {error}", flush=True)

@@ -22,7 +22,7 @@ from bitswath.backends.board.clocks import Clock, aim_clocks, set_clock, wanted_
 from bitswath.backends.board.engines.dma import DmaBackend
 from bitswath.backends.board.engines.interrupts import OutputInterrupt
 from bitswath.backends.board.engines.iodma import FINN_BYTES, OUR_BYTES, RegisterEngine
-from bitswath.backends.board.handoff import Handoff, read_handoff
+from bitswath.backends.board.handoff import Handoff, read_blocks, read_handoff
 from bitswath.backends.board.overlay import Frames, Overlay
 from bitswath.backends.board.protocol import Buffer, Engine, typed
 from bitswath.errors import BackendError, DependencyError, InputError
@@ -81,7 +81,9 @@ class PynqBoard:
         self._overlay, self._wait = overlay, wait
         self._wanted_hz, self._named = wanted_clock(overlay, clock_hz), clock_hz is not None
         overlay.check_bitfile()
-        self._handoff = Handoff() if overlay.is_alveo else read_handoff(overlay.bitfile.with_suffix(".hwh"))
+        handoff = overlay.bitfile.with_suffix(".hwh")
+        self._handoff = Handoff() if overlay.is_alveo else read_handoff(handoff)
+        self._blocks = None if overlay.is_alveo else read_blocks(handoff)
         with _typed(f"{overlay.bitfile}: pynq cannot load it"):
             self._device = self._pynq.Device.active_device if device is None else device
             # downloaded below: pynq 4.0.0 would fail here on the clocks of a Zynq-7000
@@ -163,7 +165,7 @@ class PynqBoard:
                 "bit file and settings are not of one build"
             )
         self._check_registers(frames, entry, OUR_BYTES if ours else FINN_BYTES)
-        _check_width(frames, entry.get("parameters") or {}, ours)
+        self._check_width(frames, ours)
         with _typed(f"{frames.engine}: its registers cannot be reached"):
             if "index" in entry:  # a compute unit of a card: pynq opens it with its driver
                 mmio = getattr(self._loaded, frames.engine).mmio
@@ -189,6 +191,21 @@ class PynqBoard:
             raise BackendError(
                 f"{frames.engine}: expected its registers at {frames.address:#x}, the .hwh file has "
                 f"{entry.get('phys_addr', 0):#x}; copy the whole folder again"
+            )
+
+    def _check_width(self, frames: Frames, ours: bool) -> None:
+        """The width of the engine's memory port, where the .hwh file has it, against the frames."""
+        width = None if self._blocks is None else self._blocks.engines[frames.engine].port_bits
+        if width is None:
+            return
+        if ours and frames.width != width:
+            raise BackendError(
+                f"{frames.engine}: expected {frames.width} bits, the .hwh file has {width}; copy it again"
+            )
+        if frames.frame_bytes * 8 % width:
+            raise BackendError(
+                f"{frames.engine}: moves words of {width} bits, a frame of {frames.frame_bytes} bytes is no whole "
+                "number; settings and bit file are not of one build"
             )
 
     def _download(self, clock: Clock | None) -> None:
@@ -230,21 +247,6 @@ class _PynqBuffer:
         self.array = np.zeros(0, np.uint8)
         with _typed("memory cannot be freed"):
             self._buffer.freebuffer()
-
-
-def _check_width(frames: Frames, parameters: dict[str, Any], ours: bool) -> None:
-    """The width of the engine's memory port, where the .hwh file has it, against the frames."""
-    given = parameters.get("C_M_AXI_GMEM_DATA_WIDTH")
-    if given is None:
-        return
-    width = int(given)
-    if ours and frames.width != width:
-        raise BackendError(f"{frames.engine}: expected {frames.width} bits, the .hwh file has {width}; copy it again")
-    if frames.frame_bytes * 8 % width:
-        raise BackendError(
-            f"{frames.engine}: moves words of {width} bits, a frame of {frames.frame_bytes} bytes is no whole number; "
-            "settings and bit file are not of one build"
-        )
 
 
 def _check_directory(pynq: ModuleType, device: Any) -> None:

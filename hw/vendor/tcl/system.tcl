@@ -1,9 +1,8 @@
-# The block design for a Zynq-7000 ("zynq") or Zynq UltraScale+ ("zynqmp"): the processing system, accelerators between
-# their DMA engines, registers and interrupts where bitswath's driver expects them; then its bitstream.
+# The block design for a Zynq-7000 ("zynq") or Zynq UltraScale+ ("zynqmp"): the processing system, the accelerator between
+# its DMA engines, registers and interrupt where bitswath's driver expects them; then its bitstream.
 #
 # settings.tcl has: part, board_part (vendor and name, "" for none), board_files, family, clock_mhz, crystal_mhz,
-# port_bits (of the memory port), instances, engine_addresses (two of each instance), controller_address, ip, result, jobs,
-# activity (a SAIF file or "").
+# port_bits (of the memory port), engine_addresses, controller_address, ip, result, jobs, activity (a SAIF file or "").
 
 set here [file dirname [file normalize [info script]]]
 source $here/common.tcl
@@ -49,63 +48,43 @@ proc add_processor {} {
     set_property -dict $configuration $ps
 }
 
-proc add_instance {index} {
-    foreach kernel {idma dataflow odma} {
-        create_bd_cell -type ip -vlnv bitswath:kernel:$kernel:1.0 $kernel$index
-    }
-    connect_bd_intf_net [intf idma$index/m_axis] [intf dataflow$index/s_axis]
-    connect_bd_intf_net [intf dataflow$index/m_axis] [intf odma$index/s_axis]
+proc add_kernels {} {
+    foreach kernel {idma dataflow odma} { create_bd_cell -type ip -vlnv bitswath:kernel:$kernel:1.0 ${kernel}0 }
+    connect_bd_intf_net [intf idma0/m_axis] [intf dataflow0/s_axis]
+    connect_bd_intf_net [intf dataflow0/m_axis] [intf odma0/s_axis]
 }
 
-# Two interconnects: from the processor to registers, from engines to memory.
+# From the processor to registers, from engines to memory.
 proc add_interconnects {} {
-    global instances pins engines
-    set_property -dict [list CONFIG.NUM_SI 1 CONFIG.NUM_MI [expr {2 * $instances + 1}]] [add_cell smartconnect control_axi]
-    set_property -dict [list CONFIG.NUM_SI [expr {2 * $instances}] CONFIG.NUM_MI 1] [add_cell smartconnect memory_axi]
+    global pins
+    set_property -dict [list CONFIG.NUM_SI 1 CONFIG.NUM_MI 3] [add_cell smartconnect control_axi]
+    set_property -dict [list CONFIG.NUM_SI 2 CONFIG.NUM_MI 1] [add_cell smartconnect memory_axi]
     connect_bd_intf_net [intf $pins(control)] [intf control_axi/S00_AXI]
+    connect_bd_intf_net [intf control_axi/M00_AXI] [intf idma0/s_axi_control]
+    connect_bd_intf_net [intf control_axi/M01_AXI] [intf odma0/s_axi_control]
+    connect_bd_intf_net [intf control_axi/M02_AXI] [intf intc/s_axi]
+    connect_bd_intf_net [intf idma0/m_axi_gmem] [intf memory_axi/S00_AXI]
+    connect_bd_intf_net [intf odma0/m_axi_gmem] [intf memory_axi/S01_AXI]
     connect_bd_intf_net [intf memory_axi/M00_AXI] [intf $pins(memory)]
-    set place 0
-    foreach engine $engines {
-        connect_bd_intf_net [intf [format control_axi/M%02d_AXI $place]] [intf $engine/s_axi_control]
-        connect_bd_intf_net [intf $engine/m_axi_gmem] [intf [format memory_axi/S%02d_AXI $place]]
-        incr place
-    }
-    connect_bd_intf_net [intf [format control_axi/M%02d_AXI $place]] [intf intc/s_axi]
 }
 
-# The interrupts of engines that write, through a controller as pynq wants them. Vivado 2024.2 began to replace xlconcat by
-# ilconcat, which pynq does not look behind: then the driver polls.
-proc add_interrupts {} {
-    global pins instances
+# That of the engine that writes, through a controller as pynq wants it.
+proc add_interrupt {} {
+    global pins
     set_property CONFIG.C_IRQ_CONNECTION 1 [add_cell axi_intc intc]
+    connect_bd_net [get_bd_pins odma0/interrupt] [get_bd_pins intc/intr]
     connect_bd_net [get_bd_pins intc/irq] [get_bd_pins $pins(interrupt)]
-    if {$instances == 1} {
-        connect_bd_net [get_bd_pins odma0/interrupt] [get_bd_pins intc/intr]
-        return
-    }
-    set vlnv [newest xlconcat]
-    if {$vlnv ne ""} {
-        create_bd_cell -type ip -vlnv $vlnv irq_lines
-    } else {
-        create_bd_cell -type inline_hdl -vlnv xilinx.com:inline_hdl:ilconcat:1.0 irq_lines
-    }
-    set_property CONFIG.NUM_PORTS $instances [get_bd_cells irq_lines]
-    for {set i 0} {$i < $instances} {incr i} {
-        connect_bd_net [get_bd_pins odma$i/interrupt] [get_bd_pins irq_lines/In$i]
-    }
-    connect_bd_net [get_bd_pins irq_lines/dout] [get_bd_pins intc/intr]
 }
 
 proc connect_clock_and_reset {} {
-    global instances pins
+    global pins
     add_cell proc_sys_reset resets
+    set kernels {idma0 dataflow0 odma0}
     set clocked [list resets/slowest_sync_clk control_axi/aclk memory_axi/aclk intc/s_axi_aclk {*}$pins(clocked)]
     set reset [list control_axi/aresetn memory_axi/aresetn intc/s_axi_aresetn]
-    for {set i 0} {$i < $instances} {incr i} {
-        foreach kernel {idma dataflow odma} {
-            lappend clocked $kernel$i/ap_clk
-            lappend reset $kernel$i/ap_rst_n
-        }
+    foreach kernel $kernels {
+        lappend clocked $kernel/ap_clk
+        lappend reset $kernel/ap_rst_n
     }
     foreach pin $clocked { connect_bd_net [get_bd_pins $pins(clock)] [get_bd_pins $pin] }
     foreach pin $reset { connect_bd_net [get_bd_pins resets/peripheral_aresetn] [get_bd_pins $pin] }
@@ -113,9 +92,9 @@ proc connect_clock_and_reset {} {
 }
 
 proc assign_addresses {} {
-    global engines engine_addresses controller_address
+    global engine_addresses controller_address
     set space [get_bd_addr_spaces ps/Data]
-    foreach engine $engines address $engine_addresses {
+    foreach engine {idma0 odma0} address $engine_addresses {
         assign_bd_address -target_address_space $space -offset $address -range 64K \
             [get_bd_addr_segs $engine/s_axi_control/reg0]
     }
@@ -133,12 +112,10 @@ if {$has_board} { set_property board_part [lindex $boards end] [current_project]
 set_property ip_repo_paths $ip [current_project]
 update_ip_catalog
 
-set engines {}
-for {set i 0} {$i < $instances} {incr i} { lappend engines idma$i odma$i }
 create_bd_design system
 add_processor
-for {set i 0} {$i < $instances} {incr i} { add_instance $i }
-add_interrupts
+add_kernels
+add_interrupt
 add_interconnects
 connect_clock_and_reset
 assign_addresses
