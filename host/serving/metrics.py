@@ -30,7 +30,7 @@ class Metrics:
         self.energy = energy
         self._repository = repository
         self._registry = CollectorRegistry()
-        self._registry.register(self)  # type: ignore[arg-type]  # what it needs of a collector is `collect`
+        self._registry.register(self)
 
     def exposition(self) -> tuple[bytes, str]:
         """The text and its media type."""

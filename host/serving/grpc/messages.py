@@ -163,5 +163,5 @@ def _add_field(to: DescriptorProto, owner: str, name: str, kind: str, number: in
 
 
 _POOL = DescriptorPool()
-_POOL.Add(_file())  # type: ignore[no-untyped-call]
+_POOL.Add(_file())
 _CLASSES = {name: GetMessageClass(_POOL.FindMessageTypeByName(f"{_PACKAGE}.{name}")) for name in _MESSAGES}

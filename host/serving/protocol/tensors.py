@@ -88,7 +88,7 @@ def from_json(name: str, datatype: str, shape: tuple[int, ...], data: list[Any])
     are errors. Raises `InputError`.
     """
     flat = _flattened(name, shape, data)
-    kinds = {BYTES: {str}, "BOOL": {bool}}.get(datatype, {int, float})
+    kinds: set[type] = {str} if datatype == BYTES else {bool} if datatype == "BOOL" else {int, float}
     if not kinds.issuperset(map(type, flat)):
         wanted = "strings in Base64" if datatype == BYTES else "true and false" if datatype == "BOOL" else "numbers"
         raise InputError(f"{name}: expected {wanted} for {datatype}, got others")
@@ -122,7 +122,8 @@ def to_json(data: Any) -> list[Any]:
 
 
 def _split(name: str, data: memoryview, count: int) -> list[memoryview]:
-    items, at = [], 0
+    items: list[memoryview] = []
+    at = 0
     while at < len(data) and len(items) <= count:
         if at + _LENGTH.size > len(data):
             raise InputError(f"{name}: the length of element {len(items)} is cut off")
