@@ -41,7 +41,7 @@ def require_text(model: ModelProto) -> None:
 def _strings(message: Message) -> Iterator[object]:
     """Every string of a message and of those within it."""
     for field, value in message.ListFields():
-        values = value if field.label == field.LABEL_REPEATED else (value,)
+        values = (value,) if isinstance(value, str | bytes | Message) else value
         if field.type == field.TYPE_STRING:
             yield from values
         elif field.type == field.TYPE_MESSAGE:
