@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bitswath.bundle.manifest import Sensor
+
 __all__ = ["CATALOGUE", "Download", "Published"]
 
 
@@ -23,7 +25,7 @@ class Published:
 
     `names`: the files (without suffix) and folders it is known under, in any case; `home`: the
     publisher's page; `nested`: the class folders stand in folders of categories; `download`: None
-    where the publisher has no address that a program can fetch.
+    where the publisher has no address that a program can fetch; `sensor`: what its images were taken by.
     """
 
     title: str
@@ -34,9 +36,13 @@ class Published:
     home: str
     nested: bool = False
     download: Download | None = None
+    sensor: Sensor | None = None
 
 
 _ZENODO = "https://zenodo.org/records/7711810"
+
+_SENTINEL_2 = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B09", "B10", "B11", "B12", "B8A")
+"""In the order of EuroSAT's files."""
 
 CATALOGUE = {
     "eurosat": Published(
@@ -50,6 +56,7 @@ CATALOGUE = {
         download=Download(
             f"{_ZENODO}/files/EuroSAT_RGB.zip", "EuroSAT_RGB.zip", 94_658_721, "md5:f46e308c4d50d4bf32fedad2d3d62f3b"
         ),
+        sensor=Sensor(bands=("red", "green", "blue"), gsd_m=10.0, value_range=(0.0, 255.0)),
     ),
     "eurosat_ms": Published(
         title="EuroSAT MS: 27,000 TIFFs of 64 x 64 with Sentinel-2's 13 bands (Helber et al. 2019, MIT licence)",
@@ -61,6 +68,7 @@ CATALOGUE = {
         download=Download(
             f"{_ZENODO}/files/EuroSAT_MS.zip", "EuroSAT_MS.zip", 2_065_402_329, "md5:091174add3c8e680a49244acf185b9f0"
         ),
+        sensor=Sensor(bands=_SENTINEL_2, gsd_m=10.0),
     ),
     "rsi_cb256": Published(
         title="RSI-CB256: 24,747 TIFFs of 256 x 256 (Li et al. 2020)",

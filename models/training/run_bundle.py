@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from bitswath.bundle.bundle import Bundle, save_bundle
-from bitswath.bundle.manifest import Source
+from bitswath.bundle.manifest import Sensor, Source
 from bitswath.errors import ExportError
+from bitswath.models.data.catalogue import CATALOGUE
 from bitswath.models.export.qonnx import export_qonnx
 from bitswath.models.lowering import lower
 from bitswath.models.nets.config import DataConfig
@@ -30,6 +31,7 @@ def bundle_trained(folder: Path, output: Path) -> tuple[Bundle, DataConfig]:
         network=lower(proto).network,
         codec=trained.codec,
         patch_shape=info.patch_shape,
+        sensor=_sensor(info.config.data, info.patch_shape[2]),
         classes=info.classes,
         onnx_model=proto.SerializeToString(),
         provenance=Source(
@@ -40,3 +42,12 @@ def bundle_trained(folder: Path, output: Path) -> tuple[Bundle, DataConfig]:
         ),
     )
     return bundle, info.config.data
+
+
+def _sensor(data: DataConfig, bands: int) -> Sensor | None:
+    """That of a data set whose images are taken as they are."""
+    published = CATALOGUE.get(data.name)
+    known = published.sensor if published else None
+    if known is None or known.bands is None or len(known.bands) != bands or data.size or data.resize:
+        return None
+    return known
