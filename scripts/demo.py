@@ -1,6 +1,6 @@
-"""Classify real or synthetic patches with a bundle of the zoo, and say what that took.
+"""Classify real or synthetic patches with a bundle of the zoo, then map a scene made of them, and say what that took.
 
-Run by ``scripts/demo``; needs nothing but the base install.
+Run by ``scripts/demo``; the map needs the extra ``scene``.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import datetime
 import json
 import os
 import platform
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,11 +27,17 @@ from bitswath.evaluation.confusion import save_confusion_picture
 from bitswath.evaluation.report import Report, class_table, confusion_table
 from bitswath.imagery.code_files import parse_container, write
 from bitswath.imagery.images import open_images
+from bitswath.scenes.products.preview import save_preview
+from bitswath.scenes.synthetic import Land, write_synthetic
 
 ROOT = Path(__file__).resolve().parent.parent
 ZOO = ROOT / "models" / "zoo"
 EUROSAT = "eurosat_rgb.zip"
 PLACES = (os.environ.get("BITSWATH_DATA"), ROOT.parent / "shared" / "data", ROOT / "data")
+SCENE_SIDE = 4096
+TEXTURES = 32
+"""Patches of each class that the scene is made of."""
+
 SAMPLED = 200
 """Patches whose size in a file format is averaged."""
 
@@ -85,10 +92,35 @@ def sizes(patches: NDArray[Any], codes: NDArray[np.uint8], bits: int, frame_byte
     }
 
 
+def mapped(accelerator: bs.Accelerator, data: Patches, preview: Path) -> dict[str, float]:
+    """Map a synthetic scene that looks like the patches; draws it, and says what that took and how much is right."""
+    import rasterio
+
+    count = min(TEXTURES, int(np.bincount(data.labels).min()))
+    textures = np.stack([data.patches[data.labels == label][:count] for label in range(len(accelerator.classes))])
+    land = Land(SCENE_SIDE, SCENE_SIDE, accelerator.classes, seed=3, textures=textures, feature=320)
+    with tempfile.TemporaryDirectory(prefix="bitswath-demo-") as folder:
+        scene, truth, output = (Path(folder) / name for name in ("scene.tif", "truth.tif", "map.tif"))
+        write_synthetic(scene, land, truth=truth)
+        made = accelerator.map(scene, output)
+        save_preview(made, preview)
+        with rasterio.open(truth) as known, rasterio.open(output) as found:
+            labels, right = found.read(1), known.read(1)
+    both = (labels != 255) & (right != 255)
+    share = float((labels == right)[both].mean())
+    return {
+        "windows": made.windows,
+        "seconds": made.seconds,
+        "windows_per_s": made.windows / made.seconds,
+        "right": share,
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path, help="write the figures here")
     parser.add_argument("--picture", type=Path, default=ROOT / "demo-confusion.png", help="where the matrix is drawn")
+    parser.add_argument("--preview", type=Path, default=ROOT / "demo-map.png", help="where scene and map are drawn")
     arguments = parser.parse_args()
     console = Console(width=max(Console().width, 118))
     try:
@@ -103,6 +135,7 @@ def main() -> None:
         started = time.perf_counter()
         result = accelerator.classify(data.patches)
         classify_s = time.perf_counter() - started
+        whole = mapped(accelerator, data, arguments.preview)
     report = Report.of(data.labels, result.labels, bundle.classes)
     console.print(class_table(report))
     console.print(confusion_table(report))
@@ -123,6 +156,12 @@ def main() -> None:
     decode = "" if data.decode_s is None else f"; decoding the files took {data.decode_s:.1f} s more"
     console.print(f"{rate:,.0f} patches/s from samples to labels on {os.cpu_count()} cores{decode}", highlight=False)
     console.print(f"confusion matrix drawn in {os.path.relpath(arguments.picture)}", highlight=False)
+    console.print(
+        f"a synthetic scene of {SCENE_SIDE:,} x {SCENE_SIDE:,} pixels made of such patches: {whole['windows']:,} windows,"
+        f" {whole['seconds']:.1f} s, {100 * whole['right']:.1f} % of the pixels right; drawn in"
+        f" {os.path.relpath(arguments.preview)}",
+        highlight=False,
+    )
     if arguments.json:
         facts = {
             "date": datetime.date.today().isoformat(),
@@ -132,6 +171,7 @@ def main() -> None:
             "patches_per_s": rate,
             "bytes_per_patch": bundle.manifest.input.frame_bytes,
             "bytes_by_form": by_form,
+            "scene": whole,
             "machine": {"processor": platform.machine(), "cores": os.cpu_count(), "python": platform.python_version()},
         }
         arguments.json.write_text(json.dumps(facts, indent=2) + "\n")
