@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
+import tomllib
 from rich.console import Console
 from rich.table import Table
 
@@ -44,6 +46,15 @@ for module in pkgutil.walk_packages(bitswath.__path__, "bitswath."):
                 raise
 """
 """What the base install must be able to import: all entry points, all of host but what drives a board through pynq."""
+EXCHANGE = ("qonnx", "onnx", "onnxruntime")
+"""Of the extra ``train``, what reads models; alone they bring newer packages than FINN and TensorFlow allow."""
+READS = f"""
+import bitswath
+from bitswath.models.lowering import lower
+bundle = bitswath.open("{BUNDLE}").bundle
+stages = lower(bundle.path / "model.onnx").network.stages
+assert [stage.name for stage in stages] == [stage.name for stage in bundle.network.stages]
+"""
 
 
 class CheckError(Exception):
@@ -125,6 +136,19 @@ def use(programs: Path, folder: Path) -> str:
     return run(programs / "bitswath", "--version", folder=folder).strip()
 
 
+def read_models(programs: Path, folder: Path) -> str:
+    """A bundle's QONNX model is lowered to its network, with the newest that its readers may be."""
+    wanted = [
+        need
+        for need in tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["train"]
+        if re.split("[=<>]", need)[0] in EXCHANGE
+    ]
+    run(programs / "pip", "install", "--quiet", "--no-compile", *wanted, folder=folder)
+    run(programs / "python", "-c", READS, folder=folder)
+    held = run(programs / "pip", "list", "--format=freeze", folder=folder).split()
+    return ", ".join(name for name in held if name.split("==")[0] in (*EXCHANGE, "protobuf"))
+
+
 def steps(names: list[str], folder: Path, with_sdist: bool) -> Iterator[tuple[str, str]]:
     """What was done and what came of it. Raises `CheckError` where the distribution lacks something."""
     sdist, wheel = build(names, folder)
@@ -137,6 +161,7 @@ def steps(names: list[str], folder: Path, with_sdist: bool) -> Iterator[tuple[st
         packages = run(programs / "pip", "list", "--format=freeze", folder=folder).split()
         yield f"install {made.name}", f"{len(packages)} packages"
         yield "use it", use(programs, folder)
+    yield "read models", read_models(programs, folder)
 
 
 def main() -> None:
