@@ -45,7 +45,17 @@ def _row(report: Report) -> list[str]:
     clock, rate = f"{report.clock_hz / 1e6:g}", f"{report.frames_per_s:,.0f}"
     link = report.input.described.removesuffix(" B")
     path = f"{report.path.ns:.1f}" if report.path else "–"
-    return [report.name, report.board, clock, path, rate, latency, link, *shares, report.resources_from]
+    return [
+        report.name,
+        f"{report.board} x {report.instances}" if report.instances > 1 else report.board,
+        clock,
+        path,
+        rate,
+        latency,
+        link,
+        *shares,
+        report.resources_from,
+    ]
 
 
 def _number(value: float) -> str:

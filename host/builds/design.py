@@ -121,7 +121,8 @@ class Link(Schema):
 
 
 class Design(Schema):
-    """A whole accelerator. `network`: SHA-256 of the bundle's network.safetensors it computes."""
+    """A whole accelerator. `network`: SHA-256 of the bundle's network.safetensors it computes; `instances`: copies of
+    it between the DMA engines, which frames go to in turn."""
 
     schema_version: Literal[1] = 1
     name: str
@@ -130,6 +131,7 @@ class Design(Schema):
     part: str
     clock_hz: Annotated[float, Field(gt=0)]
     top: Identifier = "accelerator"
+    instances: Annotated[int, Field(ge=1, le=64)] = 1
     input: Link
     output: Link
     stages: tuple[Stage, ...]
@@ -152,4 +154,6 @@ class Design(Schema):
         for link, end in ((self.input, "source"), (self.output, "sink")):
             if link.stream not in streams or getattr(streams[link.stream], end) is not None:
                 raise ValueError(f"stream {link.stream!r}: expected an open end of the accelerator")
+        if self.instances > 1 and self.input.compressed:
+            raise ValueError("compressed frames, whose ends only their decoder knows, go to one instance alone")
         return self

@@ -132,14 +132,17 @@ class Report(Schema):
     `frames_per_s`: at `clock_hz`, from the simulated `initiation_interval` (cycles a frame); `latency_cycles`: from
     the first word in to the last word out. `resources`: what the design needs, `resources_from` says how that was
     found; `parts`: the sum of the parts counted one by one; `available`: what the part offers. `checked_frames`:
-    simulated with every integer equal to the emulator's. `limiting`: the stage that needs most cycles.
+    simulated with every integer equal to the emulator's. `limiting`: the stage that needs most cycles;
+    `folding`: how near the best the solver says that the folding is, None for one that was given.
     `path`: the longest of the design, or of its parts alone: evidence for the clock short of place and route.
     `problems`: what could not be counted and why. `bitstream`: its file, or None and `bitstream_reason`. `routed`: what
-    Vivado found, None where it did not run.
+    Vivado found, None where it did not run. `instances`: accelerators that frames go to in turn; `frames_per_s`,
+    `resources`, `parts` and `estimated` are of all of them, everything else of one.
     """
 
     schema_version: Literal[1] = 1
     name: str
+    instances: int = 1
     board: str
     part: str
     clock_hz: float
@@ -148,6 +151,7 @@ class Report(Schema):
     latency_cycles: int
     checked_frames: int
     limiting: str | None
+    folding: str | None = None
     input: LinkReport
     output: LinkReport
     resources: Counts

@@ -27,7 +27,7 @@ from bitswath.backends.emulator import EmulatorBackend
 from bitswath.backends.rtl.backend import RtlBackend, Statistics
 from bitswath.basics.cache import cache_folder, locked
 from bitswath.basics.files import scratch_path, sha256_of, swap_folders, write_atomic
-from bitswath.builds.design import DESIGN
+from bitswath.builds.design import DESIGN, Design
 from bitswath.builds.folder import CHECKED, FAILED, HARDWARE, RTL, read_design
 from bitswath.builds.report import REPORT, REPORT_PAGE, Report
 from bitswath.bundle.bundle import NETWORK, Bundle
@@ -37,12 +37,12 @@ from bitswath.hw.building.activity import ACTIVITY, record_activity
 from bitswath.hw.building.bitstream import make_bitstream, missing_tools
 from bitswath.hw.counting.queues import QueueSizing, size_queues
 from bitswath.hw.counting.synthesis import synthesize
-from bitswath.hw.generating.compile import compile_design
+from bitswath.hw.generating.compile import compile_design, save_design
 from bitswath.hw.planning.boards import Board
-from bitswath.hw.planning.costs import Resources
+from bitswath.hw.planning.costs import Resources, cost
 from bitswath.hw.planning.folding import Fit, evaluate, find_folding
 from bitswath.hw.planning.plan import Plan, plan
-from bitswath.hw.planning.prices import unit_logic_cost, weights_cost
+from bitswath.hw.planning.prices import converter_cost, unit_logic_cost, weights_cost
 from bitswath.hw.report.page import report_page
 from bitswath.hw.report.report import make_report
 from bitswath.hw.units import Folding, decoding_of
@@ -73,7 +73,7 @@ class Options:
     all parts and of the design in one piece ("whole"), of the "parts" only, or leave it at "estimates". `jobs`:
     programs that run at a time. `out_of_context`: with Vivado, place and route the accelerator alone instead of
     making a bitstream. `frames`: packed ones, uint8 (N, W), whose switching activity is simulated for Vivado's estimate
-    of power.
+    of power. `instances`: accelerators that share the board and the frames, each a share of `target_fps`.
     """
 
     target_fps: float | None = None
@@ -84,6 +84,7 @@ class Options:
     jobs: int = 2
     out_of_context: bool = False
     frames: NDArray[np.uint8] | None = None
+    instances: int = 1
 
 
 def build(bundle: Bundle, board: Board, options: Options, on_step: Step = lambda name: None) -> tuple[Report, Path]:
@@ -97,12 +98,14 @@ def build(bundle: Bundle, board: Board, options: Options, on_step: Step = lambda
         raise BuildError(
             f"{board.name}: expected a clock of up to {board.fastest_hz / 1e6:g} MHz, got {clock_hz / 1e6:g} MHz"
         )
+    if options.instances > 1 and bundle.codec.compressed:
+        raise BuildError("compressed frames, whose ends only their decoder knows, go to one instance alone")
     hardware = plan(bundle.network, bundle.codec.bits, board.link_width, decoding_of(bundle))
-    fit = _fit(hardware, board, clock_hz, options)
+    fit = _fit(hardware, board.shared(options.instances), clock_hz, options)
     home = cache_folder("build") / _digest(bundle, board, clock_hz, fit)
     home.mkdir(exist_ok=True)
     with locked(home / "lock", timeout_s=3600.0):
-        folder = _sized(bundle, board, clock_hz, fit, home, on_step)
+        folder = _shared(_sized(bundle, board, clock_hz, fit, home, on_step), options.instances, home)
         sizing = _sizing(folder)
         on_step("simulation")
         measured = _check(bundle, board, folder)
@@ -130,8 +133,9 @@ def build(bundle: Bundle, board: Board, options: Options, on_step: Step = lambda
             measured=measured,
             synthesis=synthesis,
             checked_frames=CHECKED_FRAMES,
-            estimates=_estimates(hardware, fit, board),
+            estimates=_estimates(hardware, fit, board, sizing.design),
             high_water=sizing.high_water,
+            folding=fit.described,
             tools={"finn-plus": _finn(), "bitswath": __version__},
             bitstream=BITSTREAM if made and not reason else None,
             bitstream_reason=reason,
@@ -157,11 +161,33 @@ def _sized(bundle: Bundle, board: Board, clock_hz: float, fit: Fit, home: Path, 
     return sized
 
 
-def _estimates(hardware: Plan, fit: Fit, board: Board) -> dict[str, Resources]:
-    """By stage: units, and their weight memories apart."""
-    logic = {unit.name: unit_logic_cost(unit, fit.foldings[unit.name], board) for unit in hardware.units}
-    weights = {f"{unit.name}_weights": weights_cost(unit, fit.foldings[unit.name]) for unit in hardware.units}
-    return logic | {name: cost for name, cost in weights.items() if cost != Resources()}
+def _shared(sized: Path, instances: int, home: Path) -> Path:
+    """The folder of so many instances of a design with its queues."""
+    if instances == 1:
+        return sized
+    shared = home / f"instances-{instances}"
+    with _made(shared) as folder:
+        if folder:
+            _copy_design(sized, folder)
+            save_design(read_design(folder).model_copy(update={"instances": instances}), folder)
+            shutil.copyfile(sized / SIZING, folder / SIZING)
+    return shared
+
+
+def _estimates(hardware: Plan, fit: Fit, board: Board, design: Design) -> dict[str, Resources]:
+    """By stage: units, their weight memories apart, converters; and queues, by the stream in their name."""
+    found = {unit.name: unit_logic_cost(unit, fit.foldings[unit.name], board) for unit in hardware.units}
+    found |= {f"{unit.name}_weights": weights_cost(unit, fit.foldings[unit.name]) for unit in hardware.units}
+    streams = {stream.name: stream for stream in design.streams}
+    for stage in design.stages:
+        if stage.name not in found:
+            (given, taken) = (streams[name] for ends in (stage.inputs, stage.outputs) for name in ends.values())
+            found[stage.name] = converter_cost(given.elements, taken.elements, given.bits)
+    for stream in design.streams:
+        if stream.depth:
+            sizes = {"depth": stream.depth, "width": stream.width, "style": stream.ram_style}
+            found[f"queue {stream.name}"] = cost("StreamingFIFO_rtl", **sizes, dsp_block=board.dsp_block)
+    return {name: needed for name, needed in found.items() if needed != Resources()}
 
 
 def publish(
@@ -217,7 +243,7 @@ def _taking_the_place_of(target: Path) -> Iterator[Path]:
 def _fit(hardware: Plan, board: Board, clock_hz: float, options: Options) -> Fit:
     if options.folding is not None:
         return evaluate(hardware, board, options.folding)
-    cycles = None if options.target_fps is None else int(clock_hz / options.target_fps)
+    cycles = None if options.target_fps is None else int(clock_hz * options.instances / options.target_fps)
     return find_folding(hardware, board, margin=options.margin, cycles=cycles)
 
 

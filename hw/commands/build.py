@@ -32,6 +32,9 @@ __all__ = ["command"]
 @click.option("--folding", type=click.Path(path_type=Path), help='By hand: JSON, {"unit": {"PE": 4, "SIMD": 9}}.')
 @click.option("--clock-mhz", type=click.FloatRange(1, 1000), help="Else the board's own.")
 @click.option("--margin", default=MARGIN, show_default=True, type=click.FloatRange(0, 0.9), help="Share to leave free.")
+@click.option(
+    "--instances", default=1, show_default=True, type=click.IntRange(1, 64), help="Accelerators in one design."
+)
 @click.option("--quick", is_flag=True, help="Count the stages only, not the whole design in one piece.")
 @click.option("--estimate", is_flag=True, help="Count nothing: resources are estimates. Saves minutes.")
 @click.option("--jobs", default=2, show_default=True, type=click.IntRange(1), help="Programs that run at a time.")
@@ -51,6 +54,7 @@ def command(
     folding: Path | None,
     clock_mhz: float | None,
     margin: float,
+    instances: int,
     quick: bool,
     estimate: bool,
     jobs: int,
@@ -77,6 +81,7 @@ def command(
         counts="estimates" if estimate else "parts" if quick else "whole",
         jobs=jobs,
         out_of_context=out_of_context,
+        instances=instances,
         frames=None if images is None else frames_of(loaded, images, saif_frames),
     )
     console = Console()
@@ -123,9 +128,10 @@ class _Steps:
 
 def _summarize(console: Console, report: Report, folder: Path, board: Board) -> None:
     usage = ", ".join(f"{name} {share:.0%}" for name, share in report.usage.items() if share)
+    several = f" of {report.instances} instances" if report.instances > 1 else ""
     say(f"{report.checked_frames} frames simulated, every integer equal to the emulator's", console=console)
     say(
-        f"{report.frames_per_s:,.0f} frames/s at {report.clock_hz / 1e6:g} MHz (a frame every"
+        f"{report.frames_per_s:,.0f} frames/s{several} at {report.clock_hz / 1e6:g} MHz (a frame every"
         f" {report.initiation_interval:,.0f} cycles, latency {report.latency_cycles:,});"
         f" {'up to ' if report.input.compressed else ''}{report.input.frame_bytes:,} link bytes a frame",
         console=console,
@@ -140,6 +146,8 @@ def _summarize(console: Console, report: Report, folder: Path, board: Board) -> 
             "yellow" if path.ns > period else "",
             console=console,
         )
+    if report.folding is not None:
+        say(f"folding: {report.folding}", console=console)
     for problem in report.problems.values():
         say(f"not counted: {problem}", "yellow", console=console)
     if (routed := report.routed) is not None:

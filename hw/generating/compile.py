@@ -13,6 +13,8 @@ from bitswath.builds.design import DESIGN, Design, SourceFile
 from bitswath.builds.folder import RTL
 from bitswath.bundle.bundle import Bundle
 from bitswath.errors import BuildError
+from bitswath.hw.generating.instances import KERNELS as SHARING_KERNELS
+from bitswath.hw.generating.instances import core_of, instances_module
 from bitswath.hw.generating.process import run_worker
 from bitswath.hw.generating.shell import KERNELS as SHELL_KERNELS
 from bitswath.hw.generating.shell import SHELL, shell_sources
@@ -79,9 +81,12 @@ def _write_shell(design: Design, rtl: Path) -> None:
     """The shell's sources have a folder of their own, so that what takes the accelerator alone does not meet them."""
     folder = rtl / SHELL
     folder.mkdir(exist_ok=True)
-    for name, text in shell_sources(design).items():
+    texts, kernels = shell_sources(design), SHELL_KERNELS
+    if design.instances > 1:
+        texts, kernels = {**texts, f"{core_of(design)}.sv": instances_module(design)}, (*kernels, *SHARING_KERNELS)
+    for name, text in texts.items():
         write_atomic(folder / name, text.encode())
-    for name in SHELL_KERNELS:
+    for name in kernels:
         if not (rtl / name).exists():
             shutil.copyfile(KERNELS[name], folder / name)
 

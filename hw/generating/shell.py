@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from bitswath.builds.design import Design, Link
 from bitswath.errors import BuildError
+from bitswath.hw.generating.instances import core_of
 
 __all__ = ["DATAFLOW", "IDMA", "KERNELS", "ODMA", "SHELL", "shell_sources"]
 
@@ -183,7 +184,7 @@ module {DATAFLOW} (
     input  wire m_axis_tready
 );
 
-  {design.top} core (
+  {core_of(design)} core (
       .clk(ap_clk), .rst_n(ap_rst_n),
       {_stream("s_axis", "s_axis")},
       {_stream("m_axis", "m_axis")}
@@ -202,7 +203,7 @@ def _shell(design: Design, engines: tuple[_Engine, ...]) -> str:
         f"module {SHELL} (\n    {ports}\n"
         "`ifdef BITSWATH_SYSTEM\n    , output logic [1:0] running\n`endif\n);\n\n"
         + "".join(_instance(one, index) for index, one in enumerate(engines))
-        + f"  {design.top} accelerator_core (\n      .clk, .rst_n,\n"
+        + f"  {core_of(design)} accelerator_core (\n      .clk, .rst_n,\n"
         f"      {_stream('s_axis', f'{IDMA}0')},\n      {_stream('m_axis', f'{ODMA}0')}\n  );\n\nendmodule\n"
     )
 

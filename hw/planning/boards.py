@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -79,6 +79,17 @@ class Board:
     def fastest_hz(self) -> float:
         """The fastest clock that its shell gives the fabric: a Zynq-7000's processor system gives 250 MHz at most."""
         return 250e6 if self.family == "7series" else 500e6
+
+    def shared(self, instances: int) -> Board:
+        """What each of so many equal designs may take, none of which lies in two regions if there are enough of them.
+
+        It is of one region, an equal share of the region that has least for each.
+        """
+        if instances == 1:
+            return self
+        crowd = -(-instances // len(self.regions))
+        each = {f.name: min(getattr(region, f.name) for region in self.regions) // crowd for f in fields(Region)}
+        return replace(self, regions=(Region(**each),))
 
     @property
     def dsp_block(self) -> Literal["DSP48E1", "DSP48E2", "DSP58"]:

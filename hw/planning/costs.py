@@ -285,14 +285,12 @@ def _converter(*, in_width: int, out_width: int) -> Structure:
 
 
 def _fifo(*, depth: int, width: int, dsp_block: str = "DSP48E1", style: str = "auto") -> Structure:
-    """FINN's fifo.sv; `style` as its RAM_STYLE, which has no say up to a depth of 33."""
+    """FINN's fifo.sv; `style` as its RAM_STYLE, which has no say up to a depth of 33; "auto" is Yosys' choice."""
     if depth <= 33 or style == "shift":
         return Structure(_shift_queue(max(depth - 1, 4), width), (width, clog2(depth), 1))
-    if style == "distributed" or (style == "auto" and depth <= 257):
-        return Structure(memory(depth - 1, width, dsp_block, "distributed"), (width, 2 * clog2(depth), 1))
-    if style == "ultra":
-        return Structure(memory(depth, width, dsp_block, style), (width, 2 * clog2(depth), 1))
-    return Structure(memory(depth - 1, width, dsp_block, "block"), (0, 2 * clog2(depth), 1))
+    held = memory(depth - 1, width, dsp_block, style)
+    registered = 0 if held.bram36 else width
+    return Structure(held, (registered, 2 * clog2(depth), 1))
 
 
 def _rom_stream(*, depth: int, width: int, style: str = "auto") -> Structure:

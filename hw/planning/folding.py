@@ -45,6 +45,14 @@ class Fit:
     gap: float | None = field(default=None, compare=False)
     proved_cycles: int | None = field(default=None, compare=False)
 
+    @property
+    def described(self) -> str | None:
+        """How good it is, by the cost model; None for one that was given."""
+        if self.gap is None:
+            return None
+        least = f"; fewer than {self.proved_cycles:,} cycles a frame do not fit" if self.proved_cycles else ""
+        return f"another folding as fast would take at most {self.gap:.1%} less of what is scarcest{least}"
+
 
 def find_folding(
     plan: Plan, board: Board, *, margin: float, cycles: int | None = None, timeout_s: float = TIMEOUT_S

@@ -14,6 +14,7 @@ from bitswath.hw.counting.synthesis import Synthesis
 from bitswath.hw.counting.yosys import Cells
 from bitswath.hw.planning.boards import Board
 from bitswath.hw.planning.costs import Resources
+from bitswath.hw.planning.prices import queue_cost
 
 __all__ = ["make_report"]
 
@@ -25,11 +26,16 @@ _COUNTS_NOTE = (
     "Resources are counted after synthesis by Yosys, before placement. The board's shell (DMA, interconnect) is not "
     "included. Which memories become block RAM is Yosys' choice where the design leaves it open."
 )
-_ESTIMATES_NOTE = "Nothing was counted: resources are the cost model's estimates, without queues and without a shell."
+_ESTIMATES_NOTE = "Nothing was counted: resources are the cost model's estimates, without a shell."
 _VERSAL_NOTE = "Yosys does not know Versal: counts for it are those of UltraScale+ fabric, an estimate."
 _COMPRESSED_NOTE = (
     "Frames are compressed and differ in length: the rate is that of those simulated, half of them of smooth patches, "
     "half of noise. A damaged frame is told with its results."
+)
+
+_SHARING_NOTE = (
+    "Frames go to the instances in turn, each of which has a queue of a frame. One instance was simulated and counted; "
+    "the rate is a multiple of its own, up to what the link brings, and the queues' resources are estimated."
 )
 
 _POWER_NOTE = (
@@ -47,6 +53,7 @@ def make_report(
     checked_frames: int = 0,
     estimates: Mapping[str, Resources] | None = None,
     high_water: Mapping[str, int] | None = None,
+    folding: str | None = None,
     tools: Mapping[str, str] | None = None,
     bitstream: str | None = None,
     bitstream_reason: str | None = None,
@@ -55,16 +62,17 @@ def make_report(
     """The report of `design`.
 
     `measured`: of at least two frames; `synthesis`: None where nothing was counted; `estimates`: by stage;
-    `high_water`: by stream; `tools`: versions by name; `routed`: what Vivado found.
+    `high_water`: by stream; `folding`: how it was chosen; `tools`: versions by name; `routed`: what Vivado found.
     Raises `BuildError` if too little was measured.
     """
     if measured.interval is None or measured.latency is None:
         raise BuildError("expected a simulation of two frames or more; without it there is no rate to report")
-    guessed = sum((estimates or {}).values(), Resources())
+    copies, sharing = design.instances, sharing_cost(design, board)
+    guessed = sum((estimates or {}).values(), Resources()) * copies + sharing
     stages = tuple(_stage(stage, measured, synthesis, estimates or {}) for stage in design.stages)
     busiest = max((stage for stage in stages if stage.cycles), key=lambda stage: stage.cycles or 0, default=None)
-    whole = synthesis.whole if synthesis else None
-    parts = synthesis.parts if synthesis else guessed
+    whole = synthesis.whole.resources * copies + sharing if synthesis and synthesis.whole else None
+    parts = synthesis.parts * copies + sharing if synthesis else guessed
     tool = {"synthesis": synthesis.tool} if synthesis else {}
     paths = synthesis.paths if synthesis else {}
     longest = "" if "" in paths else max(paths, key=lambda name: paths[name].ns, default=None)
@@ -73,14 +81,16 @@ def make_report(
         board=board.name,
         part=design.part,
         clock_hz=design.clock_hz,
-        frames_per_s=design.clock_hz / measured.interval,
+        instances=copies,
+        frames_per_s=design.clock_hz / max(measured.interval / copies, design.input.step_words),
         initiation_interval=measured.interval,
         latency_cycles=measured.latency,
         checked_frames=checked_frames,
         limiting=busiest.name if busiest else None,
+        folding=folding,
         input=_link(design.input),
         output=_link(design.output),
-        resources=_counts(whole.resources if whole else parts),
+        resources=_counts(whole or parts),
         resources_from="whole design" if whole else "sum of parts" if synthesis else "estimates",
         parts=_counts(parts),
         estimated=_counts(guessed) if estimates else None,
@@ -94,12 +104,22 @@ def make_report(
         notes=(
             *_notes(board, counted=synthesis is not None),
             *((_COMPRESSED_NOTE,) if design.input.compressed else ()),
+            *((_SHARING_NOTE,) if copies > 1 else ()),
             *((_POWER_NOTE,) if routed else ()),
         ),
         bitstream=bitstream,
         bitstream_reason=bitstream_reason,
         routed=routed,
     )
+
+
+def sharing_cost(design: Design, board: Board) -> Resources:
+    """Of the queues before and behind each instance, estimated; nothing where there is one alone."""
+    if design.instances == 1:
+        return Resources()
+    links = (design.input, design.output)
+    each = (queue_cost(1, link.width, board.dsp_block, link.words) for link in links)
+    return sum(each, Resources()) * design.instances
 
 
 def _notes(board: Board, *, counted: bool) -> tuple[str, ...]:

@@ -36,3 +36,8 @@ def test_each_build_is_a_row_in_the_order_of_bundle_and_board() -> None:
     assert (
         "| 100 | – | 1,221 | 1.90 ms | 6,144 | 1,234,567 (2321 %) | 10 (0 %) | 42.5 (30 %) | 110 (50 %) |" in lines[2]
     )
+
+
+def test_instances_are_named_with_their_board() -> None:
+    several = report("a", "U250").model_copy(update={"instances": 4})
+    assert table([several]).splitlines()[2].startswith("| a | U250 x 4 | 100 |")

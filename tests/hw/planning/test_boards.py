@@ -69,3 +69,13 @@ def test_names_are_found_whatever_their_case_and_close_ones_are_suggested() -> N
         find_board("ZCU105")
     with pytest.raises(BuildError, match="'bitswath boards' lists all"):
         find_board("Spartan")
+
+
+def test_instances_take_equal_shares_and_do_not_lie_across_regions() -> None:
+    u250, pynq = find_board("U250"), find_board("Pynq-Z2")
+    assert u250.shared(1) is u250
+    assert u250.shared(4).lut == u250.shared(3).lut == u250.regions[0].lut
+    assert u250.shared(5).lut == u250.shared(8).lut == u250.regions[0].lut // 2
+    assert pynq.shared(2).dsp == 110
+    u200 = find_board("U200")
+    assert u200.shared(2).lut == min(region.lut for region in u200.regions)
