@@ -7,12 +7,13 @@ Emulator and loopback, on all cores, which server and clients share. Each round 
 stream and the bare backend in this process, packed frames in batches of 64 by tritonclient, single patches from many
 connections and from one (scripts/serve_load.py). `--triton`: a Python with tritonclient, as ./scripts/test makes one;
 `--peers`: a Python with mlserver, litserve and onnxruntime, which serve the same network as 8-bit ONNX
-(scripts/serve_peers.py). What is missing is left out, and said to be.
+(scripts/serve_mlserver.py, serve_litserve.py). What is missing is left out, and said to be.
 """
 
 from __future__ import annotations
 
 import argparse
+import base64
 import contextlib
 import datetime
 import itertools
@@ -83,7 +84,7 @@ def server(bundle: str) -> Iterator[tuple[str, int]]:
 def peer(python: Path, kind: str, model: Path) -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    command = [str(python), str(HERE / "serve_peers.py"), kind, str(model), str(port)]
+    command = [str(python), str(HERE / f"serve_{kind}.py"), str(model), str(port)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     try:
         deadline = time.monotonic() + 120
@@ -105,15 +106,15 @@ def request(path: str, place: str, body: bytes, **headers: Any) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
-def with_binary(path: str, place: str, name: str, array: Any, outputs: bool) -> bytes:
+def with_binary(path: str, place: str, name: str, array: Any) -> bytes:
     entry = {
         "name": name,
         "shape": list(array.shape),
         "datatype": "UINT8",
         "parameters": {"binary_data_size": array.nbytes},
     }
-    wanted = {"outputs": [{"name": "labels", "parameters": {"binary_data": True}}]} if outputs else {}
-    header = json.dumps({"inputs": [entry], **wanted}).encode()
+    wanted = [{"name": "labels", "parameters": {"binary_data": True}}]
+    header = json.dumps({"inputs": [entry], "outputs": wanted}).encode()
     return request(path, place, header + array.tobytes(), Inference_Header_Content_Length=len(header))
 
 
@@ -149,7 +150,7 @@ def bench(bundle: str, rounds: int, seconds: float, clients: int, triton: Path, 
         place, process = stack.enter_context(server(bundle))
         idle = resident_mb(process)
         path = f"/v2/models/{loaded.name}/infer"
-        single = with_binary(path, place, "frames", frames[:1], outputs=True)
+        single = with_binary(path, place, "frames", frames[:1])
         measures["bare stream, batches of 64"] = lambda: {"frames_per_s": stream_rate(accelerator, frames, seconds)}
         measures["bare backend, one patch"] = lambda: latency(accelerator, frames[:1])
         if triton.exists():
@@ -196,10 +197,19 @@ def _peer(
     model = folder / "model.onnx"
     model.write_bytes(int8_model(loaded.network, "nhwc").SerializeToString())
     place = stack.enter_context(peer(python, kind, model))
+    text = base64.b64encode(codes[:1].tobytes()).decode()
     if kind == "mlserver":
-        content = with_binary("/v2/models/patches/infer", place, "codes", codes[:1], outputs=False)
+        entry = {
+            "name": "codes",
+            "shape": [1],
+            "datatype": "BYTES",
+            "parameters": {"content_type": "base64"},
+            "data": [text],
+        }
+        content = request("/v2/models/patches/infer", place, json.dumps({"inputs": [entry]}).encode())
     else:
-        content = request("/predict", place, codes[:1].tobytes(), Content_Type="application/octet-stream")
+        body = json.dumps({"codes": text}).encode()
+        content = request("/predict", place, body, Content_Type="application/json")
     return lambda: load(place, content, clients, seconds, folder)
 
 
