@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -33,12 +34,15 @@ def frames_of(bundle: Bundle, images: Path, count: int) -> NDArray[np.uint8]:
 
 def record_activity(build: Path, frames: NDArray[np.uint8], on_step: Callable[[str], None] = lambda name: None) -> Path:
     """Simulate packed frames uint8 (N, W) on the build, every module as it is synthesized; the SAIF file beside the
-    build. Its one instance is the accelerator, its times are those of the clock.
+    build, from before if these frames were simulated already. Its one instance is the accelerator, its times are those
+    of the clock.
 
     Raises `BackendError`, `InputError`; `BuildError` for a simulator that writes something else.
     """
+    target = build.with_name(f"{hashlib.sha256(frames.tobytes()).hexdigest()[:12]}-{ACTIVITY}")
+    if target.is_file():
+        return target
     on_step(f"switching activity of {len(frames)} frames")
-    target = build.with_name(ACTIVITY)
     scratch = scratch_path(target).with_suffix(".saif")
     try:
         with RtlBackend(build, exact=True, trace=scratch) as simulated:
