@@ -1,4 +1,4 @@
-"""The networks: a small VGG, VGG16, a residual and a depthwise-separable one.
+"""The networks: a small VGG, VGG16, residual and depthwise-separable ones.
 
 All take integer codes as float32 (N, H, W, C), scale them to 0..1 and end in logits. With
 `widths=None` the plain float network of the same shape is built, for a warm-up or a teacher.
@@ -37,8 +37,14 @@ Precision = Literal["float32", "bfloat16"]
 DEFAULT_WIDTHS: dict[str, tuple[int | Literal["M"], ...]] = {
     "vgg": (16, 16, "M", 32, 32, "M", 64, 64, "M", 128, 128, "M", 128, "M"),
     "resnet": (16, 32, 64),
+    "resnet8": (16, 32, 64),
+    "resnet20": (16, 32, 64),
     "separable": (16, 32, 64, 64, 128, 128),
 }
+BLOCKS = {"resnet": 2, "resnet8": 1, "resnet20": 3}
+"""Residual blocks of each width. resnet8 is MLPerf Tiny's, resnet20 that of He et al. 2016 for CIFAR-10, both with
+convolutions of one pixel where the width changes."""
+
 VGG16_WIDTHS = (64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "M", 512, 512, 512, "M")
 VGG16_DENSE = 4096
 BATCHNORM_MOMENTUM = 0.9  # 0.99 leaves validation at chance for the first epochs of a short schedule
@@ -207,7 +213,7 @@ def _resnet(builder: _Builder, x: tf.Tensor, architecture: ArchitectureConfig) -
     stem = builder.conv(x, widths[0], architecture.stem_kernel, architecture.stem_stride)
     x = builder.relu(stem, tie=tie)
     for index, width in enumerate(widths):
-        for block in range(2):
+        for block in range(BLOCKS[architecture.kind]):
             stride = 2 if index and not block else 1
             branch = builder.relu(builder.conv(x, width, stride=stride))
             branch = builder.conv(branch, width)
@@ -232,7 +238,7 @@ def _separable(builder: _Builder, x: tf.Tensor, architecture: ArchitectureConfig
     return x
 
 
-_BODIES = {"vgg": _vgg, "vgg16": _vgg, "resnet": _resnet, "separable": _separable}
+_BODIES = {"vgg": _vgg, "vgg16": _vgg, **dict.fromkeys(BLOCKS, _resnet), "separable": _separable}
 
 
 def _head(builder: _Builder, x: tf.Tensor, architecture: ArchitectureConfig, classes: int) -> tf.Tensor:

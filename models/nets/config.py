@@ -74,7 +74,7 @@ class ArchitectureConfig(_Section):
     With `dropout` a resumed run draws other masks than an unbroken one.
     """
 
-    kind: Literal["vgg", "vgg16", "resnet", "separable"] = "vgg"
+    kind: Literal["vgg", "vgg16", "resnet", "resnet8", "resnet20", "separable"] = "vgg"
     widths: Annotated[tuple[Channels | Literal["M"], ...], Field(min_length=1)] | None = None
     multiplier: float = Field(default=1.0, gt=0, le=4)
     head: Literal["dense", "pool"] = "dense"

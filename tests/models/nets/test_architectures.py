@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from bitswath.models.nets.architectures import InputSpec, build_model
@@ -26,3 +27,15 @@ def test_a_stem_of_one_pixel_changes_the_first_convolution_alone(name: str) -> N
 
 def test_a_stem_is_three_pixels_unless_said() -> None:
     assert ArchitectureConfig().stem_kernel == 3
+
+
+@pytest.mark.parametrize(("kind", "millions"), [("resnet8", 12.5), ("resnet20", 40.8)])
+def test_published_networks_have_the_products_that_are_published(kind: str, millions: float) -> None:
+    """MLPerf Tiny's and NN2FPGA's (arXiv 2309.15631) at 32 x 32 x 3 with ten classes."""
+    model = build_model(ArchitectureConfig(kind=kind, head="pool"), InputSpec((32, 32, 3), 8), 10)
+    products = 0
+    for layer in model.layers:
+        if kernels := [weight for weight in layer.weights if "kernel" in weight.name]:
+            places = layer.output_shape[1] * layer.output_shape[2] if len(layer.output_shape) == 4 else 1
+            products += places * int(np.prod(kernels[0].shape))
+    assert round(products / 1e6, 1) == millions
