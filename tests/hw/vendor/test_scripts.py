@@ -17,6 +17,7 @@ from bitswath.builds.design import Design  # noqa: E402
 from bitswath.builds.folder import read_design  # noqa: E402
 from bitswath.errors import BuildError  # noqa: E402
 from bitswath.hw.generating.compile import save_design  # noqa: E402
+from bitswath.hw.generating.instances import core_of  # noqa: E402
 from bitswath.hw.planning.boards import Board, find_board  # noqa: E402
 from bitswath.hw.vendor import project  # noqa: E402
 from bitswath.hw.vendor.project import LINK, SETTINGS, script, write_project  # noqa: E402
@@ -82,6 +83,18 @@ def test_every_version_between_2022_2_and_2025_2(write: Callable[..., Path], nam
     for step in ("package", "system"):
         run_script(script(step), setup)
     assert (facts(folder)["vivado"], facts(folder)["board_preset"]) == (version, "0")
+
+
+def test_several_instances_are_one_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With all that joins them, which is elaborated."""
+    design = residual(tmp_path / "build").model_copy(update={"instances": 3})
+    design = save_design(design, tmp_path / "build")
+    write_project(design, tmp_path / "build", find_board("Pynq-Z2"), tmp_path / "run", jobs=1, activity=None)
+    monkeypatch.chdir(tmp_path / "run")
+    for step in ("package", "system"):
+        run_script(script(step), Setup())
+    sources = (tmp_path / "run" / SETTINGS).read_text()
+    assert f"{core_of(design)}.sv" in sources
 
 
 @pytest.mark.parametrize("name", CARDS)
