@@ -304,6 +304,7 @@ def markdown(facts: Facts) -> str:
         "requests_per_s": "{:,.0f} requests/s",
         "p50_ms": "p50 {:.2f} ms",
         "p99_ms": "p99 {:.2f} ms",
+        "cpu_ms": "{:.3f} ms of CPU each",
     }
     for name, figures in facts["medians"].items():
         lines.append(f"| {name} | {', '.join(units[figure].format(value) for figure, value in figures.items())} |")
@@ -325,9 +326,9 @@ def main() -> None:
     told = {name: getattr(chosen, name) for name in ("bundle", "rounds", "seconds", "clients")}
     facts |= {**told, "date": datetime.date.today().isoformat(), "machine": machine()}
     facts["versions"] = versions("numpy", "uvicorn", "starlette", "h11")
-    print(markdown(facts))
     if chosen.json:
         chosen.json.write_text(json.dumps(facts, indent=1) + "\n")
+    print(markdown(facts))
     if chosen.markdown:
         chosen.markdown.write_text(markdown(facts))
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass
@@ -69,18 +70,25 @@ class Service:
         arrived_ns: int,
         timeout_s: float | None = None,
     ) -> Answer:
-        """Its answer. `client`: whose turn it takes; `arrived_ns`: on the monotonic clock; `timeout_s`: what the
-        protocol says of it. Raises `RequestError`."""
+        """Its answer, to be awaited within `counted`. `client`: whose turn it takes; `arrived_ns`: on the monotonic
+        clock; `timeout_s`: what the protocol says of it. Raises `BitswathError`."""
         async with self.repository.using(name, version) as (entry, model):
-            try:
-                return await self._infer(entry, model, request, client, arrived_ns, timeout_s)
-            except asyncio.CancelledError:
-                entry.statistics.failed(499, time.monotonic_ns() - arrived_ns)
-                raise
-            except Exception as error:
-                told = refusal(error)
-                entry.statistics.failed(told.status, time.monotonic_ns() - arrived_ns)
-                raise told from error
+            return await self._infer(entry, model, request, client, arrived_ns, timeout_s)
+
+    @contextlib.contextmanager
+    def counted(self, name: str, version: str, arrived_ns: int) -> Iterator[None]:
+        """What is done for a request of a model: if it fails, or is cancelled, that is counted. Raises `RequestError`
+        for whatever error there was."""
+        entry = self.repository.find(name, version)
+        try:
+            yield
+        except asyncio.CancelledError:
+            entry.statistics.failed(499, time.monotonic_ns() - arrived_ns)
+            raise
+        except Exception as error:
+            told = refusal(error)
+            entry.statistics.failed(told.status, time.monotonic_ns() - arrived_ns)
+            raise told from error
 
     async def offload(self, step: Callable[[], _Made], size: int) -> _Made:
         """What `step` gives: at once if it has to do with few bytes, else from a thread, so that others go on."""

@@ -154,15 +154,11 @@ class _Servicer:
         arrived_ns, service = time.monotonic_ns(), self._service
         if service.stopping:
             raise RequestError(HTTPStatus.SERVICE_UNAVAILABLE, "the server is stopping", 5)
-        parsed = await service.offload(partial(read_message, request), request.ByteSize())
-        answer = await service.infer(
-            request.model_name,
-            request.model_version,
-            parsed,
-            client=client,
-            arrived_ns=arrived_ns,
-            timeout_s=context.time_remaining(),
-        )
+        name, version = request.model_name, request.model_version
+        with service.counted(name, version, arrived_ns):
+            parsed = await service.offload(partial(read_message, request), request.ByteSize())
+            left_s = context.time_remaining()
+            answer = await service.infer(name, version, parsed, client=client, arrived_ns=arrived_ns, timeout_s=left_s)
         return as_response(answer)
 
     async def of_stream(self, request: Any, context: Any, client: str) -> Any:

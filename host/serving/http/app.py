@@ -161,13 +161,13 @@ class _Endpoints:
             raise RequestError(HTTPStatus.SERVICE_UNAVAILABLE, "the server is stopping", 5)
         length = header_length(request)
         async with self._bodies.read(request) as body, while_there(request):
-            parsed = await self._service.offload(
-                partial(self._read, body, length), len(body) if length is None else length
-            )
-            client = request.scope["bitswath.client"]
-            answer = await self._service.infer(name, version, parsed, client=client, arrived_ns=arrived_ns)
-            size = sum(getattr(tensor.data, "nbytes", 0) for tensor, _ in answer.outputs)
-            content, json_bytes = await self._service.offload(partial(as_body, answer), size)
+            with self._service.counted(name, version, arrived_ns):
+                size = len(body) if length is None else length
+                parsed = await self._service.offload(partial(self._read, body, length), size)
+                client = request.scope["bitswath.client"]
+                answer = await self._service.infer(name, version, parsed, client=client, arrived_ns=arrived_ns)
+                size = sum(getattr(tensor.data, "nbytes", 0) for tensor, _ in answer.outputs)
+                content, json_bytes = await self._service.offload(partial(as_body, answer), size)
         if json_bytes is None:
             return Response(content, media_type="application/json")
         headers = {"Inference-Header-Content-Length": str(json_bytes)}
