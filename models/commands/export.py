@@ -13,8 +13,10 @@ import numpy as np
 
 from bitswath.accelerator import open as open_accelerator
 from bitswath.basics.console import say
+from bitswath.basics.schema import build
 from bitswath.bundle.answers import how_it_answers
 from bitswath.bundle.bundle import Bundle, how_pixels_enter, update_accuracy
+from bitswath.bundle.manifest import Sensor
 from bitswath.codecs.kinds import CodecSpec, parse_codec
 from bitswath.errors import CodecError, DatasetError, ExportError
 from bitswath.models.commands.quiet import hush_onnxruntime
@@ -90,6 +92,9 @@ class _Codec(click.ParamType[CodecSpec]):
 @click.option(
     "--codec", type=_Codec(), help="What is to make codes of pixels; refused if the file does something else."
 )
+@click.option("--bands", type=_Names(), help="Names of the bands, for scenes: B04,B03,B02, or a file of them.")
+@click.option("--gsd", type=float, help="Metres from pixel to pixel, for scenes.")
+@click.option("--value-range", type=(float, float), help="The lowest and the highest sample, for scenes.")
 @click.option("--data", type=click.Path(path_type=Path), help="Where data sets are; else BITSWATH_DATA.")
 def command(
     model: Path,
@@ -100,6 +105,9 @@ def command(
     input_offset: tuple[float, ...] | None,
     layout: str | None,
     codec: CodecSpec | None,
+    bands: tuple[str, ...] | None,
+    gsd: float | None,
+    value_range: tuple[float, float] | None,
     data: Path | None,
 ) -> None:
     """Make a bundle of MODEL: the folder of a training run, or an ONNX file of any tool.
@@ -115,7 +123,10 @@ def command(
     line says how.
     """
     told: dict[str, Any] = {"scale": input_scale, "offset": input_offset, "datatype": input_datatype}
-    told |= {"layout": layout, "codec": codec, "classes": classes}
+    sensor = None
+    if bands or gsd is not None or value_range:
+        sensor = build(Sensor, ExportError, bands=bands, gsd_m=gsd, value_range=value_range)
+    told |= {"layout": layout, "codec": codec, "classes": classes, "sensor": sensor}
     dataset, note = None, None
     if model.is_dir():
         _refuse(model, **told)

@@ -9,7 +9,7 @@ from onnx import ModelProto
 from pydantic import ValidationError
 
 from bitswath.bundle.bundle import Bundle, save_bundle
-from bitswath.bundle.manifest import ModelInput, OutputInfo, Source
+from bitswath.bundle.manifest import ModelInput, OutputInfo, Sensor, Source
 from bitswath.codecs.base import Codec
 from bitswath.codecs.kinds import CodecSpec
 from bitswath.codecs.uniform import UniformCodec
@@ -35,14 +35,15 @@ def bundle_onnx(
     offset: tuple[float, ...] | None = None,
     layout: str | None = None,
     codec: CodecSpec | None = None,
+    sensor: Sensor | None = None,
 ) -> tuple[Bundle, str | None]:
     """Bundle a QONNX file; its codec is what the graph makes of pixels, other integers, or reals.
 
     Returns the bundle, and what its logits are where the graph ends in more than the network computes.
 
     `datatype`, `scale`, `offset`, `layout`: what the graph is fed, as `lower` takes them. `codec`: what is to compute
-    the graph's codes of pixels. Raises `ExportError` where that is not known, cannot be fed, or is not what the graph
-    does, `LoweringError` for what has no integer form.
+    the graph's codes of pixels; `sensor`: whose images they are, for scenes. Raises `ExportError` where what is fed is
+    not known, cannot be fed, or is not what the graph does, `LoweringError` for what has no integer form.
     """
     try:
         given = {"datatype": datatype, "scale": scale, "offset": offset, "layout": layout}
@@ -72,6 +73,7 @@ def bundle_onnx(
         outputs=_outputs(lowered),
         onnx_model=model.SerializeToString(),
         model_input=_as_read(told, lowered, entry),
+        sensor=sensor,
         provenance=Source(exporter=model.producer_name or None),
     )
     return bundle, lowered.end_note

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,7 @@ from bitswath.scenes.grid import Grid, grid_of
 from bitswath.scenes.settings import SceneSettings
 from bitswath.scenes.sources.channels import Channel, channels_of, chosen
 from bitswath.scenes.sources.samples import conversion_of, declared_offset
-from bitswath.scenes.sources.scene import Mask, Scene
+from bitswath.scenes.sources.scene import Mask, Scene, SceneReader
 from bitswath.scenes.sources.sentinel2 import is_product, product_at
 
 __all__ = ["Source", "open_scene"]
@@ -25,6 +27,11 @@ CLOUDS = (1, 3, 8, 9, 10)
 cirrus."""
 
 _TOLERANCE = 0.1
+_LOOKS, _LOOK = 3, 64
+"""Places along each side that are looked at for the range of samples, and their size in pixels."""
+
+_LEAST_USED = 0.02
+"""Of a range, where all samples lie below: then they are of another unit."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +82,8 @@ def open_scene(source: Source, entry: InputInfo, settings: SceneSettings) -> Sce
     if scene.grid.width < width or scene.grid.height < height:
         there = f"{scene.grid.width} x {scene.grid.height} pixels"
         raise SceneError(f"{source.name}: has {there}, less than a patch of {width} x {height}")
+    if entry.sensor and entry.sensor.value_range and settings.value_range is None and settings.scale is None:
+        _check_range(scene, entry.sensor.value_range)
     return scene
 
 
@@ -82,8 +91,8 @@ def _channels(source: Source, sample_type: str) -> tuple[list[Channel], str | No
     """The bands there are, when they were taken, and the path of a scene classification."""
     path = Path(source.paths[0])
     if len(source.paths) == 1 and path.exists() and is_product(path):
-        product = product_at(path)
-        return product.channels(sample_type), product.taken, product.files.get("SCL")
+        found_product = product_at(path)
+        return found_product.channels(sample_type), found_product.taken, found_product.files.get("SCL")
     found: list[Channel] = []
     for index, each in enumerate(source.paths):
         names = source.names[index] if source.names else ()
@@ -122,6 +131,29 @@ def _of_resolution(grid: Grid, wanted_m: float | None, resample: bool, name: str
         found = f"{name}: has pixels of {found_m:.4g} m"
         raise SceneError(f"{found}, the bundle was made for {wanted_m:g} m; --resample brings them to it")
     return grid.resampled(wanted_m / found_m), [f"{name}: resampled from {found_m:.4g} m to {wanted_m:g} m"]
+
+
+def _check_range(scene: Scene, wanted: tuple[float, float]) -> None:
+    """Refuse samples of another range, by a look at some places: a tenth of them outside, or all in a corner of it."""
+    seen = []
+    with SceneReader(scene) as reader:
+        height, width = (min(size, _LOOK) for size in scene.grid.shape)
+        for down, along in product(range(_LOOKS), repeat=2):
+            top, left = (scene.grid.height - height) * down, (scene.grid.width - width) * along
+            with contextlib.suppress(SceneError):  # damage is told where it is met
+                block = reader.read(top // (_LOOKS - 1), left // (_LOOKS - 1), height, width)
+                seen.append(block.samples[block.valid])
+    samples = np.concatenate(seen) if seen else np.zeros((0, 1))
+    if not samples.size:
+        return
+    low, high = wanted
+    outside = float(((samples < low) | (samples > high)).mean())
+    unused = float(samples.max()) < low + _LEAST_USED * (high - low)
+    if outside > _TOLERANCE or unused:
+        raise SceneError(
+            f"{scene.name}: has samples of {samples.min():g} to {samples.max():g}, the bundle was made for {low:g} to "
+            f"{high:g}; --range, or --scale and --offset, say what they mean"
+        )
 
 
 def _masks(settings: SceneSettings, scl: str | None, name: str) -> tuple[Mask, ...]:

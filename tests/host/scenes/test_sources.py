@@ -199,6 +199,24 @@ def test_samples_become_the_bundles(tmp_path: Path) -> None:
     np.testing.assert_array_equal(scaled, (seen * 0.0001 - 0.1).astype(np.float32))
 
 
+def test_samples_of_another_range_are_refused(tmp_path: Path) -> None:
+    values = np.random.default_rng(15).integers(200, 4000, (3, 90, 80)).astype(np.uint16)
+    path = write_scene(tmp_path / "s.tif", values)
+    for span, fits in (((0.0, 10_000.0), True), ((0.0, 1000.0), False), ((5000.0, 10_000.0), False)):
+        about = entry("uint16", sensor=Sensor(value_range=span))
+        if fits:
+            assert whole(path, about).valid.all()
+            continue
+        with pytest.raises(
+            SceneError, match=r"has samples of 2\d\d to 3\d\d\d, the bundle was made for \d+ to 10*; --range"
+        ):
+            whole(path, about)
+        assert whole(path, about, scale=1.0).valid.all()
+    small = write_scene(tmp_path / "small.tif", values // 400)
+    with pytest.raises(SceneError, match="has samples of 0 to 9, the bundle was made for 0 to 10000"):
+        whole(small, entry("uint16", sensor=Sensor(value_range=(0.0, 10_000.0))))
+
+
 def test_negative_samples_and_declared_offsets(tmp_path: Path) -> None:
     values = np.random.default_rng(11).integers(-300, 5000, (2, 30, 40)).astype(np.int16)
     path = write_scene(tmp_path / "s.tif", values, nodata=-300)
