@@ -157,7 +157,7 @@ def main() -> None:
     console.print(f"{rate:,.0f} patches/s from samples to labels on {os.cpu_count()} cores{decode}", highlight=False)
     console.print(f"confusion matrix drawn in {os.path.relpath(arguments.picture)}", highlight=False)
     console.print(
-        f"a synthetic scene of {SCENE_SIDE:,} x {SCENE_SIDE:,} pixels made of such patches: {whole['windows']:,} windows,"
+        f"a synthetic scene of {SCENE_SIDE:,} x {SCENE_SIDE:,} pixels of such patches: {whole['windows']:,} windows,"
         f" {whole['seconds']:.1f} s, {100 * whole['right']:.1f} % of the pixels right; drawn in"
         f" {os.path.relpath(arguments.preview)}",
         highlight=False,

@@ -16,6 +16,8 @@ SLOW = (
     "host/native/test_native.py",
     "host/native/test_packing.py",
     "host/backends/rtl/test_rtl_backend.py",
+    "host/scenes/test_cluster.py",
+    "host/scenes/test_resume.py",
     "host/simulated/test_system.py",
     "host/bench/test_suite.py",
     "hw/test_architectures.py",
