@@ -1,8 +1,7 @@
 """Finding each unit's degrees of parallelism and what it is made of.
 
 For a number of cycles a frame, `bitswath.hw.planning.solver` finds the cheapest choice. The fewest cycles that fit a
-board are found by bisection over those that the units can have: below them nothing fits, by proof where the solver
-had the time for it.
+board are sought among those that the units can have: below what the program's relaxation allows, nothing fits.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import count
 
 from bitswath.errors import BuildError
 from bitswath.hw.planning.boards import Board
@@ -17,7 +17,7 @@ from bitswath.hw.planning.costs import Resources
 from bitswath.hw.planning.options import Options, join_cost, options_of
 from bitswath.hw.planning.plan import Plan, edges
 from bitswath.hw.planning.prices import unit_cost
-from bitswath.hw.planning.solver import NoSolutionError, Solution, solve
+from bitswath.hw.planning.solver import NoSolutionError, Solution, may_fit, solve
 from bitswath.hw.units import Folding, Window
 
 __all__ = ["Fit", "evaluate", "find_folding"]
@@ -25,7 +25,10 @@ __all__ = ["Fit", "evaluate", "find_folding"]
 Foldings = dict[str, dict[str, int]]
 
 TIMEOUT_S = 55.0
-"""Of a search."""
+"""After which a search does not look for anything better."""
+
+PATIENCE_S = 300.0
+"""For the first of anything; seconds where a processor is free."""
 
 _LOOSE = 0.5
 """Gap at which it is enough to know that something fits."""
@@ -96,6 +99,10 @@ def _fit(plan: Plan, board: Board, foldings: Foldings) -> Fit:
     return Fit(foldings, max(unit.cycles(foldings[unit.name]) for unit in plan.units), cost)
 
 
+def _share(found: Solution) -> float:
+    return found.share
+
+
 class _Search:
     """`ends`: by the monotonic clock, when it has to have a result."""
 
@@ -107,7 +114,7 @@ class _Search:
         if cycles < fewest:
             raise BuildError(f"{cycles:,} cycles a frame cannot be reached, {fewest:,} is the fewest; lower the target")
         try:
-            fit = self._fit(solve(self.options, cycles, timeout_s=self._left))
+            fit = self._fit(self._cheapest(cycles))
         except NoSolutionError as error:
             raise BuildError(f"{board.name}, {cycles:,} cycles a frame: {error}; take another target") from None
         short = {name: share for name, share in fit.cost.usage(board).items() if share > self._most}
@@ -119,25 +126,38 @@ class _Search:
             )
         return fit
 
+    def _cheapest(self, cycles: int) -> Solution:
+        try:
+            return solve(self.options, cycles, timeout_s=self._left)
+        except NoSolutionError as error:
+            if error.proved:
+                raise
+            return solve(self.options, cycles, timeout_s=PATIENCE_S, gap=_LOOSE)
+
     def fastest(self) -> Fit:
-        """Bisection; what is left of the time goes to the cheapest folding at the speed found."""
-        speeds, low = self.options.speeds, 0
-        high, proved, known = len(speeds) - 1, speeds[0], None
+        """Bisection over the program's relaxation, then upwards, at ever larger steps, to what has a solution in whole
+        numbers; what is left of the time goes to the cheapest folding at that speed."""
+        speeds, most = self.options.speeds, self._most
+        low, high = 0, len(speeds) - 1
         while low < high:
             middle = (low + high) // 2
-            try:
-                known = solve(self.options, speeds[middle], timeout_s=self._left / 4, most=self._most, gap=_LOOSE)
+            if may_fit(self.options, speeds[middle], timeout_s=PATIENCE_S, most=most):
                 high = middle
-            except NoSolutionError as error:
+            else:
                 low = middle + 1
-                proved = speeds[low] if error.proved else proved
-        try:
-            best = solve(self.options, speeds[high], timeout_s=self._left, most=self._most)
-        except NoSolutionError:
-            if known is None:
-                return self.require(speeds[high])  # which says what is short
-            best = known
-        return replace(self._fit(best), proved_cycles=proved)
+        known: Solution | None = None
+        for step in count():
+            at = min(low + step * (step + 1) // 2, len(speeds) - 1)
+            try:
+                known = solve(self.options, speeds[at], timeout_s=PATIENCE_S, most=most, gap=_LOOSE)
+                known = min(known, solve(self.options, speeds[at], timeout_s=self._left, most=most), key=_share)
+            except NoSolutionError:
+                if known is None and at < len(speeds) - 1:
+                    continue
+            break
+        if known is None:
+            return self.require(speeds[-1])  # which says what is short
+        return replace(self._fit(known), proved_cycles=speeds[low])
 
     def _fit(self, found: Solution) -> Fit:
         foldings = {name: dict(option.folding) for name, option in found.chosen.items()}

@@ -18,9 +18,9 @@ from bitswath.hw.units import (
     MEMORIES,
     AddStreams,
     Depthwise,
-    Duplicate,
     Folding,
     MatVec,
+    Pad,
     Pool,
     Unit,
     Window,
@@ -176,23 +176,23 @@ def _undominated(options: list[Option]) -> Iterator[Option]:
 
 
 def _held(plan: Plan) -> dict[str, int]:
-    """By wire: elements that wait in the shorter of two branches until the longer one, whose windows first need so
-    many of the frame, gives its own."""
+    """By wire: elements that its queue has to hold, as simulations of the zoo's networks found it: a row of windows,
+    which come in bursts; two rows before padding, which pauses for its own; and in the shorter of two branches all that
+    passes until the longer one, whose windows first need so many of the frame, gives its own."""
     waits: dict[str, float] = {}
     held: dict[str, int] = {}
     for unit in plan.units:  # shares of a frame that have passed before a wire has its first beat
         share = max((waits.get(wire.name, 0.0) for wire in unit.inputs), default=0.0)
-        if isinstance(unit, AddStreams):
-            for wire in unit.inputs:
-                held[wire.name] = round((share - waits.get(wire.name, 0.0)) * wire.size)
-        if isinstance(unit, Window):
-            height, width, _ = unit.inputs[0].shape
-            rows, columns = ((k - 1) * d for k, d in zip(unit.kernel, unit.dilations))
-            share += (rows * width + columns) / (height * width)
-        for wire in unit.outputs:
-            waits[wire.name] = share
-    return {name: size for name, size in held.items() if size} if _branches(plan) else {}
-
-
-def _branches(plan: Plan) -> bool:
-    return any(isinstance(unit, Duplicate) for unit in plan.units)
+        source, result = unit.inputs[0], unit.outputs[0]
+        match unit:
+            case AddStreams():
+                held |= {wire.name: round((share - waits.get(wire.name, 0.0)) * wire.size) for wire in unit.inputs}
+            case Pad():
+                held[source.name] = 2 * source.size // source.shape[0]
+            case Window():
+                height, width, _ = source.shape
+                rows, columns = ((k - 1) * d for k, d in zip(unit.kernel, unit.dilations))
+                share += (rows * width + columns) / (height * width)
+                held[result.name] = 0 if unit.depthwise else result.size // result.shape[0]
+        waits |= dict.fromkeys((wire.name for wire in unit.outputs), share)
+    return held

@@ -20,7 +20,7 @@ from scipy.sparse import csr_array
 from bitswath.hw.planning.costs import Resources
 from bitswath.hw.planning.options import Edge, Option, Options, join_cost
 
-__all__ = ["GAP", "NoSolutionError", "Solution", "solve"]
+__all__ = ["GAP", "NoSolutionError", "Solution", "may_fit", "solve"]
 
 _ALL_SHARES = 0.1
 """Weight of the mean of all shares against the largest."""
@@ -50,6 +50,18 @@ class NoSolutionError(Exception):
     def __init__(self, proved: bool) -> None:
         super().__init__("no choice of foldings exists" if proved else "no choice of foldings was found in time")
         self.proved = proved
+
+
+def may_fit(options: Options, cycles: int, *, timeout_s: float, most: float) -> bool:
+    """Whether the program's relaxation has a solution: if not, at most `cycles` a frame do not fit."""
+    program = _Program(options, options.within(cycles), most)
+    found = milp(
+        program.prices,
+        constraints=program.constraints(),
+        bounds=Bounds(0, program.upper),
+        options={"time_limit": timeout_s},
+    )
+    return int(found.status) != _INFEASIBLE
 
 
 def solve(options: Options, cycles: int, *, timeout_s: float, most: float = np.inf, gap: float = GAP) -> Solution:

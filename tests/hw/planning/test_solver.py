@@ -11,7 +11,7 @@ from bitswath.hw.planning.boards import find_board
 from bitswath.hw.planning.costs import Resources
 from bitswath.hw.planning.options import join_cost, options_of
 from bitswath.hw.planning.plan import plan
-from bitswath.hw.planning.solver import NoSolutionError, solve
+from bitswath.hw.planning.solver import NoSolutionError, may_fit, solve
 from bitswath.network.network import INPUT, Conv, MaxPool, Network, Stage, TensorSpec, Threshold
 
 BOARD = find_board("Pynq-Z2")
@@ -53,6 +53,7 @@ def test_no_choice_is_better(cycles: int) -> None:
         chosen_cost += join_cost(edge, *edge.widths(given, taken), BOARD)
     assert all(option.cycles <= cycles for option in found.chosen.values())
     assert best <= objective(chosen_cost) <= best * 1.006
+    assert may_fit(options, cycles, timeout_s=20, most=found.share * 1.001)
     assert found.share == pytest.approx(max(chosen_cost.usage(BOARD).values()), rel=1e-6)
 
 
@@ -62,3 +63,4 @@ def test_that_nothing_fits_is_proved() -> None:
     with pytest.raises(NoSolutionError, match="no choice of foldings exists") as caught:
         solve(options, 2000, timeout_s=20, most=1e-4)
     assert caught.value.proved
+    assert not may_fit(options, 2000, timeout_s=20, most=1e-4)
