@@ -1,8 +1,9 @@
 """Whole scenes from file to map against the bare emulator, and a loop of ONNX Runtime and rasterio; their memory.
 
-Scenes are synthetic land (a strip of 1,024 rows, repeated; the largest repeats a tile), kept in .cache/ between runs;
-files, network and emulator are what a user has. A rate is windows a second, of the map in the time from opening the
-scene to the finished cloud-optimized GeoTIFF; the bare emulator's is that of frames which lie in memory.
+Scenes are synthetic land (a strip of 1,024 rows, repeated; the largest, and that of 13 bands, are VRTs that repeat a
+smaller one), kept in .cache/ between runs; files, network and emulator are what a user has. A rate is windows a second,
+of the map in the time from opening the scene to the finished cloud-optimized GeoTIFF; the bare emulator's is that of
+frames which lie in memory.
 """
 
 from __future__ import annotations
@@ -80,23 +81,23 @@ def land(side: int, bands: int, dtype: str) -> Path:
     return path
 
 
-def mosaic(side: int) -> Path:
-    """A scene larger than a tile, as a VRT that repeats one."""
-    path, tile = CACHE / f"{side}-3-uint8.vrt", land(TILE, 3, "uint8")
-    places = [(x, y) for y in range(0, side, TILE) for x in range(0, side, TILE)]
-    bands = ""
-    for band in (1, 2, 3):
+def mosaic(side: int, tile_side: int, bands: int, dtype: str) -> Path:
+    """A scene as a VRT that repeats a smaller one."""
+    path, tile = CACHE / f"{side}-{bands}-{dtype}.vrt", land(tile_side, bands, dtype)
+    extent = f'xSize="{tile_side}" ySize="{tile_side}"'
+    places = [(x, y) for y in range(0, side, tile_side) for x in range(0, side, tile_side)]
+    kind, tiles = {"uint8": "Byte", "uint16": "UInt16"}[dtype], 'blockXSize="512" blockYSize="512"'
+    written = ""
+    for band in range(1, bands + 1):
+        source = f'<SourceFilename relativeToVRT="1">{tile.name}</SourceFilename><SourceBand>{band}</SourceBand>'
         parts = "".join(
-            f'<SimpleSource><SourceFilename relativeToVRT="1">{tile.name}</SourceFilename><SourceBand>{band}</SourceBand>'
-            f'<SrcRect xOff="0" yOff="0" xSize="{TILE}" ySize="{TILE}"/>'
-            f'<DstRect xOff="{x}" yOff="{y}" xSize="{TILE}" ySize="{TILE}"/></SimpleSource>'
+            f'<SimpleSource>{source}<SrcRect xOff="0" yOff="0" {extent}/><DstRect xOff="{x}" yOff="{y}" {extent}/>'
+            "</SimpleSource>"
             for x, y in places
         )
-        bands += (
-            f'<VRTRasterBand dataType="Byte" band="{band}" blockXSize="512" blockYSize="512">{parts}</VRTRasterBand>'
-        )
+        written += f'<VRTRasterBand dataType="{kind}" band="{band}" {tiles}>{parts}</VRTRasterBand>'
     place = "<SRS>EPSG:32633</SRS><GeoTransform>500000, 10, 0, 5300000, 0, -10</GeoTransform>"
-    path.write_text(f'<VRTDataset rasterXSize="{side}" rasterYSize="{side}">{place}{bands}</VRTDataset>')
+    path.write_text(f'<VRTDataset rasterXSize="{side}" rasterYSize="{side}">{place}{written}</VRTDataset>')
     return path
 
 
@@ -166,7 +167,10 @@ def whole_scene(bundle: Bundle, scene: Path, chosen: Options, stride: int = STRI
 
 def alone(name: str, chosen: Options) -> Facts:
     """A section in a process of its own, whose peak memory is that of the section: its scene is made before."""
-    land(TILE, *((13, "uint16") if name == "multispectral" else (3, "uint8")))
+    if name == "multispectral":
+        land(CROP, 13, "uint16")
+    else:
+        land(TILE, 3, "uint8")
     cpu = ["--cpu-time"] if chosen.clock is CPU_CLOCK else []
     command = [sys.executable, __file__, "--alone", name, *cpu]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
@@ -179,9 +183,9 @@ def one(name: str, chosen: Options) -> Facts:
     if name == "rgb":
         facts = whole_scene(load_bundle(BUNDLE), land(TILE, 3, "uint8"), chosen)
     elif name == "multispectral":
-        facts = whole_scene(multispectral_bundle(), land(TILE, 13, "uint16"), chosen)
+        facts = whole_scene(multispectral_bundle(), mosaic(TILE, CROP, 13, "uint16"), chosen)
     else:
-        facts = whole_scene(load_bundle(SMALL), mosaic(LARGE), chosen, stride=64)
+        facts = whole_scene(load_bundle(SMALL), mosaic(LARGE, TILE, 3, "uint8"), chosen, stride=64)
     return {**facts, "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6}
 
 
