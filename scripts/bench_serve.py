@@ -1,13 +1,14 @@
 """The server against the bare backend and against its peers, in turns.
 
 python scripts/bench_serve.py [--bundle zoo:eurosat-c2d-w4a4] [--rounds 5] [--seconds 3] [--clients 16]
-    [--triton .venv-clients/bin/python] [--peers PYTHON] [--json FILE] [--markdown FILE]
+    [--triton .venv-clients/bin/python] [--peers PYTHON] [--json FILE] [--markdown FILE [--soak FILE] [--fuzz FILE]]
 
 Emulator and loopback, on all cores, which server and clients share. Each round measures everything once: the bare
 stream and the bare backend in this process, packed frames in batches of 64 by tritonclient, single patches from many
 connections and from one (scripts/serve_load.py). `--triton`: a Python with tritonclient, as ./scripts/test makes one;
 `--peers`: a Python with mlserver, litserve and onnxruntime, which serve the same network as 8-bit ONNX
-(scripts/serve_mlserver.py, serve_litserve.py). What is missing is left out, and said to be.
+(scripts/serve_mlserver.py, serve_litserve.py). What is missing is left out, and said to be. `--again FILE` writes a page
+of what was measured before; `--soak` and `--fuzz`: what soak_serve.py and fuzz_serve.py wrote, for the same page.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ WANTED = {
     "requests_per_s": 2000.0,
     "p99_ms": 25.0,
     "over_the_best_peer": 3.0,
+    "over_the_best_peer_by_cpu": 3.0,
     "added_ms": 1.5,
     "idle_rss_mb": 120.0,
 }
@@ -81,7 +83,7 @@ def server(bundle: str) -> Iterator[tuple[str, int]]:
 
 
 @contextlib.contextmanager
-def peer(python: Path, kind: str, model: Path) -> Iterator[str]:
+def peer(python: Path, kind: str, model: Path) -> Iterator[tuple[str, int]]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     command = [str(python), str(HERE / f"serve_{kind}.py"), str(model), str(port)]
@@ -94,7 +96,7 @@ def peer(python: Path, kind: str, model: Path) -> Iterator[str]:
             assert process.poll() is None and time.monotonic() < deadline, f"{kind} did not start"
             time.sleep(0.2)
         time.sleep(2)  # its workers, behind the port
-        yield f"127.0.0.1:{port}"
+        yield f"127.0.0.1:{port}", process.pid
     finally:
         os.killpg(process.pid, 15)
         process.wait(60)
@@ -196,7 +198,7 @@ def _peer(
 
     model = folder / "model.onnx"
     model.write_bytes(int8_model(loaded.network, "nhwc").SerializeToString())
-    place = stack.enter_context(peer(python, kind, model))
+    place, process = stack.enter_context(peer(python, kind, model))
     text = base64.b64encode(codes[:1].tobytes()).decode()
     if kind == "mlserver":
         entry = {
@@ -210,21 +212,27 @@ def _peer(
     else:
         body = json.dumps({"codes": text}).encode()
         content = request("/predict", place, body, Content_Type="application/json")
-    return lambda: load(place, content, clients, seconds, folder)
+    return lambda: with_cpu(lambda: load(place, content, clients, seconds, folder), process)
 
 
 def with_cpu(step: Callable[[], Facts], process: int) -> Facts:
-    """What `step` gives, and the CPU time of the server for each request, on all threads: it does not depend on what
-    else the machine does."""
+    """What `step` gives, and the CPU time of the server for each request, on all its threads and processes: it does not
+    depend on what else the machine does, nor on how many processes share it."""
     before = cpu_s(process)
     started, told = time.perf_counter(), step()
     requests = told["requests_per_s"] * (time.perf_counter() - started)
     return {**told, "cpu_ms": 1e3 * (cpu_s(process) - before) / requests}
 
 
-def cpu_s(process: int) -> float:
-    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+def cpu_s(leader: int) -> float:
+    """Of a process, and of all others in its group if it leads one."""
+    ticks = 0
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            fields = path.read_text().rpartition(")")[2].split()
+            if leader in (int(path.parent.name), int(fields[2])):
+                ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def latency(accelerator: Accelerator, frame: Any) -> Facts:
@@ -264,6 +272,8 @@ def _figures(got: dict[str, list[Facts]], clients: int) -> Facts:
     over = [statistics.median(ratios(many, kind, "requests_per_s")) for kind in ("mlserver", "litserve") if kind in got]
     if over:
         told["over_the_best_peer"] = min(over)
+        by_cpu = [statistics.median(ratios(kind, many, "cpu_ms")) for kind in ("mlserver", "litserve") if kind in got]
+        told["over_the_best_peer_by_cpu"] = min(by_cpu)
     return told
 
 
@@ -287,6 +297,7 @@ def markdown(facts: Facts) -> str:
         (f"single patches, {facts['clients']} connections, requests/s", "requests_per_s", "{:,.0f}", True),
         ("p99 of these", "p99_ms", "{:.1f} ms", False),
         ("over the best of MLServer and LitServe on ONNX Runtime int8", "over_the_best_peer", "{:.2f}x", True),
+        ("the same by CPU time: theirs over ours, a request", "over_the_best_peer_by_cpu", "{:.2f}x", True),
         ("latency added to the bare backend, one patch", "added_ms", "{:.2f} ms", False),
         ("resident, idle", "idle_rss_mb", "{:.0f} MB", False),
     )
@@ -308,7 +319,28 @@ def markdown(facts: Facts) -> str:
     }
     for name, figures in facts["medians"].items():
         lines.append(f"| {name} | {', '.join(units[figure].format(value) for figure, value in figures.items())} |")
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *_endured(facts)]) + "\n"
+
+
+def _endured(facts: Facts) -> Iterator[str]:
+    """What the soak and the fuzz counted, by their names."""
+    for title, name in (("Soak", "soak"), ("Wrong requests", "fuzz")):
+        if name in facts:
+            yield from (
+                "",
+                f"## {title}",
+                "",
+                f"By `scripts/{name}_serve.py`.",
+                "",
+                "| what | how many |",
+                "| --- | --- |",
+            )
+            for what, value in facts[name].items():
+                if what in ("machine", "versions"):
+                    continue
+                parts = value.items() if isinstance(value, dict) else ()
+                told = ", ".join(f"{part} {number:,}" for part, number in parts) if parts else f"{value:,}"
+                yield f"| {what.replace('_', ' ')} | {told} |"
 
 
 def main() -> None:
@@ -321,16 +353,27 @@ def main() -> None:
     parser.add_argument("--peers", type=Path)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--markdown", type=Path)
+    parser.add_argument("--again", type=Path)
+    parser.add_argument("--soak", type=Path)
+    parser.add_argument("--fuzz", type=Path)
     chosen = parser.parse_args()
-    facts = bench(chosen.bundle, chosen.rounds, chosen.seconds, chosen.clients, chosen.triton, chosen.peers)
-    told = {name: getattr(chosen, name) for name in ("bundle", "rounds", "seconds", "clients")}
-    facts |= {**told, "date": datetime.date.today().isoformat(), "machine": machine()}
-    facts["versions"] = versions("numpy", "uvicorn", "starlette", "h11")
+    facts = json.loads(chosen.again.read_text()) if chosen.again else measured(chosen)
+    for name in ("soak", "fuzz"):
+        if getattr(chosen, name):
+            facts[name] = json.loads(getattr(chosen, name).read_text())
     if chosen.json:
         chosen.json.write_text(json.dumps(facts, indent=1) + "\n")
     print(markdown(facts))
     if chosen.markdown:
         chosen.markdown.write_text(markdown(facts))
+
+
+def measured(chosen: argparse.Namespace) -> Facts:
+    facts = bench(chosen.bundle, chosen.rounds, chosen.seconds, chosen.clients, chosen.triton, chosen.peers)
+    told = {name: getattr(chosen, name) for name in ("bundle", "rounds", "seconds", "clients")}
+    facts |= {**told, "date": datetime.date.today().isoformat(), "machine": machine()}
+    facts["versions"] = versions("numpy", "uvicorn", "starlette", "h11")
+    return facts
 
 
 if __name__ == "__main__":

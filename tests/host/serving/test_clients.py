@@ -46,7 +46,7 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def client(script: str, *arguments: str) -> Any:
-    done = subprocess.run([CLIENTS, HERE / script, *arguments], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([CLIENTS, HERE / script, *arguments], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -83,6 +83,19 @@ def test_tritonclient_over_grpc(addresses: list[str], given: dict[str, Any]) -> 
     assert told["streamed_errors"] == [f"no model 'nothing'; there are {MODEL}"]
     assert told["counted"] >= 7
     assert told["refused"] == ["StatusCode.NOT_FOUND", f"no model 'nothing'; there are {MODEL}"]
+
+
+@needs_clients
+def test_the_client_of_the_documentation(addresses: list[str]) -> None:
+    page = (ROOT / "docs" / "serve.md").read_text()
+    program = page.split("```python\n")[1].split("```")[0]
+    assert len(program.splitlines()) <= 10
+    here = program.replace("localhost:8000", addresses[0].removeprefix("http://"))
+    done = subprocess.run([CLIENTS, "-c", here], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    with open_accelerator(f"zoo:{MODEL}", "emulator") as accelerator:
+        name = accelerator.classify(np.zeros((1, 64, 64, 3), np.uint8)).names[0]
+    assert f"b'{name}' b'{name}'" in done.stdout
 
 
 @needs_clients
