@@ -252,13 +252,10 @@ def report(facts: Facts) -> Report:
         if name in facts:
             of: dict[str, Any] = facts[name]
             height, width = of["size"]
-            rows.append(
-                (
-                    f"{height:,} x {width:,}", of["bundle"], f"{of['macs'] / 1e6:.0f} M", str(of["stride"]),
-                    f"{of['windows']:,}", f"{of['seconds']:,.0f}", f"{of['windows_per_s']:,.0f}",
-                    f"{of['bare_windows_per_s']:,.0f}", f"{of['peak_mb']:,.0f} MB",
-                )
-            )  # fmt: skip
+            bare = f"{of['bare_windows_per_s']:,.0f}" if "bare_windows_per_s" in of else ""
+            peak = f"{of['peak_mb']:,.0f} MB" if "peak_mb" in of else ""
+            work = f"{of['macs'] / 1e6:.0f} M", str(of["stride"]), f"{of['windows']:,}", f"{of['seconds']:,.0f}"
+            rows.append((f"{height:,} x {width:,}", of["bundle"], *work, f"{of['windows_per_s']:,.0f}", bare, peak))
     columns = ("scene", "bundle", "MACs", "stride", "windows", "wall s", "windows/s", "bare windows/s", "peak memory")
     if rows:
         tables.append(Grid("Scenes", columns, tuple(rows)))

@@ -72,11 +72,23 @@ def _numbers(ctx: click.Context, param: click.Parameter, value: str | None) -> t
 @click.option("--stack", is_flag=True, help="SCENES are bands of one scene, a file each.")
 @click.option("--stride", type=click.IntRange(min=1), help="Pixels from window to window; by default half a patch.")
 @click.option("--mode", type=click.Choice(MODES), default="mean", show_default=True, help="Where windows overlap.")
-@click.option("--extent", type=click.Choice(("scene", "windows")), default="scene", show_default=True)
+@click.option(
+    "--extent",
+    type=click.Choice(("scene", "windows")),
+    default="scene",
+    show_default=True,
+    help="All of it, or what windows every --stride cover.",
+)
 @click.option("--most-nodata", type=float, default=0.5, show_default=True, help="Share of a window that may be nodata.")
 @click.option("--bands", callback=_listed, help="Names or numbers, in the bundle's order: B04,B03,B02.")
 @click.option("--resample", is_flag=True, help="Bring a scene of another resolution to the bundle's.")
-@click.option("--resampling", type=click.Choice(_RESAMPLINGS), default="bilinear", show_default=True)
+@click.option(
+    "--resampling",
+    type=click.Choice(_RESAMPLINGS),
+    default="bilinear",
+    show_default=True,
+    help="How, and how bands of several resolutions come to one grid.",
+)
 @click.option("--nodata", type=float, help="The value that stands for none, if not what the file says.")
 @click.option("--scale", type=float, help="Samples are taken times this,")
 @click.option("--offset", type=float, help="and this is added; by default what the product declares.")
