@@ -7,8 +7,8 @@ Emulator and loopback, on all cores, which server and clients share. Each round 
 stream and the bare backend in this process, packed frames in batches of 64 by tritonclient, single patches from many
 connections and from one (scripts/serve_load.py). `--triton`: a Python with tritonclient, as ./scripts/test makes one;
 `--peers`: a Python with mlserver, litserve and onnxruntime, which serve the same network as 8-bit ONNX
-(scripts/serve_mlserver.py, serve_litserve.py). What is missing is left out, and said to be. `--again FILE` writes a page
-of what was measured before; `--soak` and `--fuzz`: what soak_serve.py and fuzz_serve.py wrote, for the same page.
+(scripts/serve_mlserver.py, serve_litserve.py). What is missing is left out, and said to be. `--again FILE`: a page of
+what was measured before; `--soak` and `--fuzz`: what soak_serve.py and fuzz_serve.py wrote, for the same page.
 """
 
 from __future__ import annotations

@@ -44,6 +44,8 @@ class Entry:
     statistics: Statistics = field(default_factory=Statistics)
     stamp: _Stamp | None = None
     available: asyncio.Event = field(default_factory=asyncio.Event)
+    promised: bool = False
+    """Whether it was in service once, so that the server is not ready without it."""
 
     @property
     def ready(self) -> bool:
@@ -116,12 +118,12 @@ class Repository:
 
     @contextlib.asynccontextmanager
     async def using(self, name: str, version: str = "") -> AsyncIterator[tuple[Entry, Model]]:
-        """A model that stays in service for as long as it is used. `version`: "" for the highest.
+        """A model that stays in service for as long as it is used. `version`: "" for the highest that is loaded.
 
         Raises `RequestError`: 404 for one that there is not, 503 for one that cannot be had at the moment.
         """
         entry = self.find(name, version)
-        if entry.model is None:
+        if entry.model is None and not entry.reason:
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(entry.available.wait(), _REOPENING_S)
         model = entry.model
@@ -142,7 +144,8 @@ class Repository:
         if version and version not in versions:
             listed = ", ".join(self.versions(name))
             raise RequestError(HTTPStatus.NOT_FOUND, f"model {name!r} has no version {version[:40]!r}; it has {listed}")
-        return versions[version or self.versions(name)[-1]]
+        loaded = [number for number in self.versions(name) if versions[number].model is not None]
+        return versions[version or (loaded or self.versions(name))[-1]]
 
     def versions(self, name: str) -> list[str]:
         """In ascending order."""
@@ -168,7 +171,7 @@ class Repository:
 
     @property
     def ready(self) -> bool:
-        return all(entry.ready for entry in self.entries)
+        return all(entry.ready for entry in self.entries if entry.promised)
 
     async def close(self, timeout_s: float) -> None:
         """Answer what waits, within the time, and close every device."""
@@ -188,7 +191,7 @@ class Repository:
             await self._retire(old)
             old = None
         await asyncio.to_thread(model.start)
-        entry.model, entry.reason, entry.stamp = model, "", stamp
+        entry.model, entry.reason, entry.stamp, entry.promised = model, "", stamp, True
         entry.available.set()
         _log.info("model loaded", extra={"model": entry.name, "version": entry.version, "path": str(entry.path)})
         await self._retire(old)

@@ -147,7 +147,10 @@ async def _watch(service: Service, server: uvicorn.Server, reload: asyncio.Event
         if asked and server.config.ssl is not None and service.settings.tls_cert is not None:
             with contextlib.suppress(OSError):  # of a wrong pair the former one stays
                 server.config.ssl.load_cert_chain(service.settings.tls_cert, service.settings.tls_key)
-        await service.repository.refresh(force=asked)
+        try:
+            await service.repository.refresh(force=asked)
+        except Exception:
+            _log.exception("looking at the bundles' folders failed")
 
 
 @contextlib.contextmanager

@@ -105,7 +105,7 @@ def test_a_damaged_bundle_is_told_and_the_former_one_stays(tmp_path: Path) -> No
         (made.path / "manifest.json").write_text("{}")
         assert process.stderr is not None
         line = next(line for line in process.stderr if "not loaded" in line)
-        assert "schema version" in json.loads(line)["reason"]
+        assert "manifest.json: " in json.loads(line)["reason"]
         assert answers(address, WEIGHTS)
         shutil.rmtree(made.path)
         time.sleep(0.3)
@@ -131,6 +131,13 @@ def test_versions_come_and_go(tmp_path: Path) -> None:
         shutil.move(bundle(tmp_path, weights=OTHER).path, folder / "2")
         until(lambda: answers(address, OTHER))
         assert ask(address, "/v2/models/small").json["versions"] == ["1", "2"]
+        (folder / "3").mkdir()
+        (folder / "3" / "manifest.json").write_text("{}")  # a bundle half copied, say
+        time.sleep(0.5)
+        assert answers(address, OTHER) and ask(address, "/v2/health/ready").status == 200
+        refused = ask(address, "/v2/models/small/versions/3/infer", BODY)
+        assert refused.status == 503 and "schema version" in refused.error
+        shutil.rmtree(folder / "3")
         shutil.rmtree(folder / "2")
         until(lambda: answers(address, WEIGHTS))
         assert ask(address, "/v2/models/small/versions/2").status == 404
