@@ -33,12 +33,13 @@ _ULTRASCALE = ("xczu", "xck", "xcu", "xcv")
 @dataclass(frozen=True)
 class NetlistCheck:
     """`family`: of the cells; `tool`: that mapped them; `verdicts`: of all parts that differ from one another;
-    `findings`: what Vivado may read otherwise, if that was looked for."""
+    `findings`: what other front ends may read otherwise; `linted`: for Vivado, too."""
 
     family: str
     tool: str
     verdicts: Sequence[Verdict]
-    findings: Sequence[Finding] | None
+    findings: Sequence[Finding]
+    linted: bool
 
 
 def family_of(design: Design) -> str:
@@ -67,8 +68,9 @@ def check_netlists(
     family = family_of(design)
     on_step("front ends")
     sources = [rtl / name for name in source_names(rtl)]
-    second_front_end(sources, design.top, rtl)
-    findings = lint(sources) if importlib.util.find_spec("pyslang") else None
+    findings = second_front_end(sources, design.top, rtl, timeout_s)
+    linted = importlib.util.find_spec("pyslang") is not None
+    findings += lint(sources) if linted else []
     with tempfile.TemporaryDirectory() as scratch:
         on_step("RTL: what streams between parts")
         tap_streams(design, folder, frames, Path(scratch), timeout_s=timeout_s)
@@ -86,7 +88,7 @@ def check_netlists(
             netlists = _mapped([part], rtl, family, timeout_s, on_step)
             stimulus = Stimulus(_whole_cycles(design), seed=seed)
             verdicts += _compared({part: netlists[part.name]}, rtl, beats, stimulus, timeout_s)
-    return NetlistCheck(family, tool(), verdicts, findings)
+    return NetlistCheck(family, tool(), verdicts, findings, linted)
 
 
 def _mapped(

@@ -63,6 +63,8 @@ _FUNCTIONS = frozenset(
         """,
     )
 )
+_WARNINGS = ("MULTIDRIVEN", "LATCH", "BLKANDNBLK", "PINMISSING")
+_WARNED = re.compile(rf"%Warning-({'|'.join(_WARNINGS)}): ([^:]+):(\d+):\d+: (.*)")
 _ASSERTIONS = ("ImmediateAssertStatement", "ConcurrentAssertionMember", "AssertPropertyStatement")
 _NOT_SYNTHESIZED = re.compile(r"//\s*synthesis translate[_ ]off\b.*?//\s*synthesis translate[_ ]on\b", re.DOTALL)
 _SYSTEM_NAME = re.compile(r"\$(\w+)\s*$")
@@ -114,10 +116,11 @@ def _findings(root: Any, file: str, manager: Any) -> Iterator[Finding]:
         pending += [child for child in node if hasattr(child, "kind") and hasattr(child, "sourceRange")]
 
 
-def second_front_end(sources: Sequence[Path], top: str, folder: Path, timeout_s: float = 600.0) -> None:
-    """Have Verilator read and elaborate `sources` as they are synthesized, below the module `top`.
+def second_front_end(sources: Sequence[Path], top: str, folder: Path, timeout_s: float = 600.0) -> list[Finding]:
+    """Have Verilator read and elaborate `sources` as they are synthesized, below the module `top`: second drivers,
+    latches, mixed assignments and open pins that it warns of.
 
-    Raises `BackendError` with its first error, which may be of a construct, a width, a port or a second driver.
+    Raises `BackendError` with the first thing that it refuses.
     """
     tool = find_verilator()
     ordered = sorted(sources, key=lambda path: not path.name.endswith("_pkg.sv"))
@@ -131,7 +134,7 @@ def second_front_end(sources: Sequence[Path], top: str, folder: Path, timeout_s:
         "-Wno-lint",
         "-Wno-style",
     ]
-    options += ["-Wno-TIMESCALEMOD", "-Werror-MULTIDRIVEN", "-Werror-LATCH", "-Werror-BLKANDNBLK", "-Werror-PINMISSING"]
+    options += ["-Wno-TIMESCALEMOD", *(f"-Wwarn-{name}" for name in _WARNINGS)]
     with tempfile.TemporaryDirectory() as scratch:
         command = [str(tool.program), *options, "--Mdir", scratch, *map(str, ordered), str(PRIMITIVES)]
         try:
@@ -141,7 +144,9 @@ def second_front_end(sources: Sequence[Path], top: str, folder: Path, timeout_s:
             )
         except subprocess.TimeoutExpired:
             raise BackendTimeoutError(f"Verilator needed more than {timeout_s:g} s to read {top}") from None
+    lines = done.stderr.splitlines()
     if done.returncode:
-        lines = done.stderr.splitlines()
         wrong = next((line for line in lines if line.startswith("%Error")), f"exit code {done.returncode}")
         raise BackendError(f"Verilator does not read {top} as Yosys does: {wrong}")
+    warned = filter(None, map(_WARNED.match, lines))
+    return [Finding(Path(found[2]).name, int(found[3]), f"{found[1]}: {found[4]}") for found in warned]
