@@ -81,9 +81,10 @@ def _write_shell(design: Design, rtl: Path) -> None:
     """The shell's sources have a folder of their own, so that what takes the accelerator alone does not meet them."""
     folder = rtl / SHELL
     folder.mkdir(exist_ok=True)
-    texts, kernels = shell_sources(design), SHELL_KERNELS
+    texts, kernels = shell_sources(design), list(SHELL_KERNELS)
     if design.instances > 1:
-        texts, kernels = {**texts, f"{core_of(design)}.sv": instances_module(design)}, (*kernels, *SHARING_KERNELS)
+        texts |= {f"{core_of(design)}.sv": instances_module(design)}
+        kernels += SHARING_KERNELS
     for name, text in texts.items():
         write_atomic(folder / name, text.encode())
     for name in kernels:

