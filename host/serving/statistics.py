@@ -65,7 +65,7 @@ class Statistics:
         """A request was not."""
         with self._lock:
             self.stages["fail"].add(ns)
-            self.refused[status] += 1
+            self.refused[int(status)] += 1
 
     def executed(self, frames: int, input_ns: int, compute_ns: int) -> None:
         """A device computed a chunk."""
