@@ -44,7 +44,7 @@ def verify_netlist(
     values = sum(verdict.values for verdict in found.verdicts)
     comparison = Comparison("RTL", "netlist", len(found.verdicts), values, len(wrong), first)
     cycles = sum(verdict.cycles for verdict in found.verdicts)
-    pieces = f"{len(found.verdicts)} parts that differ{', the whole among them' if whole else ''}"
+    pieces = f"{len(found.verdicts)} different parts{', the whole among them' if whole else ''}"
     note = (
         f"netlist: {pieces}, for {found.family} by {found.tool}, {cycles:,} cycles with pauses and resets (seed {seed})"
     )

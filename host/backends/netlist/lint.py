@@ -63,7 +63,7 @@ _FUNCTIONS = frozenset(
         """,
     )
 )
-_WARNINGS = ("MULTIDRIVEN", "LATCH", "BLKANDNBLK", "PINMISSING")
+_WARNINGS = ("MULTIDRIVEN", "LATCH", "BLKANDNBLK")
 _WARNED = re.compile(rf"%Warning-({'|'.join(_WARNINGS)}): ([^:]+):(\d+):\d+: (.*)")
 _ASSERTIONS = ("ImmediateAssertStatement", "ConcurrentAssertionMember", "AssertPropertyStatement")
 _NOT_SYNTHESIZED = re.compile(r"//\s*synthesis translate[_ ]off\b.*?//\s*synthesis translate[_ ]on\b", re.DOTALL)
@@ -118,7 +118,7 @@ def _findings(root: Any, file: str, manager: Any) -> Iterator[Finding]:
 
 def second_front_end(sources: Sequence[Path], top: str, folder: Path, timeout_s: float = 600.0) -> list[Finding]:
     """Have Verilator read and elaborate `sources` as they are synthesized, below the module `top`: second drivers,
-    latches, mixed assignments and open pins that it warns of.
+    latches and mixed assignments that it warns of.
 
     Raises `BackendError` with the first thing that it refuses.
     """
