@@ -39,7 +39,7 @@ BUNDLE, SMALL = "zoo:eurosat-u4-w4a4", "zoo:synthetic-u4-w4a4"
 TILE, LARGE, CROP = 10_980, 30_000, 2_048
 STRIDE = 32
 STRIP = 1024
-BARE_FRAMES, BARE_RUNS = 1024, 4
+BARE_FRAMES, BARE_RUNS = 512, 8
 PEER_BATCH = 64
 MEMORY_MB = 500
 
@@ -139,7 +139,7 @@ def whole_scene(bundle: Bundle, scene: Path, chosen: Options, stride: int = STRI
     """Rates of the map and of the bare emulator before and behind it, by the chosen clock and by the wall's; memory."""
     entry, output = bundle.manifest.input, CACHE / f"map of {scene.name}"
     rng = np.random.default_rng(1)
-    patches = rng.integers(0, 256, (BARE_FRAMES, *entry.patch_shape)).astype(entry.patch_dtype)
+    patches = rng.integers(0, 256, (BARE_FRAMES, *entry.patch_shape), entry.patch_dtype)
     with open_accelerator(bundle, "emulator") as accelerator:
         frames = accelerator.encode(patches)
         del patches
