@@ -73,10 +73,25 @@ def numbers_bundle(folder: Path, turned: bool) -> Bundle:
     )
 
 
-def faulty(devices: int, share: float, seed: int, made: list[FaultyEmulator]) -> DevicesOf:
+class Counted(FaultyEmulator):
+    """Its faults are counted beyond its life; nothing else of it is kept."""
+
+    def __init__(self, network: Network, share: float, seed: int, changes: Counter[str]) -> None:
+        super().__init__(network, share, seed)
+        self._changes = changes
+
+    def close(self) -> None:
+        super().close()
+        self._changes["faults"] += self.faults
+        self.faults = 0
+
+
+def faulty(devices: int, share: float, seed: int, changes: Counter[str]) -> DevicesOf:
     def opened(bundle: Bundle) -> Accelerator:
-        made.append(FaultyEmulator(bundle.network, share, seed + len(made)))
-        return Accelerator(bundle, made[-1], timeout_s=1.0)
+        changes["devices_opened"] += 1
+        return Accelerator(
+            bundle, Counted(bundle.network, share, seed + changes["devices_opened"], changes), timeout_s=1.0
+        )
 
     def devices_of(bundle: Bundle) -> dict[str, Callable[[], Accelerator]]:
         return {f"device-{number}": partial(opened, bundle) for number in range(devices)}
@@ -86,23 +101,21 @@ def faulty(devices: int, share: float, seed: int, made: list[FaultyEmulator]) ->
 
 def soak(requests: int, devices: int, share: float, seed: int) -> Facts:
     """Run it; what was counted. Raises `AssertionError` at the first answer that is not the right one."""
-    state, made = State(requests, random.Random(seed)), []  # type: ignore[var-annotated]
+    state = State(requests, random.Random(seed))
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "tokens").write_text(state.tokens[0])
         path = str(numbers_bundle(folder, turned=False).path)
         settings = Settings(port=0, token_file=folder / "tokens", watch_s=0.5, body_timeout_s=1, header_timeout_s=1)
-        asyncio.run(_all(path, faulty(devices, share, seed, made), settings, state, folder))
+        asyncio.run(_all(path, faulty(devices, share, seed, state.changes), settings, state, folder))
     tenth = max(len(state.memory) // 10, 1)
     return {
         "requests": requests,
         "answered": dict(sorted(state.told.items())),
         "frames_checked": state.frames,
         "devices": devices,
-        "faults": sum(each.faults for each in made),
-        "devices_opened": len(made),
-        "changes": dict(state.changes),
+        **dict(state.changes),
         "seconds": round(time.monotonic() - started, 1),
         "resident_mib_early": round(float(np.median(state.memory[tenth : 2 * tenth] or state.memory)), 1),
         "resident_mib_late": round(float(np.median(state.memory[-tenth:])), 1),
