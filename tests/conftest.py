@@ -18,6 +18,7 @@ SLOW = (
     "host/backends/rtl/test_rtl_backend.py",
     "host/scenes/test_cluster.py",
     "host/scenes/test_resume.py",
+    "host/simulated/test_instances.py",
     "host/simulated/test_system.py",
     "host/bench/test_suite.py",
     "hw/test_architectures.py",
