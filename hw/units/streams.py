@@ -12,6 +12,9 @@ from bitswath.hw.units.base import Choices, Folding, Numbers, Pair, SimdUnit, Un
 
 __all__ = ["AddStreams", "ArgMax", "Concat", "Duplicate", "Lookup", "Pack", "Unpack"]
 
+_MOST_COMPARED = 2
+"""Values in a beat of a choice of the largest: one takes 3 levels of logic, four with five places took 20."""
+
 
 @dataclass(frozen=True, eq=False)
 class Unpack(SimdUnit):
@@ -170,6 +173,10 @@ class ArgMax(Unit):
     """Index of the largest value, of equal values the lowest."""
 
     op = "LabelSelect_rtl"
+
+    def choices(self) -> Choices:
+        """A beat is compared in one cycle, one value after the other, so there are few in it; there is time enough."""
+        return {"PE": tuple(pe for pe in divisors(self.inputs[0].shape[-1]) if pe <= _MOST_COMPARED)}
 
     def given(self, folding: Folding) -> int:
         return 1

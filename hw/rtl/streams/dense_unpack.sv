@@ -79,47 +79,50 @@ module dense_unpack #(
     end else if (chunk_taken) left <= left - 1'b1;
   end
 
-  // Chunks to beats; all counts are in units
+  // Chunks to beats; all counts are in units. A chunk is taken only where less than a beat is left before it, so its
+  // place does not depend on whether a beat leaves: it is `over` that beat.
   localparam int unsigned B = BEAT / UNIT;
   localparam int unsigned C = CHUNK / UNIT;
   localparam int unsigned L = LAST_CHUNK / UNIT;
   localparam int unsigned CAPACITY = B + C - 1;
   localparam int unsigned FILL_BITS = $clog2(CAPACITY + 1);
-  localparam int unsigned REACH = (C < B ? CAPACITY : 2 * B - 1) + C;  // a beat may leave as a chunk comes
+  localparam int unsigned PLACE_BITS = B > 1 ? $clog2(B) : 1;
 
-  logic [CAPACITY*UNIT-1:0] buffer;  // 0 above its fill
-  logic [REACH*UNIT-1:0] chunk, joined;
-  logic [FILL_BITS-1:0] fill, rest;
+  logic [CAPACITY*UNIT-1:0] buffer, chunk, kept;  // 0 above its fill
+  logic [FILL_BITS-1:0] over, next;  // units that are held beyond a beat, or all where there is none
+  logic full;  // a beat is held
 
-  wire send = m_axis_tvalid && m_axis_tready;
+  wire send = full && m_axis_tready;
 
-  assign m_axis_tvalid = fill >= FILL_BITS'(B);
+  assign m_axis_tvalid = full;
   assign m_axis_tdata = M_WIDTH'(buffer[BEAT-1:0]);
-  assign rest = send ? fill - FILL_BITS'(B) : fill;
-  assign chunk_taken = left != 0 && rest < FILL_BITS'(B);
+  assign chunk_taken = left != 0 && (!full || (m_axis_tready && over < FILL_BITS'(B)));
+  assign next = over + (!chunk_taken ? '0 : last_chunk ? FILL_BITS'(L) : FILL_BITS'(C));
 
   always_comb begin
-    chunk = (REACH * UNIT)'(word[CHUNK-1:0]);
-    if (last_chunk) chunk = (REACH * UNIT)'(word[LAST_CHUNK-1:0]);
-    if (!chunk_taken) chunk = '0;
-    for (int i = 0; i < FILL_BITS; i++) if (fill[i]) chunk = chunk << ((1 << i) * UNIT);
-    joined = (REACH * UNIT)'(buffer) | chunk;
-    if (send) joined = joined >> BEAT;
+    chunk = (CAPACITY * UNIT)'(last_chunk ? word[LAST_CHUNK-1:0] : word[CHUNK-1:0]);
+    for (int i = 0; i < PLACE_BITS; i++) if (over[i]) chunk = chunk << ((1 << i) * UNIT);
+    kept = send ? (CAPACITY * UNIT)'({BEAT'(0), buffer} >> BEAT) : buffer;
   end
 
   always_ff @(posedge clk)
     if (!rst_n) begin
       buffer <= '0;
-      fill   <= '0;
+      over   <= '0;
+      full   <= 1'b0;
     end else begin
-      buffer <= joined[CAPACITY*UNIT-1:0];
-      fill   <= rest + (!chunk_taken ? '0 : last_chunk ? FILL_BITS'(L) : FILL_BITS'(C));
+      buffer <= kept | (chunk_taken ? chunk : '0);
+      if (send || chunk_taken) begin
+        full <= next >= FILL_BITS'(B);
+        over <= next >= FILL_BITS'(B) ? next - FILL_BITS'(B) : next;
+      end
     end
 
 `ifndef SYNTHESIS
+  wire [FILL_BITS:0] fill = (FILL_BITS + 1)'(over) + (full ? (FILL_BITS + 1)'(B) : '0);
   fits :
   assert property (@(posedge clk) disable iff (!rst_n)
-      1 |=> fill <= FILL_BITS'(CAPACITY) && buffer >> (fill * UNIT) == 0)
+      1 |=> fill <= (FILL_BITS + 1)'(CAPACITY) && buffer >> (fill * UNIT) == 0)
   else $error("%m: %0d units in a buffer of %0d", fill, CAPACITY);
 `endif
 
