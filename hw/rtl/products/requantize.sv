@@ -43,8 +43,11 @@ module requantize #(
 
   localparam int unsigned LANE_BITS = GAIN_BITS + OFFSET_BITS;
   localparam int unsigned FOLD_BITS = FOLD > 1 ? $clog2(FOLD) : 1;
-  localparam int unsigned PRODUCT_BITS = BITS + 1 + GAIN_BITS + 1;
-  localparam int unsigned SUM_BITS = larger(larger(PRODUCT_BITS, OFFSET_BITS) + 1, SHIFT + COUNT_BITS + 2);
+  localparam int unsigned X_BITS = SIGNED ? BITS : BITS + 1;
+  // No wider than what they hold: Yosys loses bits of a DSP block's register that only repeat the sign.
+  localparam int unsigned PRODUCT_BITS = X_BITS + GAIN_BITS;
+  localparam int unsigned SUM_BITS = larger(PRODUCT_BITS, OFFSET_BITS) + 1;
+  localparam int unsigned WIDE_BITS = larger(SUM_BITS, SHIFT + COUNT_BITS + 2);
   localparam int unsigned STEPS = 5;
 
   logic [PE*LANE_BITS-1:0] rom[FOLD];
@@ -77,7 +80,7 @@ module requantize #(
   end
 
   for (genvar p = 0; p < PE; p++) begin : gen_lane
-    logic signed [BITS:0] x;
+    logic signed [X_BITS-1:0] x;
     logic [2:1][GAIN_BITS-1:0] gains;
     logic signed [OFFSET_BITS-1:0] offset;
     logic signed [PRODUCT_BITS-1:0] product;
@@ -86,16 +89,17 @@ module requantize #(
     logic many, few;  // where the table says so
 
     wire [GAIN_BITS-1:0] gain = line[p*LANE_BITS+:GAIN_BITS];
-    wire signed [SUM_BITS-SHIFT-1:0] steps = sum[SUM_BITS-1:SHIFT];
-    wire [SHIFT-1:0] rest = sum[SHIFT-1:0];
+    wire signed [WIDE_BITS-1:0] wide = WIDE_BITS'(sum);
+    wire signed [WIDE_BITS-SHIFT-1:0] steps = wide[WIDE_BITS-1:SHIFT];
+    wire [SHIFT-1:0] rest = wide[SHIFT-1:0];
     wire below = steps < 0;
-    wire above = steps > $signed((SUM_BITS - SHIFT)'(COUNT));
+    wire above = steps > $signed((WIDE_BITS - SHIFT)'(COUNT));
     wire [COUNT_BITS-1:0] clipped = below ? '0 : above ? COUNT_BITS'(COUNT) : steps[COUNT_BITS-1:0];
 
     always_ff @(posedge clk)
       if (go) begin
-        x <= $signed({SIGNED && s_axis_tdata[p*BITS+BITS-1], s_axis_tdata[p*BITS+:BITS]});
-        product <= x * $signed({1'b0, gain});
+        x <= X_BITS'(s_axis_tdata[p*BITS+:BITS]);
+        product <= PRODUCT_BITS'(x * $signed({1'b0, gain}));
         offset <= line[p*LANE_BITS+GAIN_BITS+:OFFSET_BITS];
         gains <= {gains[1], gain};
         sum <= SUM_BITS'(product) + SUM_BITS'(offset);
