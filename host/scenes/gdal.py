@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import warnings
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 from bitswath.errors import DependencyError, SceneError
@@ -21,13 +22,17 @@ def scene_extra(module: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise DependencyError(f"scenes need {module}: pip install 'bitswath[scene]' ({error})") from error
+        name = module.partition(".")[0]
+        raise DependencyError(f"scenes need {name}: pip install 'bitswath[scene]' ({error})") from error
 
 
+@cache
 def rasterio_module() -> Any:
-    for part in ("crs", "enums", "env", "errors", "features", "shutil", "vrt", "warp", "windows"):
+    """rasterio with the parts that are used. Raises `DependencyError` where it is not installed."""
+    rasterio = scene_extra("rasterio")
+    for part in ("control", "crs", "enums", "env", "errors", "features", "shutil", "vrt", "warp", "windows"):
         scene_extra(f"rasterio.{part}")
-    return scene_extra("rasterio")
+    return rasterio
 
 
 @contextlib.contextmanager

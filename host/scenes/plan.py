@@ -18,7 +18,7 @@ from bitswath.scenes.windows import Windows
 
 __all__ = ["Plan", "Span", "plan_of"]
 
-_BLOCK_BYTES = 32 << 20
+_BLOCK_BYTES = 16 << 20
 _LEAST_ROWS, _MOST_ROWS = 256, 1024
 """Of pixels in a strip, about: below, much is read twice; above, little is kept when a run is killed."""
 

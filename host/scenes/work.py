@@ -26,7 +26,7 @@ __all__ = ["Classifier", "Job", "work"]
 
 _BATCH_BYTES = 4 << 20
 _TRIES = 3
-_CACHE = (64 << 20, 160 << 20)
+_CACHE = (64 << 20, 144 << 20)
 
 
 class Classifier(Protocol):

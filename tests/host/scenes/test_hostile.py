@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 import bitswath as bs
 from bitswath.errors import BitswathError, InputError, SceneError
 from bitswath.scenes import MapSettings, map_scene
+from bitswath.scenes.gdal import rasterio_module
 from bitswath.scenes.sources.listing import sources_at
 from tests.host.scenes.cases import bundle_of, land, read, write_scene
 
@@ -166,3 +168,12 @@ def test_a_bundle_alone_maps_nothing(bundle: bs.Bundle, tmp_path: Path) -> None:
     scene = write_scene(tmp_path / "s.tif", land(np.random.default_rng(8), 20, 20))
     with pytest.raises(InputError, match="expected an accelerator"):
         map_scene(bundle, scene, tmp_path / "map.tif")
+
+
+def test_without_the_extra_it_is_named(bundle: bs.Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = write_scene(tmp_path / "s.tif", land(np.random.default_rng(9), 20, 20))
+    rasterio_module.cache_clear()
+    monkeypatch.setitem(sys.modules, "rasterio", None)
+    assert "scenes need rasterio: pip install 'bitswath[scene]'" in refused(bundle, scene)
+    monkeypatch.undo()
+    rasterio_module.cache_clear()
