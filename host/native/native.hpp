@@ -7,7 +7,8 @@
 //   transform     : common                                    samples to compressed frames of varying length, and back
 //   kernels/types :                                           what tensors and accumulators are stored as
 //   kernels/bits  : common kernels/types                      inner loops over codes of one or two bits
-//   kernels       : common kernels/bits kernels/types         all inner loops, a set for each instruction set
+//   kernels/winograd : common                                 a convolution's tiles to points of fewer products, and back
+//   kernels       : common kernels/bits kernels/types kernels/winograd  all inner loops, a set for each instruction set
 //   engine/graph  :                                           the integer network: stages checked, ranges proved
 //   engine/steps  : common kernels engine/graph               a stage as a step: layout, choice of kernel, thresholds
 //   engine/plan   : common packing engine/steps               a graph compiled into steps over one arena

@@ -23,15 +23,18 @@ struct S16ByS16 {
     }
 };
 
-// Sums of two pairs side by side.
+// Sums of two pairs side by side. The addition is written out, since GCC would copy every sum in every step.
 struct Pairs {
     using In = uint8_t;
     BITSWATH_TARGET static inline __m256i dot(__m256i acc, __m256i x, __m256i w) {
-        return _mm256_add_epi16(acc, _mm256_maddubs_epi16(x, w));
+        const __m256i products = _mm256_maddubs_epi16(x, w);
+        asm("vpaddw %1, %0, %0" : "+x"(acc) : "x"(products));
+        return acc;
     }
 };
 
 // Sums of 32 bits of as many pairs as fit 16 bits.
+template <bool Scales>
 struct Partial {
     using In = uint8_t;
     using Acc = int32_t;
@@ -49,12 +52,17 @@ struct Partial {
                     sums[p][i] = _mm256_add_epi32(sums[p][i], _mm256_madd_epi16(pairs.of[p][i], ones));
         }
         for (int i = 0; i < 2; ++i) {
-            const __m256i scale = load(static_cast<const Acc*>(rows.scale) + o + 8 * i);
+            const __m256i scale = Scales ? load(static_cast<const Acc*>(rows.scale) + o + 8 * i) : ones;
             for (int p = 0; p < Windows; ++p)
-                store(acc + p * rows.stride + 8 * i, _mm256_mullo_epi32(sums[p][i], scale));
+                store(acc + p * rows.stride + 8 * i, Scales ? _mm256_mullo_epi32(sums[p][i], scale) : sums[p][i]);
         }
     }
 };
+
+// Of two lanes of 16 bits an output.
+BITSWATH_TARGET inline __m256i joined(const __m256i (&sums)[2]) {
+    return _mm256_permute4x64_epi64(_mm256_hadd_epi16(sums[0], sums[1]), 0xD8);
+}
 
 // Sums of 16 bits, modulo 2^16.
 struct Narrow {
@@ -65,10 +73,22 @@ struct Narrow {
     BITSWATH_TARGET static inline void tile(const ConvRows& rows, const In* in, const int8_t* w, int64_t o, Acc* acc) {
         const Tile<Windows> sums = sums_of<Pairs, Windows>(rows, in, w, 0, rows.depth);
         const __m256i scale = load(static_cast<const Acc*>(rows.scale) + o);
-        for (int p = 0; p < Windows; ++p) {
-            const __m256i sum = _mm256_permute4x64_epi64(_mm256_hadd_epi16(sums.of[p][0], sums.of[p][1]), 0xD8);
-            store(acc + p * rows.stride, _mm256_mullo_epi16(sum, scale));
-        }
+        for (int p = 0; p < Windows; ++p) store(acc + p * rows.stride, _mm256_mullo_epi16(joined(sums.of[p]), scale));
+    }
+};
+
+// The same, from `start`.
+struct Started {
+    using In = uint8_t;
+    using Acc = int16_t;
+
+    template <int Windows>
+    BITSWATH_TARGET static inline void tile(const ConvRows& rows, const In* in, const int8_t* w, int64_t o, Acc* acc) {
+        const auto* start = static_cast<const __m128i*>(rows.start) + o / 8;
+        const __m256i lanes[2] = {_mm256_cvtepu16_epi32(_mm_loadu_si128(start)),
+                                  _mm256_cvtepu16_epi32(_mm_loadu_si128(start + 1))};
+        const Tile<Windows> sums = sums_of<Pairs, Windows>(rows, in, w, 0, rows.depth, lanes);
+        for (int p = 0; p < Windows; ++p) store(acc + p * rows.stride, joined(sums.of[p]));
     }
 };
 
@@ -210,10 +230,18 @@ Kernels avx2_kernels() {
         depthwise_form<int8_t>(s8),
         form<Narrow, kWindows>("vpmaddubsw16", u8, s8, s16).in_pairs().scaling(),
         form<Narrow, 1>("vpmaddubsw16", u8, s8, s16).in_pairs().scaling(),
-        form<Partial, kWindows>("vpmaddubsw", u8, s8, s32).in_pairs().scaling(),
-        form<Partial, 1>("vpmaddubsw", u8, s8, s32).in_pairs().scaling(),
+        form<Partial<true>, kWindows>("vpmaddubsw", u8, s8, s32).in_pairs().scaling(),
+        form<Partial<true>, 1>("vpmaddubsw", u8, s8, s32).in_pairs().scaling(),
         form<Wide<S16ByS16>, kWindows>("vpmaddwd", s16, s16, s32),
         form<Wide<S16ByS16>, 1>("vpmaddwd", s16, s16, s32),
+    };
+    const WinogradKernels winograd = avx2_winograd();
+    const ConvForm words = form<Started, kWindows>("vpmaddubsw16", u8, s8, s16).in_pairs().starting();
+    const ConvForm integers = form<Partial<false>, kWindows>("vpmaddubsw", u8, s8, s32).in_pairs();
+    k.winograd = {
+        {words, s16, winograd.input, winograd.words, 24, 80},
+        {words, s32, winograd.input, winograd.widened, 24, 96},
+        {integers, s32, winograd.input, winograd.integers, 24, 160},
     };
     k.affine[u8] = affine_u8;
     k.pool2x2[u8] = pool2x2<uint8_t>;

@@ -10,6 +10,7 @@
 #include "kernels/bits/bits.hpp"
 #include "kernels/interleaving.hpp"
 #include "kernels/types.hpp"
+#include "kernels/winograd/winograd.hpp"
 
 namespace bitswath::emulator {
 
@@ -35,6 +36,8 @@ struct ConvRows {
     // is multiplied, as the accumulators.
     int64_t run;
     const void* scale;
+    // For forms that start from something: what the sum of each output starts from, as the accumulators.
+    const void* start;
 };
 using ConvKernel = void (*)(const ConvRows&);
 
@@ -50,6 +53,7 @@ struct ConvForm {
     int64_t least_windows = 1;    // a frame must have at least so many for it to pay
     int64_t highest = INT64_MAX;  // of the codes it takes
     bool scales = false;          // multiplies sums, by `scale`
+    bool starts = false;          // adds `start`
 
     ConvForm(const char* name, ConvKernel kernel, Type in, Type weights, Type acc)
         : name(name), kernel(kernel), in(in), weights(weights), acc(acc) {}
@@ -64,12 +68,23 @@ struct ConvForm {
     ConvForm& in_pairs(int64_t products = 2) { return pairs = true, together = products, *this; }
     ConvForm& codes_up_to(int64_t code) { return highest = code, *this; }
     ConvForm& scaling() { return scales = true, *this; }
+    ConvForm& starting() { return starts = true, *this; }
 };
 
 // One over tiles of so many windows, which pays from two on if it takes several at once.
 inline ConvForm tiled_form(int windows, const char* name, ConvKernel kernel, Type in, Type weights, Type acc) {
     return ConvForm(name, kernel, in, weights, acc).windows(windows).pays_from(windows > 1 ? 2 : 1);
 }
+
+// Kernels for one kind of Winograd's convolutions: its points' products are 1 x 1 convolutions of tiles. What else a tile
+// costs, for each of its channels and of its outputs, is told in products.
+struct WinogradForm {
+    ConvForm products;
+    Type sums;
+    WinogradInputKernel input;
+    WinogradOutputKernel output;
+    double input_cost, output_cost;
+};
 
 // Elements that kernels may read beyond the last one of a tensor, over whole tiles of windows.
 constexpr int64_t kMostTile = 16;
@@ -127,6 +142,7 @@ struct Kernels {
     std::vector<ConvForm> convs;      // the quickest first
     ConvKernel conv[kTypes][2];       // lanes, chunk and tile 1, block = outputs, weights as wide as the accumulator
     ConvKernel depthwise[kTypes][2];
+    std::vector<WinogradForm> winograd;  // the quickest first
     ConvertKernel convert[kTypes][kTypes];
     MaxKernel max[kTypes];
     Pool2x2Kernel pool2x2[kTypes];

@@ -21,19 +21,20 @@ struct Tile {
     __m256i of[Windows][2];
 };
 
-// Over offsets first..last, at least one, 64 bytes of `w` each. (Were there perhaps none, GCC would store the sums
-// in every iteration.)
+// Over offsets first..last, at least one, 64 bytes of `w` each; outputs start from `start`. (Were there perhaps no
+// offsets, GCC would store the sums in every iteration.)
 template <typename Dot, int Windows>
 BITSWATH_TARGET inline Tile<Windows> sums_of(const ConvRows& rows, const typename Dot::In* in, const int8_t* w,
-                                             int64_t first, int64_t last) {
+                                             int64_t first, int64_t last, const __m256i (&start)[2]) {
     Tile<Windows> sums;
-    for (auto& sum : sums.of) sum[0] = sum[1] = _mm256_setzero_si256();
+    for (auto& sum : sums.of) sum[0] = start[0], sum[1] = start[1];
     const int64_t step = rows.step;
     const int32_t *offset = rows.offsets + first, *end = rows.offsets + last;
     w += first * 64;
     do {
         const auto* x = in + *offset;
-        const __m256i w0 = load(w), w1 = load(w + 32);
+        __m256i w0 = load(w), w1 = load(w + 32);
+        asm("" : "+x"(w0), "+x"(w1));  // stay in registers, and are not loaded for every window
         for (int p = 0; p < Windows; ++p) {
             const __m256i group = four_bytes(x + p * step);
             sums.of[p][0] = Dot::dot(sums.of[p][0], group, w0);
@@ -42,6 +43,12 @@ BITSWATH_TARGET inline Tile<Windows> sums_of(const ConvRows& rows, const typenam
         w += 64;
     } while (++offset != end);
     return sums;
+}
+
+template <typename Dot, int Windows>
+BITSWATH_TARGET inline Tile<Windows> sums_of(const ConvRows& rows, const typename Dot::In* in, const int8_t* w,
+                                             int64_t first, int64_t last) {
+    return sums_of<Dot, Windows>(rows, in, w, first, last, {_mm256_setzero_si256(), _mm256_setzero_si256()});
 }
 
 // Sums of 32 bits straight from Dot.

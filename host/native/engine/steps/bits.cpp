@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "engine/steps/windows.hpp"
+#include "engine/steps/winograd.hpp"
 
 namespace bitswath::emulator {
 namespace {
@@ -216,7 +217,8 @@ std::unique_ptr<Step> make_bits(const StepContext& context) {
     const BitForm* best = nullptr;
     Finish finish, candidate;
     Factors factors, candidate_factors;
-    auto least = static_cast<double>(stage.values.size());
+    double least = std::min(static_cast<double>(stage.values.size()),
+                            winograd_cost(stage, context.graph, context.kernels, false));
     for (const BitForm& form : context.kernels.bits) {
         if (!suits(form, bits, context) || cost(form, bits, stage) >= least) continue;
         if (!make_finish(context, form.acc, most, signs, candidate, candidate_factors)) continue;

@@ -5,6 +5,7 @@
 #include "engine/steps/bits.hpp"
 #include "engine/steps/reduction.hpp"
 #include "engine/steps/windows.hpp"
+#include "engine/steps/winograd.hpp"
 
 namespace bitswath::emulator {
 namespace {
@@ -197,6 +198,7 @@ std::vector<int64_t> most_factors(const ConvForm& form, const Stage& stage, cons
 }  // namespace
 
 bool wanted_input(const Stage& stage, const Graph& graph, const Kernels& kernels, Type& type) {
+    if (winograd_cost(stage, graph, kernels, true) < static_cast<double>(stage.values.size())) return false;
     const std::vector<int64_t> signs(stage.values.shape[0], 1);
     for (const ConvForm& form : kernels.convs)
         if (suits(form, stage, graph, signs)) return type = form.in, true;
@@ -205,6 +207,7 @@ bool wanted_input(const Stage& stage, const Graph& graph, const Kernels& kernels
 
 std::unique_ptr<Step> make_conv(const StepContext& context) {
     if (auto step = make_bits(context)) return step;
+    if (auto step = make_winograd(context)) return step;
     const Stage& stage = context.stage;
     const Tensor& tensor = context.tensor(stage.inputs[0]);
     const Type in = context.layouts[stage.inputs[0]].type;

@@ -41,7 +41,8 @@ WindowStep::WindowStep(const StepContext& context, const SumForm& form, Finish f
       finish_(std::move(finish)), pool_(context.kernels.pool2x2[form.acc]), pooled_(context.pool ? 2 : 1) {
     const int64_t rows = context.sums().shape.h, row_bytes = windows_ * rounded_up(channels_, form.block) * acc_bytes();
     const int64_t wanted = std::min((kBandWindows + windows_ - 1) / windows_, std::max<int64_t>(kBandBytes / row_bytes, 1));
-    band_ = std::min(rounded_up(wanted, pooled_), rounded_up(rows, pooled_));
+    const int64_t together = std::max(pooled_, form.rows);
+    band_ = std::min(rounded_up(wanted, together), rounded_up(rows, together));
     finish_.set_stride(channels_, stride());
 }
 

@@ -35,6 +35,7 @@ struct SumForm {
     int block, tile;
     int64_t groups;
     bool in_order = false;  // windows are written one after the other
+    int64_t rows = 1;       // of windows that are made at once
 };
 
 // A convolution or dense step. Its heirs say where windows are and make the sums of a band; those are pooled

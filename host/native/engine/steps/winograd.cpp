@@ -1,0 +1,298 @@
+#include "engine/steps/winograd.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+#include <numeric>
+
+#include "engine/steps/windows.hpp"
+
+namespace bitswath::emulator {
+namespace {
+
+constexpr int64_t kMostScale = 1 << 12;  // by which sums are multiplied
+constexpr int64_t kTiles = 32;           // a call of the kernel for products should have
+constexpr int64_t kPixelBytes = 16;      // a tile's channels of a point are filled up to
+constexpr int kSum = 5;                  // the point that adds four inputs
+constexpr int kMiddle[] = {1, 2};        // what is halved
+constexpr int64_t kOffset = 1 << 15;
+
+// The range of sums of terms w * x, x from lo to hi.
+struct Range {
+    int64_t lo = 0, hi = 0;
+
+    void add(int64_t w, const Range& x) {
+        lo += std::min(w * x.lo, w * x.hi);
+        hi += std::max(w * x.lo, w * x.hi);
+    }
+    bool fits_words() const { return lo >= INT16_MIN && hi <= INT16_MAX; }
+};
+
+// Bytes from one point to the next, such that all points' do not lie in the same sets of a cache.
+int64_t apart(int64_t bytes) { return rounded_up(bytes, 128) + 64; }
+
+bool is_plain3x3(const Stage& stage) {
+    const std::array<int64_t, 2> ones{1, 1};
+    return stage.op == Op::conv && stage.kernel == std::array<int64_t, 2>{3, 3} && stage.strides == ones &&
+           stage.dilations == ones && stage.groups == 1;
+}
+
+// G times three weights.
+std::array<int64_t, 4> lengthened(int64_t g0, int64_t g1, int64_t g2) { return {g0, g0 + g1 + g2, g0 - g1 + g2, g2}; }
+
+// A stage as Winograd's form sees it, all of its weights transformed.
+struct Transformed {
+    int64_t outputs, inputs;
+    Range codes;                  // of the input and its border of zeros
+    std::vector<int16_t> values;  // [point][output][input]
+    std::vector<Range> rows;      // of A M at 1 and 2, all outputs
+    int64_t largest = 0;          // magnitude of the weights
+
+    Transformed(const Stage& stage, const Tensor& in)
+        : outputs(stage.values.shape[0]), inputs(stage.values.shape[3]),
+          codes{std::min<int64_t>(in.min(), 0), std::max<int64_t>(in.max(), 0)}, values(kPoints * outputs * inputs) {
+        for (int64_t o = 0; o < outputs; ++o) {
+            Range middle[2];
+            for (int64_t c = 0; c < inputs; ++c) transform(stage.values.data + o * 9 * inputs + c, o, c, middle);
+            rows.insert(rows.end(), middle, middle + 2);
+        }
+    }
+
+    int64_t span() const { return codes.hi - codes.lo; }
+    // Added to V at a point; divisible by four, so that its part in Y is a whole number too.
+    int64_t offset(int point) const { return point == kSum ? -4 * codes.lo : rounded_up(2 * span(), 4); }
+    int64_t largest_input() const { return offset(0) + 2 * span(); }
+    const int16_t* weights(int point, int64_t output) const { return values.data() + (point * outputs + output) * inputs; }
+
+    Range products(int point, int64_t output) const {
+        const Range v = point == kSum ? Range{4 * codes.lo, 4 * codes.hi} : Range{-2 * span(), 2 * span()};
+        Range range;
+        for (int64_t c = 0; c < inputs; ++c) range.add(weights(point, output)[c], v);
+        return range;
+    }
+
+    int64_t sum(int point, int64_t output) const {
+        const int16_t* first = weights(point, output);
+        return std::accumulate(first, first + inputs, int64_t{0});
+    }
+
+private:
+    void transform(const int64_t* g, int64_t o, int64_t c, Range (&middle)[2]) {
+        const int64_t row = 3 * inputs;
+        std::array<int64_t, 4> across[3];
+        for (int y = 0; y < 3; ++y) {
+            across[y] = lengthened(g[y * row], g[y * row + inputs], g[y * row + 2 * inputs]);
+            middle[0].add(across[y][1], {2 * codes.lo, 2 * codes.hi});
+            middle[1].add(across[y][2], {-span(), span()});
+        }
+        for (int b = 0; b < 4; ++b) {
+            const auto column = lengthened(across[0][b], across[1][b], across[2][b]);
+            for (int a = 0; a < 4; ++a) {
+                values[((4 * a + b) * outputs + o) * inputs + c] = static_cast<int16_t>(column[a]);
+                largest = std::max(largest, std::abs(column[a]));
+            }
+        }
+    }
+};
+
+bool is_small(const Stage& stage) {
+    const auto [lo, hi] = std::minmax_element(stage.values.data, stage.values.data + stage.values.size());
+    return *lo >= INT8_MIN && *hi <= INT8_MAX;
+}
+
+// Null unless bytes hold codes and weights, and tensors of them.
+std::unique_ptr<Transformed> transformed(const Stage& stage, const Tensor& in) {
+    if (!is_plain3x3(stage) || in.min() < INT8_MIN || in.max() > UINT8_MAX || !is_small(stage)) return nullptr;
+    auto weights = std::make_unique<Transformed>(stage, in);
+    const bool fits = weights->largest_input() <= UINT8_MAX && weights->largest <= INT8_MAX;
+    return fits ? std::move(weights) : nullptr;
+}
+
+bool is_exact(const ConvForm& form, const Transformed& weights, const Tensor& sums) {
+    const int64_t largest = weights.largest_input() * weights.largest;
+    if (weights.largest_input() > form.highest || largest * weights.inputs > INT32_MAX / kPoints) return false;
+    if (form.pairs && largest * form.together > INT16_MAX) return false;
+    if (form.acc == s32) return true;
+    if (sums.min() < -INT16_MAX || sums.max() > INT16_MAX) return false;
+    for (int64_t o = 0; o < weights.outputs; ++o)
+        for (const int a : kMiddle)
+            for (int b = 0; b < 4; ++b)
+                if (!weights.products(4 * a + b, o).fits_words()) return false;
+    return std::all_of(weights.rows.begin(), weights.rows.end(), [](const Range& range) { return range.fits_words(); });
+}
+
+// Products of the direct way in whose time one window is done.
+double cost(const WinogradForm& form, const Stage& stage, const Shape& out) {
+    const int64_t outputs = rounded_up(stage.values.shape[0], form.products.block);
+    const int64_t inputs = rounded_up(stage.values.shape[3], form.products.chunk);
+    const double tiles = static_cast<double>((out.h + 1) / 2) * static_cast<double>((out.w + 1) / 2);
+    const double tile = static_cast<double>(kPoints * inputs * outputs) + form.input_cost * static_cast<double>(inputs) +
+                        form.output_cost * static_cast<double>(outputs);
+    return tiles * tile / static_cast<double>(out.h * out.w);
+}
+
+bool pays(const WinogradForm& form, const Stage& stage, const Shape& out) {
+    return cost(form, stage, out) < static_cast<double>(stage.values.size());
+}
+
+// The transformed inputs of some tiles and their products follow the sums in the scratch.
+class WinogradStep : public WindowStep {
+public:
+    WinogradStep(const StepContext& context, const WinogradForm& form, const Transformed& weights, Finish finish,
+                 const Factors& factors)
+        : WindowStep(context, {form.sums, form.products.block, 2, 1, false, 2}, std::move(finish)), winograd_(form),
+          products_(form.products), last_row_(in_.shape.h + pads_[0] + pads_[2] - 1), columns_((windows_ + 1) / 2),
+          tile_rows_(std::clamp<int64_t>(kTiles / columns_, 1, band_ / 2)),
+          tiles_(rounded_up(tile_rows_ * columns_, products_.tile)), pixel_(rounded_up(weights.inputs, kPixelBytes)) {
+        set_source(1, 2 * columns_);
+        input_.channels = weights.inputs;
+        input_.pixel = pixel_;
+        input_.plane = apart(tiles_ * pixel_);
+        input_.sum = static_cast<uint8_t>(weights.offset(kSum));
+        input_.difference = static_cast<uint8_t>(weights.offset(0));
+        output_.channels = rows_.outputs = rows_.stride = stride();
+        output_.plane = apart(tiles_ * stride() * product_bytes()) / product_bytes();
+        rows_.step = pixel_;
+        rows_.run = INT16_MAX / std::max<int64_t>(products_.together * weights.largest_input() * weights.largest, 1);
+        for (int64_t first = 0; first < weights.inputs; first += products_.chunk) offsets_.push_back(static_cast<int32_t>(first));
+        for (int64_t t = 0; t < tiles_; t += products_.tile) tile_starts_.push_back(static_cast<int32_t>(t * pixel_));
+        rows_.depth = static_cast<int64_t>(offsets_.size());
+        pack(weights);
+        pack_starts(weights);
+        pack_scales(factors, context.kernels.convert[s64][form.sums]);
+    }
+
+protected:
+    std::string sums_name() const override { return std::string("winograd ") + products_.name; }
+
+    void sum(const Frame& frame, int64_t y, int64_t count) const override {
+        for (int64_t r = 0; r < count; r += 2 * tile_rows_) {
+            const int64_t rows = std::min(tile_rows_, (count - r + 1) / 2);
+            for (int64_t i = 0; i < rows; ++i) transform(frame, y + r + 2 * i, i);
+            multiply(frame, rows * columns_);
+            for (int64_t i = 0; i < rows; ++i) transform_back(frame, r + 2 * i, i);
+        }
+    }
+
+    int64_t extra_bytes() const override { return input_bytes() + rounded_up(kPoints * output_.plane * product_bytes(), 64); }
+
+private:
+    int64_t input_bytes() const { return rounded_up(kPoints * input_.plane + static_cast<int64_t>(kOverread), 64); }
+    int64_t product_bytes() const { return static_cast<int64_t>(kTypeBytes[products_.acc]); }
+    uint8_t* products(const Frame& frame) const { return extra(frame) + input_bytes(); }
+
+    // Rows beyond the last are of windows that nobody reads.
+    void transform(const Frame& frame, int64_t y, int64_t tile_row) const {
+        WinogradInput input = input_;
+        for (int64_t i = 0; i < 4; ++i) input.rows[i] = first_row(frame, std::min(y + i, last_row_));
+        input.tiles = columns_;
+        input.out = extra(frame) + tile_row * columns_ * pixel_;
+        winograd_.input(input);
+    }
+
+    void multiply(const Frame& frame, int64_t tiles) const {
+        ConvRows rows = rows_;
+        rows.starts = tile_starts_.data();
+        rows.offsets = offsets_.data();
+        rows.tiles = rounded_up(tiles, products_.tile) / products_.tile;
+        for (int p = 0; p < kPoints; ++p) {
+            rows.in = extra(frame) + p * input_.plane;
+            rows.weights = weights_.data() + p * rows_.outputs * rows_.depth * products_.chunk;
+            rows.start = starts_of_products_.data() + p * stride();
+            rows.acc = products(frame) + p * output_.plane * product_bytes();
+            products_.kernel(rows);
+        }
+    }
+
+    void transform_back(const Frame& frame, int64_t r, int64_t tile_row) const {
+        WinogradOutput output = output_;
+        output.tiles = columns_;
+        output.products = products(frame) + tile_row * columns_ * stride() * product_bytes();
+        output.bias = biases_.data();
+        output.scale = scales_.data();
+        output.above = frame.scratch + tiling_.sums(r) * stride() * acc_bytes();
+        output.below = frame.scratch + tiling_.sums(r + 1) * stride() * acc_bytes();
+        winograd_.output(output);
+    }
+
+    void pack(const Transformed& weights) {
+        weights_ = Buffer(kPoints * rows_.outputs * rows_.depth * products_.chunk);
+        auto* out = reinterpret_cast<int8_t*>(weights_.data());
+        for (int p = 0; p < kPoints; ++p)
+            for (int64_t first = 0; first < rows_.outputs; first += products_.block)
+                for (int64_t lane = 0; lane < rows_.depth * products_.chunk; lane += products_.lanes)
+                    for (int64_t o = first; o < first + products_.block; ++o)
+                        for (int64_t i = lane; i < lane + products_.lanes; ++i, ++out)
+                            if (o < weights.outputs && i < weights.inputs)
+                                *out = static_cast<int8_t>(weights.weights(p, o)[i]);
+    }
+
+    // What products start from, modulo 2^16, or else is added to windows.
+    void pack_starts(const Transformed& weights) {
+        starts_of_products_.resize(kPoints * stride());
+        biases_.resize(4 * stride());
+        for (int64_t o = 0; o < weights.outputs; ++o) {
+            int64_t start[4][4];
+            for (int p = 0; p < kPoints; ++p) {
+                start[p / 4][p % 4] = -weights.offset(p) * weights.sum(p, o);
+                starts_of_products_[p * stride() + o] =
+                    static_cast<uint16_t>(start[p / 4][p % 4] + kOffsetPoints[p] * kOffset);
+            }
+            for (int i = 0; i < 4; ++i)
+                biases_[i * stride() + o] = static_cast<int32_t>(window(start, i / 2, i % 2));
+        }
+    }
+
+    void pack_scales(const Factors& factors, ConvertKernel convert) {
+        scales_ = Buffer(stride() * acc_bytes());
+        convert(factors.data(), scales_.data(), channels_);
+    }
+
+    // A window of A M A'.
+    static int64_t window(const int64_t (&m)[4][4], int row, int column) {
+        constexpr int64_t kTwice[2][4] = {{2, 1, 1, 0}, {0, 1, -1, -2}};
+        int64_t four = 0;
+        for (int a = 0; a < 4; ++a)
+            for (int b = 0; b < 4; ++b) four += kTwice[row][a] * kTwice[column][b] * m[a][b];
+        return four / 4;
+    }
+
+    WinogradForm winograd_;
+    ConvForm products_;
+    int64_t last_row_, columns_, tile_rows_, tiles_, pixel_;  // tiles of a row, rows of tiles and tiles at once; bytes
+    WinogradInput input_{};
+    WinogradOutput output_{};
+    ConvRows rows_{};
+    std::vector<int32_t> offsets_, tile_starts_;
+    Buffer weights_{0}, scales_{0};
+    std::vector<uint16_t> starts_of_products_;
+    std::vector<int32_t> biases_;
+};
+
+}  // namespace
+
+double winograd_cost(const Stage& stage, const Graph& graph, const Kernels& kernels, bool any_threshold) {
+    const Tensor& sums = graph.tensors()[graph.tensor(stage.name)];
+    const auto weights = transformed(stage, graph.tensors()[stage.inputs[0]]);
+    if (weights)
+        for (const WinogradForm& form : kernels.winograd)
+            if ((form.sums == s32 || !any_threshold) && is_exact(form.products, *weights, sums))
+                return cost(form, stage, sums.shape);
+    return std::numeric_limits<double>::infinity();
+}
+
+std::unique_ptr<Step> make_winograd(const StepContext& context) {
+    const Stage& stage = context.stage;
+    const auto weights = transformed(stage, context.tensor(stage.inputs[0]));
+    if (!weights || kTypeBytes[context.layouts[stage.inputs[0]].type] > 1) return nullptr;
+    const std::vector<int64_t> signs = signs_of(stage, context.threshold), most(signs.size(), kMostScale);
+    Finish finish;
+    Factors factors;
+    for (const WinogradForm& form : context.kernels.winograd)
+        if (pays(form, stage, context.sums().shape) && is_exact(form.products, *weights, context.sums()) &&
+            make_finish(context, form.sums, most, signs, finish, factors))
+            return std::make_unique<WinogradStep>(context, form, *weights, std::move(finish), factors);
+    return nullptr;
+}
+
+}  // namespace bitswath::emulator
