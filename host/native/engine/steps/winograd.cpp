@@ -71,6 +71,18 @@ struct Transformed {
         return range;
     }
 
+    // Whether lanes of 16 bits hold the products of every run of so many inputs, a lane those of every other pair.
+    bool fits_words(int point, int64_t run) const {
+        for (int64_t o = 0; o < outputs; ++o)
+            for (int64_t first = 0; first < inputs; first += run) {
+                Range lanes[2];
+                for (int64_t c = first; c < std::min(inputs, first + run); ++c)
+                    lanes[c / 2 % 2].add(weights(point, o)[c], {0, largest_input()});
+                if (!lanes[0].fits_words() || !lanes[1].fits_words()) return false;
+            }
+        return true;
+    }
+
     int64_t sum(int point, int64_t output) const {
         const int16_t* first = weights(point, output);
         return std::accumulate(first, first + inputs, int64_t{0});
@@ -153,10 +165,13 @@ public:
         output_.channels = rows_.outputs = rows_.stride = stride();
         output_.plane = apart(tiles_ * stride() * product_bytes()) / product_bytes();
         rows_.step = pixel_;
-        rows_.run = INT16_MAX / std::max<int64_t>(products_.together * weights.largest_input() * weights.largest, 1);
         for (int64_t first = 0; first < weights.inputs; first += products_.chunk) offsets_.push_back(static_cast<int32_t>(first));
         for (int64_t t = 0; t < tiles_; t += products_.tile) tile_starts_.push_back(static_cast<int32_t>(t * pixel_));
         rows_.depth = static_cast<int64_t>(offsets_.size());
+        for (int p = 0; p < kPoints && products_.pairs; ++p) {
+            runs_[p] = rows_.depth;
+            while (runs_[p] > 1 && !weights.fits_words(p, runs_[p] * products_.chunk)) runs_[p] = (runs_[p] + 1) / 2;
+        }
         pack(weights);
         pack_starts(weights);
         pack_scales(factors, context.kernels.convert[s64][form.sums]);
@@ -198,6 +213,7 @@ private:
         for (int p = 0; p < kPoints; ++p) {
             rows.in = extra(frame) + p * input_.plane;
             rows.weights = weights_.data() + p * rows_.outputs * rows_.depth * products_.chunk;
+            rows.run = runs_[p];
             rows.start = starts_of_products_.data() + p * stride();
             rows.acc = products(frame) + p * output_.plane * product_bytes();
             products_.kernel(rows);
@@ -263,6 +279,7 @@ private:
     WinogradInput input_{};
     WinogradOutput output_{};
     ConvRows rows_{};
+    std::array<int64_t, kPoints> runs_{};
     std::vector<int32_t> offsets_, tile_starts_;
     Buffer weights_{0}, scales_{0};
     std::vector<uint16_t> starts_of_products_;
