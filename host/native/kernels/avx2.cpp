@@ -43,13 +43,16 @@ struct Partial {
     BITSWATH_TARGET static inline void tile(const ConvRows& rows, const In* in, const int8_t* w, int64_t o, Acc* acc) {
         const __m256i ones = _mm256_set1_epi16(1);
         __m256i sums[Windows][2];
-        for (auto& sum : sums) sum[0] = sum[1] = _mm256_setzero_si256();
-        for (int64_t first = 0; first < rows.depth; first += rows.run) {
+        int64_t first = std::min(rows.depth, rows.run);
+        const Tile<Windows> pairs = sums_of<Pairs, Windows>(rows, in, w, 0, first);
+        for (int p = 0; p < Windows; ++p)
+            for (int i = 0; i < 2; ++i) sums[p][i] = _mm256_madd_epi16(pairs.of[p][i], ones);
+        for (; first < rows.depth; first += rows.run) {
             const int64_t last = std::min(rows.depth, first + rows.run);
-            const Tile<Windows> pairs = sums_of<Pairs, Windows>(rows, in, w, first, last);
+            const Tile<Windows> more = sums_of<Pairs, Windows>(rows, in, w, first, last);
             for (int p = 0; p < Windows; ++p)
                 for (int i = 0; i < 2; ++i)
-                    sums[p][i] = _mm256_add_epi32(sums[p][i], _mm256_madd_epi16(pairs.of[p][i], ones));
+                    sums[p][i] = _mm256_add_epi32(sums[p][i], _mm256_madd_epi16(more.of[p][i], ones));
         }
         for (int i = 0; i < 2; ++i) {
             const __m256i scale = Scales ? load(static_cast<const Acc*>(rows.scale) + o + 8 * i) : ones;
@@ -58,11 +61,6 @@ struct Partial {
         }
     }
 };
-
-// Of two lanes of 16 bits an output.
-BITSWATH_TARGET inline __m256i joined(const __m256i (&sums)[2]) {
-    return _mm256_permute4x64_epi64(_mm256_hadd_epi16(sums[0], sums[1]), 0xD8);
-}
 
 // Sums of 16 bits, modulo 2^16.
 struct Narrow {
@@ -73,24 +71,56 @@ struct Narrow {
     BITSWATH_TARGET static inline void tile(const ConvRows& rows, const In* in, const int8_t* w, int64_t o, Acc* acc) {
         const Tile<Windows> sums = sums_of<Pairs, Windows>(rows, in, w, 0, rows.depth);
         const __m256i scale = load(static_cast<const Acc*>(rows.scale) + o);
-        for (int p = 0; p < Windows; ++p) store(acc + p * rows.stride, _mm256_mullo_epi16(joined(sums.of[p]), scale));
+        for (int p = 0; p < Windows; ++p) {
+            const __m256i sum = _mm256_permute4x64_epi64(_mm256_hadd_epi16(sums.of[p][0], sums.of[p][1]), 0xD8);
+            store(acc + p * rows.stride, _mm256_mullo_epi16(sum, scale));
+        }
     }
 };
 
-// The same, from `start`.
-struct Started {
-    using In = uint8_t;
-    using Acc = int16_t;
+// The same from `start`, of pairs of inputs that lie there twice, so that one lane has an output's sum.
+template <int Windows, int Blocks>
+BITSWATH_TARGET inline void twice_tile(const ConvRows& rows, const uint8_t* x, int64_t o, int16_t* acc) {
+    const auto* w = static_cast<const int8_t*>(rows.weights) + o * rows.depth * 2;
+    const auto *start = static_cast<const int16_t*>(rows.start) + o;
+    const int64_t block = rows.depth * 32, step = rows.step;
+    const int8_t* const end = w + block;
+    __m256i sums[Windows][Blocks];
+    for (auto& sum : sums)
+        for (int b = 0; b < Blocks; ++b) sum[b] = load(start + b * kBlock);
+    do {
+        __m256i weights[Blocks];
+        for (int b = 0; b < Blocks; ++b) weights[b] = load(w + b * block);
+        for (__m256i& weight : weights) asm("" : "+x"(weight));
+        for (int p = 0; p < Windows; ++p) {
+            const __m256i pair = four_bytes(x + p * step);
+            for (int b = 0; b < Blocks; ++b) sums[p][b] = Pairs::dot(sums[p][b], pair, weights[b]);
+        }
+        w += 32;
+        x += 4;
+    } while (w != end);
+    for (int p = 0; p < Windows; ++p)
+        for (int b = 0; b < Blocks; ++b) store(acc + p * rows.stride + b * kBlock, sums[p][b]);
+}
 
-    template <int Windows>
-    BITSWATH_TARGET static inline void tile(const ConvRows& rows, const In* in, const int8_t* w, int64_t o, Acc* acc) {
-        const auto* start = static_cast<const __m128i*>(rows.start) + o / 8;
-        const __m256i lanes[2] = {_mm256_cvtepu16_epi32(_mm_loadu_si128(start)),
-                                  _mm256_cvtepu16_epi32(_mm_loadu_si128(start + 1))};
-        const Tile<Windows> sums = sums_of<Pairs, Windows>(rows, in, w, 0, rows.depth, lanes);
-        for (int p = 0; p < Windows; ++p) store(acc + p * rows.stride, joined(sums.of[p]));
+constexpr int kTwiceWindows = 8;
+
+BITSWATH_TARGET void twice(const ConvRows& rows) {
+    int64_t o = 0;
+    for (; o < rows.outputs; o += rows.outputs - o >= 2 * kBlock ? 2 * kBlock : kBlock) {
+        auto* acc = static_cast<int16_t*>(rows.acc) + o;
+        for (int64_t t = 0; t < rows.tiles; ++t, acc += kTwiceWindows * rows.stride) {
+            const auto* x = static_cast<const uint8_t*>(rows.in) + rows.starts[t];
+            if (rows.outputs - o < 2 * kBlock) {
+                twice_tile<kTwiceWindows, 1>(rows, x, o, acc);
+            } else {
+                twice_tile<kTwiceWindows / 2, 2>(rows, x, o, acc);
+                twice_tile<kTwiceWindows / 2, 2>(rows, x + kTwiceWindows / 2 * rows.step, o,
+                                                 acc + kTwiceWindows / 2 * rows.stride);
+            }
+        }
     }
-};
+}
 
 // One product a channel and tap in 16 bits.
 template <typename In>
@@ -236,12 +266,13 @@ Kernels avx2_kernels() {
         form<Wide<S16ByS16>, 1>("vpmaddwd", s16, s16, s32),
     };
     const WinogradKernels winograd = avx2_winograd();
-    const ConvForm words = form<Started, kWindows>("vpmaddubsw16", u8, s8, s16).in_pairs().starting();
+    const ConvForm words =
+        tiled_form(kTwiceWindows, "vpmaddubsw16", twice, u8, s8, s16).inputs(2).outputs(kBlock).in_pairs();
     const ConvForm integers = form<Partial<false>, kWindows>("vpmaddubsw", u8, s8, s32).in_pairs();
     k.winograd = {
-        {words, s16, winograd.input, winograd.words, 24, 80},
-        {words, s32, winograd.input, winograd.widened, 24, 96},
-        {integers, s32, winograd.input, winograd.integers, 24, 160},
+        {words, s16, winograd.input_twice, winograd.words, 2, 135, 220},
+        {words, s32, winograd.input_twice, winograd.widened, 2, 135, 240},
+        {integers, s32, winograd.input, winograd.integers, 1, 100, 570},
     };
     k.affine[u8] = affine_u8;
     k.pool2x2[u8] = pool2x2<uint8_t>;

@@ -53,7 +53,6 @@ struct ConvForm {
     int64_t least_windows = 1;    // a frame must have at least so many for it to pay
     int64_t highest = INT64_MAX;  // of the codes it takes
     bool scales = false;          // multiplies sums, by `scale`
-    bool starts = false;          // adds `start`
 
     ConvForm(const char* name, ConvKernel kernel, Type in, Type weights, Type acc)
         : name(name), kernel(kernel), in(in), weights(weights), acc(acc) {}
@@ -68,7 +67,6 @@ struct ConvForm {
     ConvForm& in_pairs(int64_t products = 2) { return pairs = true, together = products, *this; }
     ConvForm& codes_up_to(int64_t code) { return highest = code, *this; }
     ConvForm& scaling() { return scales = true, *this; }
-    ConvForm& starting() { return starts = true, *this; }
 };
 
 // One over tiles of so many windows, which pays from two on if it takes several at once.
@@ -83,6 +81,7 @@ struct WinogradForm {
     Type sums;
     WinogradInputKernel input;
     WinogradOutputKernel output;
+    int64_t copies;  // of a pair of inputs
     double input_cost, output_cost;
 };
 

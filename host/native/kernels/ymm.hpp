@@ -21,13 +21,13 @@ struct Tile {
     __m256i of[Windows][2];
 };
 
-// Over offsets first..last, at least one, 64 bytes of `w` each; outputs start from `start`. (Were there perhaps no
-// offsets, GCC would store the sums in every iteration.)
+// Over offsets first..last, at least one, 64 bytes of `w` each. (Were there perhaps none, GCC would store the sums
+// in every iteration.)
 template <typename Dot, int Windows>
 BITSWATH_TARGET inline Tile<Windows> sums_of(const ConvRows& rows, const typename Dot::In* in, const int8_t* w,
-                                             int64_t first, int64_t last, const __m256i (&start)[2]) {
+                                             int64_t first, int64_t last) {
     Tile<Windows> sums;
-    for (auto& sum : sums.of) sum[0] = start[0], sum[1] = start[1];
+    for (auto& sum : sums.of) sum[0] = sum[1] = _mm256_setzero_si256();
     const int64_t step = rows.step;
     const int32_t *offset = rows.offsets + first, *end = rows.offsets + last;
     w += first * 64;
@@ -43,12 +43,6 @@ BITSWATH_TARGET inline Tile<Windows> sums_of(const ConvRows& rows, const typenam
         w += 64;
     } while (++offset != end);
     return sums;
-}
-
-template <typename Dot, int Windows>
-BITSWATH_TARGET inline Tile<Windows> sums_of(const ConvRows& rows, const typename Dot::In* in, const int8_t* w,
-                                             int64_t first, int64_t last) {
-    return sums_of<Dot, Windows>(rows, in, w, first, last, {_mm256_setzero_si256(), _mm256_setzero_si256()});
 }
 
 // Sums of 32 bits straight from Dot.

@@ -155,7 +155,7 @@ public:
         : WindowStep(context, {form.sums, form.products.block, 2, 1, false, 2}, std::move(finish)), winograd_(form),
           products_(form.products), last_row_(in_.shape.h + pads_[0] + pads_[2] - 1), columns_((windows_ + 1) / 2),
           tile_rows_(std::clamp<int64_t>(kTiles / columns_, 1, band_ / 2)),
-          tiles_(rounded_up(tile_rows_ * columns_, products_.tile)), pixel_(rounded_up(weights.inputs, kPixelBytes)) {
+          tiles_(rounded_up(tile_rows_ * columns_, products_.tile)), pixel_(form.copies * rounded_up(weights.inputs, kPixelBytes)) {
         set_source(1, 2 * columns_);
         input_.channels = weights.inputs;
         input_.pixel = pixel_;
@@ -165,7 +165,7 @@ public:
         output_.channels = rows_.outputs = rows_.stride = stride();
         output_.plane = apart(tiles_ * stride() * product_bytes()) / product_bytes();
         rows_.step = pixel_;
-        for (int64_t first = 0; first < weights.inputs; first += products_.chunk) offsets_.push_back(static_cast<int32_t>(first));
+        for (int64_t first = 0; first < weights.inputs; first += products_.chunk) offsets_.push_back(static_cast<int32_t>(form.copies * first));
         for (int64_t t = 0; t < tiles_; t += products_.tile) tile_starts_.push_back(static_cast<int32_t>(t * pixel_));
         rows_.depth = static_cast<int64_t>(offsets_.size());
         for (int p = 0; p < kPoints && products_.pairs; ++p) {

@@ -18,7 +18,7 @@ BITSWATH_TARGET inline Integers half(Integers a, Integers b) { return (a + b) >>
 
 }  // namespace
 
-WinogradKernels avx512_winograd() { return {input<64>, nullptr, nullptr, output<int32_t, int32_t, 64>}; }
+WinogradKernels avx512_winograd() { return {input<64>, nullptr, nullptr, nullptr, output<int32_t, int32_t, 64>}; }
 
 }  // namespace bitswath::emulator
 #endif

@@ -31,36 +31,49 @@ BITSWATH_TARGET inline void down(const WinogradInput& from, int64_t at, V (&colu
     column[3] = d[1] - d[3];
 }
 
+// Bytes as they are, or pairs of them twice.
+template <bool Twice, typename V>
+BITSWATH_TARGET inline void store_bytes(uint8_t* to, V bytes) {
+    if constexpr (Twice) {
+        V pairs[2];
+        double_pairs(bytes, pairs);
+        store(to, pairs[0]);
+        store(to + sizeof(V), pairs[1]);
+    } else {
+        store(to, bytes);
+    }
+}
+
 // Bytes c.. of all tiles; each has two columns in common with the one before it. (In an order that registers suffice for.)
-template <typename V>
+template <bool Twice, typename V>
 BITSWATH_TARGET inline void input_bytes(const WinogradInput& from, int64_t c) {
     const V difference = V{} + from.difference, sum = V{} + from.sum;
     const int64_t plane = from.plane, pixel = from.channels;
-    uint8_t* out = from.out + c;
+    uint8_t* out = from.out + (Twice ? 2 * c : c);
     V d0[4], d1[4], d2[4];
     down(from, c, d0);
     down(from, c + pixel, d1);
     for (int64_t t = 0; t < from.tiles; ++t, out += from.pixel) {
         down(from, c + (2 * t + 2) * pixel, d2);
-        for (int a = 0; a < 4; ++a) store(out + 4 * a * plane, d0[a] - d2[a] + difference);
-        for (int a = 0; a < 4; ++a) store(out + (4 * a + 1) * plane, d1[a] + d2[a] + (a == 1 ? sum : difference));
+        for (int a = 0; a < 4; ++a) store_bytes<Twice>(out + 4 * a * plane, d0[a] - d2[a] + difference);
+        for (int a = 0; a < 4; ++a) store_bytes<Twice>(out + (4 * a + 1) * plane, d1[a] + d2[a] + (a == 1 ? sum : difference));
         for (int a = 0; a < 4; ++a) {
-            store(out + (4 * a + 2) * plane, d2[a] - d1[a] + difference);
+            store_bytes<Twice>(out + (4 * a + 2) * plane, d2[a] - d1[a] + difference);
             d0[a] = d2[a];
         }
         down(from, c + (2 * t + 3) * pixel, d2);
         for (int a = 0; a < 4; ++a) {
-            store(out + (4 * a + 3) * plane, d1[a] - d2[a] + difference);
+            store_bytes<Twice>(out + (4 * a + 3) * plane, d1[a] - d2[a] + difference);
             d1[a] = d2[a];
         }
     }
 }
 
-template <int Bytes>
+template <int Bytes, bool Twice = false>
 BITSWATH_TARGET void input(const WinogradInput& from) {
     int64_t c = 0;
-    for (; c + Bytes <= from.channels; c += Bytes) input_bytes<Lanes<uint8_t, Bytes>>(from, c);
-    for (; c < from.channels; c += 16) input_bytes<Lanes<uint8_t, 16>>(from, c);
+    for (; c + Bytes <= from.channels; c += Bytes) input_bytes<Twice, Lanes<uint8_t, Bytes>>(from, c);
+    for (; c < from.channels; c += 16) input_bytes<Twice, Lanes<uint8_t, 16>>(from, c);
 }
 
 // A times four numbers.

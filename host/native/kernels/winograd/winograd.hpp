@@ -24,7 +24,8 @@ struct WinogradInput {
     uint8_t sum, difference;
     uint8_t* out;
 };
-// May read 16 inputs and write a whole `pixel` beyond the channels.
+// May read 16 inputs beyond the channels and write 16 of their bytes. Or each pair of channels is written twice, one
+// copy after the other.
 using WinogradInputKernel = void (*)(const WinogradInput&);
 
 // Y of neighbouring tiles of a row from M of the same: output o of window x goes to above[x * channels + o] and
@@ -47,7 +48,7 @@ constexpr bool kOffsetPoints[kPoints] = {false, false, false, true, true, true, 
                                          true,  true,  true,  true, true, true, true, false};
 
 struct WinogradKernels {
-    WinogradInputKernel input;
+    WinogradInputKernel input, input_twice;
     WinogradOutputKernel words, widened, integers;  // int16 to int16, int16 to int32, int32 to int32
 };
 
