@@ -11,6 +11,8 @@ from rich.console import Console
 from bitswath.basics.console import say
 from bitswath.basics.files import check_outputs
 from bitswath.basics.pictures import picture_format
+from bitswath.bench.quick import quick
+from bitswath.bench.quick import sentence as quick_sentence
 from bitswath.bench.subject import load_inputs, opened
 from bitswath.bench.suite import MEASURES, Settings, measure_all, write_results
 from bitswath.bench.tables import sentences, tables
@@ -52,6 +54,7 @@ def _widths(context: click.Context, option: click.Parameter, value: str | None) 
 @click.option("--rounds", default=Settings.rounds, show_default=True, help="Of energy, each after idling.")
 @click.option("--round-s", default=Settings.round_s, show_default=True, help="Length of a round of energy.")
 @click.option("--idle-s", default=Settings.idle_s, show_default=True, help="Idling before each round.")
+@click.option("--quick", "is_quick", is_flag=True, help="Only say which kernels run here, and how near their best.")
 @click.option("--json", "json_path", type=_FILE, help="Write the figures as JSON.")
 @click.option("--plot", type=_FILE, help="Draw them: PNG, SVG or PDF.")
 def command(
@@ -64,6 +67,7 @@ def command(
     patches: int,
     bitstream: Path | None,
     threads: int | None,
+    is_quick: bool,
     json_path: Path | None,
     plot: Path | None,
     **settings: Any,
@@ -73,6 +77,11 @@ def command(
     if plot:
         picture_format(plot)
     loaded = load_bundle(bundle)
+    if is_quick:
+        if backend != "emulator":
+            raise click.UsageError(f"expected --quick for the emulator, got --backend {backend}")
+        say(quick_sentence(quick(loaded.network, loaded.codec.bits)))
+        return
     inputs = load_inputs(loaded, patches, images, split)
     for note in inputs.notes:
         say(note, "yellow")

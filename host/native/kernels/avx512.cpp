@@ -253,6 +253,8 @@ Kernels avx512_kernels() {
         form<S16ByS16, 8>("vpdpwssd", s16, s16, s32),
         form<S16ByS16, 1>("vpdpwssd", s16, s16, s32),
     };
+    const WinogradKernels winograd = avx512_winograd();
+    k.winograd = {{form<U8ByS8, 8>("vpdpbusd", u8, s8, s32), s32, winograd.input, winograd.integers, 1, 120, 600}};
     if (cpu().avx512vbmi) k.interleave = interleave_vbmi;
     k.affine[u8] = affine_u8;
     k.pool2x2[s32] = pool2x2_s32;

@@ -43,6 +43,7 @@ Kernels avxvnni_kernels() {
         form<Wide<S16ByS16>, 1>("vpdpwssd", s16, s16, s32),
     };
     k.convs.insert(k.convs.end(), forms.begin(), forms.end());
+    k.winograd.back().products = forms.front();  // of products in 32 bits
     return k;
 }
 

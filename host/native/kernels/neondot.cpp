@@ -79,6 +79,8 @@ Kernels neondot_kernels() {
     Kernels k = neon_kernels();
     k.convs.insert(k.convs.begin(), {dot_form<false, kDotWindows>(u8), dot_form<false, 1>(u8), dot_form<false, kDotWindows>(s8),
                                      dot_form<false, 1>(s8), dot_form<true, kDotWindows>(u8), dot_form<true, 1>(u8)});
+    const WinogradKernels winograd = neon_winograd();
+    k.winograd = {{dot_form<false, kDotWindows>(u8), s32, winograd.input, winograd.integers, 1, 100, 500}};
     for (BitForm& form : k.bits) form.rate = form.lone_rate = kBitsOverDots;
     return k;
 }

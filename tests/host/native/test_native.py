@@ -16,6 +16,8 @@ from bitswath.backends.emulator import available_kernels
 from bitswath.network.network import INPUT, Conv, Dense
 from tests.host.backends.emulator.test_emulator import CONVS
 from tests.host.backends.emulator.test_emulator_bits import CASES as BIT_CASES
+from tests.host.backends.emulator.test_emulator_winograd import CASES as WINOGRAD_CASES
+from tests.host.backends.emulator.test_emulator_winograd import extreme
 from tests.native import cases as files
 from tests.native.blocks import block_network, vgg
 from tests.native.cases import Case
@@ -34,7 +36,7 @@ NEON = {"smlal8-chain", "smlal8", "smlal16", "depthwise8", "depthwise16", "depth
 FORMS = {
     "scalar": {"loop", "depthwise", "popcount"},
     "neon": {"vcnt", *NEON},
-    "neondot": {"sdot", "vcnt", *NEON} - {"smlal8-chain", "smlal8"},
+    "neondot": {"sdot", "winograd-sdot", "vcnt", *NEON} - {"smlal8-chain", "smlal8"},
 }
 # Threads, and frames at once: whole frames each, one frame's rows together.
 WAYS = [(1, 3), (2, 3), (2, 1)]
@@ -89,14 +91,20 @@ def bit_cases() -> list[Case]:
     return [Case.of(name, case.network()) for name, case in BIT_CASES.items()]
 
 
+def winograd_cases() -> list[Case]:
+    cases = [Case.of(f"winograd, {name}", case.network()) for name, case in WINOGRAD_CASES.items()]
+    ranges = [(weight, lo, hi) for weight in (-8, 7, -15) for lo, hi in ((0, 15), (-16, 15), (0, 31))]
+    return [*cases, *(Case.of(f"winograd, {of}", extreme(of[0], 96, *of[1:])) for of in ranges)]
+
+
 @pytest.fixture(scope="module")
 def many_cases() -> list[Case]:
-    return [*random_cases(40), *vgg_cases(), *limit_cases(), *bit_cases()]
+    return [*random_cases(40), *vgg_cases(), *limit_cases(), *bit_cases(), *winograd_cases()]
 
 
 @pytest.fixture(scope="module")
 def few_cases() -> list[Case]:
-    return [*random_cases(14), *vgg_cases(), *limit_cases(), *bit_cases()]
+    return [*random_cases(14), *vgg_cases(), *limit_cases(), *bit_cases(), *winograd_cases()]
 
 
 def declared_rooms() -> dict[str, set[str]]:

@@ -178,7 +178,7 @@ public:
     }
 
 protected:
-    std::string sums_name() const override { return std::string("winograd ") + products_.name; }
+    std::string sums_name() const override { return std::string("winograd-") + products_.name; }
 
     void sum(const Frame& frame, int64_t y, int64_t count) const override {
         for (int64_t r = 0; r < count; r += 2 * tile_rows_) {

@@ -5,8 +5,6 @@
 
 #include <cstring>
 
-#include "common/cpu.hpp"
-
 #define BITSWATH_TARGET BITSWATH_FOR_AVX2
 
 namespace bitswath::emulator {
@@ -44,9 +42,9 @@ BITSWATH_TARGET inline void double_pairs(Bytes16 bytes, Bytes16 (&pairs)[2]) {
 }  // namespace
 
 WinogradKernels avx2_winograd() { 
-    return {input<32>, input<32, true>, output<uint16_t, int16_t, 32>, output<uint16_t, int32_t, 32>,
-            output<int32_t, int32_t, 32>};
- }
+    return {input<32>, input<32, true>, output<int32_t, int32_t, 32>, output<uint16_t, int16_t, 32>,
+            output<uint16_t, int32_t, 32>};
+}
 
 }  // namespace bitswath::emulator
 #endif

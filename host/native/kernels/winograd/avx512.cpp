@@ -3,8 +3,6 @@
 #if defined(__x86_64__)
 #include <cstring>
 
-#include "common/cpu.hpp"
-
 #define BITSWATH_TARGET BITSWATH_FOR_AVX512VNNI
 
 namespace bitswath::emulator {
@@ -18,7 +16,12 @@ BITSWATH_TARGET inline Integers half(Integers a, Integers b) { return (a + b) >>
 
 }  // namespace
 
-WinogradKernels avx512_winograd() { return {input<64>, nullptr, nullptr, nullptr, output<int32_t, int32_t, 64>}; }
+WinogradKernels avx512_winograd() {
+    WinogradKernels kernels;
+    kernels.input = input<64>;
+    kernels.integers = output<int32_t, int32_t, 64>;
+    return kernels;
+}
 
 }  // namespace bitswath::emulator
 #endif

@@ -11,6 +11,8 @@
 
 #include <cstdint>
 
+#include "common/cpu.hpp"
+
 namespace bitswath::emulator {
 
 constexpr int kPoints = 16;  // of a tile, row by row
@@ -47,14 +49,18 @@ using WinogradOutputKernel = void (*)(const WinogradOutput&);
 constexpr bool kOffsetPoints[kPoints] = {false, false, false, true, true, true, true, true,
                                          true,  true,  true,  true, true, true, true, false};
 
+// Those that a set has forms for.
 struct WinogradKernels {
-    WinogradInputKernel input, input_twice;
-    WinogradOutputKernel words, widened, integers;  // int16 to int16, int16 to int32, int32 to int32
+    WinogradInputKernel input = nullptr, input_twice = nullptr;
+    WinogradOutputKernel integers = nullptr, words = nullptr, widened = nullptr;  // of int32, int16, int16 to int32
 };
 
 #if defined(__x86_64__)
 WinogradKernels avx2_winograd();
 WinogradKernels avx512_winograd();
+#endif
+#if defined(BITSWATH_NEON)
+WinogradKernels neon_winograd();
 #endif
 
 }  // namespace bitswath::emulator

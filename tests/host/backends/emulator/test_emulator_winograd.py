@@ -88,8 +88,8 @@ def test_it_is_chosen_where_it_is_exact_and_pays() -> None:
     def first(case: Case) -> str:
         return kernels_of(case.network(), "avx2")[0].partition("+")[0]
 
-    assert first(FOUR_BITS) == "winograd vpmaddubsw"
-    assert first(replace(FOUR_BITS, shape=(10, 12, 32), levels=(-1, 0, 1), thresholds=15)) == "winograd vpmaddubsw16"
+    assert first(FOUR_BITS) == "winograd-vpmaddubsw"
+    assert first(replace(FOUR_BITS, shape=(10, 12, 32), levels=(-1, 0, 1), thresholds=15)) == "winograd-vpmaddubsw16"
     for other in (
         replace(FOUR_BITS, strides=(2, 2)),
         replace(FOUR_BITS, dilations=(2, 2)),
