@@ -1,8 +1,8 @@
 """The emulator against its peers and against the machine's own limits.
 
 Every comparison is interleaved and every figure a median over rounds; see `benchmark`. The peers, each at
-its best setting, are those of `peers`. The zoo's VGG is trained; the other networks have random weights
-(`bench_networks`) and are made when first measured. Codes are random. One core unless said otherwise.
+its best setting, are those of `peers` and `outside`. The zoo's networks are trained; the VGGs of fewer bits have random
+weights (`bench_networks`) and are made when first measured. Codes are random. One core unless said otherwise.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -24,6 +24,7 @@ from bench_run import conditions, measure, options, publish
 from benchmark import CPU_CLOCK, Clock, Facts, Measure, batch_for, interleaved, latencies_s, ratios, summary, timed
 from emulator_report import report
 from numpy.typing import NDArray
+from outside import ENGINES, OutsidePeer, outside_peer
 from peak import Peak
 from peers import Peer, best_int8, best_of, exact_qcdq, float_peer, int8_peer, onnx_path, qcdq_peer, qonnx_peer
 from steps import measure_steps
@@ -34,7 +35,8 @@ from bitswath.codecs.packing import pack
 from bitswath.network.network import Network
 
 ROOT = Path(__file__).resolve().parent.parent
-ZOO_VGG = ROOT / "models" / "zoo" / "eurosat-u4-w4a4.bsw"
+ZOO = ROOT / "models" / "zoo"
+ZOO_VGG = ZOO / "eurosat-u4-w4a4.bsw"
 MEMORY_PROBE = Path(__file__).with_name("bench_memory.py")
 TILES = "amx-tiles"
 """The AMX unit with its operands loaded and its sums stored, of `peak.cpp`."""
@@ -104,7 +106,7 @@ class Bench:
     def measure_peak(self, unit: str) -> Measure:
         return partial(self.peak.gmac_per_s, unit, cpu_time=self.clock is CPU_CLOCK)
 
-    def against(self, peers: Mapping[str, Peer], engine: Engine) -> Facts:
+    def against(self, peers: Mapping[str, Peer | OutsidePeer], engine: Engine) -> Facts:
         """Large batches of the emulator, its peers and the machine's fastest unit in turns; the emulator's steps."""
         unit = self.peak.kinds[0]
         measures = {"emulator": engine.large_batch(self.clock), "peak": self.measure_peak(unit)}
@@ -113,13 +115,16 @@ class Bench:
         measures |= {name: peer.measure(self.codes[:PEER_CODES], self.clock, RUN_S) for name, peer in peers.items()}
         rates = interleaved(measures, self.rounds)
         emulator, gmacs = rates["emulator"], gmac_rates(rates["emulator"], engine.network)
+        fastest = max(peers, key=lambda name: statistics.median(rates[name]))
         pairs = {f"ratio_{name}": (emulator, rates[name]) for name in peers}
+        pairs["ratio_fastest"] = (emulator, rates[fastest])
         if "tiles" in rates:
             pairs["fraction_of_tiles"] = (gmacs, rates["tiles"])
         return {
             **summary(emulator),
             "gmac_per_s": statistics.median(gmacs),
             "peak": {"unit": unit, "gmac_per_s": statistics.median(rates["peak"])},
+            "fastest": peers[fastest].name,
             **({"tiles_gmac_per_s": statistics.median(rates["tiles"])} if "tiles" in rates else {}),
             **ratios({**pairs, "fraction_of_peak": (gmacs, rates["peak"])}),
             "peers": {
@@ -128,6 +133,12 @@ class Bench:
             },
             "blocks": engine.steps(),
         }
+
+
+def outside_peers(bench: Bench, network: Network) -> dict[str, OutsidePeer]:
+    """Every engine with an environment of its own, at its fastest batch."""
+    codes = bench.codes[:PEER_CODES]
+    return {engine: best_of(partial(outside_peer, engine, network), codes) for engine in ENGINES}
 
 
 def gmac_rates(patches_per_s: list[float], network: Network) -> list[float]:
@@ -141,8 +152,9 @@ def zoo_vgg(bench: Bench) -> Facts:
     path = onnx_path(bundle)
     with bench.engine(bundle) as engine:
         optimized, mismatches = exact_qcdq(bundle, codes[:CHECKED], engine.run(CHECKED))
-        peers = {
+        peers: dict[str, Peer | OutsidePeer] = {
             "ort_int8": best_int8(bundle.network, codes),
+            **outside_peers(bench, bundle.network),
             "ort_qcdq": best_of(partial(qcdq_peer, path, optimized=optimized), codes),
             "ort_float": best_of(partial(float_peer, path), codes),
             "qonnx": qonnx_peer(path, 1),
@@ -159,21 +171,28 @@ def batch1(bench: Bench) -> Facts:
     with bench.engine(bench.zoo_vgg) as engine:
         engines: dict[str, Callable[[], object]] = {"emulator": partial(engine.run, 1)}
         engines |= {peer.name: partial(peer.run, feed) for peer, feed in zip(peers, feeds)}
-        rounds: dict[str, list[list[float]]] = {name: [] for name in engines}
+        takes = {name: partial(latencies_s, single, SINGLES) for name, single in engines.items()}
+        others = [outside_peer(engine, bench.zoo_vgg.network, 1) for engine in ENGINES]
+        takes |= {peer.name: partial(peer.latencies_s, SINGLES) for peer in others}
+        rounds: dict[str, list[list[float]]] = {name: [] for name in takes}
         for _ in range(bench.rounds):
-            for name, single in engines.items():
-                single()
-                rounds[name].append(latencies_s(single, SINGLES))
+            for name, take in takes.items():
+                rounds[name].append(take())
     p50 = {name: [statistics.median(taken) for taken in values] for name, values in rounds.items()}
-    best = min((peer.name for peer in peers), key=lambda name: statistics.median(p50[name]))
+
+    def quickest(among: Iterable[Peer | OutsidePeer]) -> str:
+        return min((peer.name for peer in among), key=lambda name: statistics.median(p50[name]))
+
+    best, fastest = quickest(peers), quickest([*peers, *others])
 
     def shown(name: str) -> Facts:
         return {"p50": 1e6 * statistics.median(p50[name]), "p95": 1e6 * float(np.percentile(rounds[name], 95))}
 
     return {
-        **ratios({"ratio_ort_int8": (p50[best], p50["emulator"])}),
+        **ratios({"ratio_ort_int8": (p50[best], p50["emulator"]), "ratio_fastest": (p50[fastest], p50["emulator"])}),
         "emulator_us": shown("emulator"),
         "ort_int8_us": {"setting": best, **shown(best)},
+        "fastest_us": {"setting": fastest, **shown(fastest)},
     }
 
 
@@ -231,11 +250,11 @@ def kernel_set(bench: Bench, kernel: Kernel) -> Facts:
 
 
 def other(bench: Bench, name: str) -> Facts:
-    """A network of another architecture against ONNX Runtime int8, large batch."""
-    bundle = bench.others[name]
+    """A network of another architecture against the 8-bit runtimes, large batch."""
+    bundle = load_bundle(ZOO / f"{name}.bsw")
     peer = best_int8(bundle.network, bench.codes[:PEER_CODES])
     with bench.engine(bundle) as engine:
-        return bench.against({"ort_int8": peer}, engine)
+        return bench.against({"ort_int8": peer, **outside_peers(bench, bundle.network)}, engine)
 
 
 def memory(bench: Bench) -> Facts:
@@ -253,8 +272,8 @@ SECTIONS: dict[str, Callable[[Bench], Facts]] = {
     "batch1": lambda bench: {"zoo_vgg": {"batch1": batch1(bench)}},
     "cores": lambda bench: {"zoo_vgg": cores(bench)},
     "widths": widths,
-    "resnet": lambda bench: {"resnet": other(bench, "resnet-w4a4")},
-    "separable": lambda bench: {"separable": other(bench, "separable-w4a4")},
+    "resnet": lambda bench: {"resnet": other(bench, "eurosat-resnet-u4-w4a4")},
+    "separable": lambda bench: {"separable": other(bench, "eurosat-separable-u4-w4a4")},
     "memory": lambda bench: {"memory": memory(bench)},
 }
 

@@ -15,11 +15,11 @@ ONNX Runtime's threads do not spin after a run, which would slow the next engine
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import onnx
@@ -56,6 +56,15 @@ Codes = NDArray[np.uint8]
 BATCHES = (4, 16, 64)  # beyond, activations leave the cache and the rate falls
 TRIALS = 3
 TRIAL_S = 0.03
+
+
+class Measured(Protocol):
+    """What can be measured like a peer."""
+
+    def measure(self, codes: Codes, clock: Clock = ..., least_s: float = ...) -> Measure: ...
+
+
+Timed = TypeVar("Timed", bound=Measured)
 
 
 @dataclass(frozen=True)
@@ -132,13 +141,13 @@ def qonnx_peer(path: Path, batch: int) -> Peer:
     )
 
 
-def best_of(make: Callable[[int], Peer], codes: Codes, batches: tuple[int, ...] = BATCHES) -> Peer:
+def best_of(make: Callable[[int], Timed], codes: Codes, batches: tuple[int, ...] = BATCHES) -> Timed:
     """The peer at the batch at which it is fastest."""
     peers = [make(batch) for batch in batches]
     return peers[_fastest(peers, codes)]
 
 
-def _fastest(peers: list[Peer], codes: Codes) -> int:
+def _fastest(peers: Sequence[Measured], codes: Codes) -> int:
     measures = {str(index): peer.measure(codes, CPU_CLOCK, TRIAL_S) for index, peer in enumerate(peers)}
     rates = interleaved(measures, TRIALS)
     return int(np.argmax([statistics.median(values) for values in rates.values()]))

@@ -1,0 +1,84 @@
+"""A runtime in an environment of its own, driven through its standard input: `outside` starts it.
+
+`peer_worker.py ENGINE MODEL BATCH THREADS` prints the engine's version, then answers each line: `rate CLOCK SECONDS`
+with patches per second of the wall's or the process's time over at least so long, `singles COUNT` with so many
+latencies in seconds. Codes are random. Imports nothing of bitswath, which is not installed here.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+CODES = 16
+CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
+
+
+def openvino(model: Path, batch: int, threads: int) -> tuple[str, Callable[[], object]]:
+    """One stream on so many threads."""
+    import openvino as ov
+
+    core = ov.Core()
+    graph = core.read_model(model)
+    entry = graph.inputs[0]
+    shape = [batch, *(size.get_length() for size in list(entry.get_partial_shape())[1:])]
+    graph.reshape({entry.get_any_name(): shape})
+    settings = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "PERFORMANCE_HINT": "LATENCY"}
+    request = core.compile_model(graph, "CPU", settings).create_infer_request()
+    request.set_input_tensor(ov.Tensor(codes(shape)))
+    return ov.__version__.split("-")[0], request.infer
+
+
+def onnxruntime(model: Path, batch: int, threads: int) -> tuple[str, Callable[[], object]]:
+    """All optimizations; threads do not spin after a run."""
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    entry = session.get_inputs()[0]
+    feed = {entry.name: codes([batch, *entry.shape[1:]])}
+    return ort.__version__, lambda: session.run(None, feed)
+
+
+ENGINES = {"openvino": openvino, "onnxruntime": onnxruntime}
+
+
+def codes(shape: list[int]) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, CODES, shape, np.uint8)
+
+
+def rate(run: Callable[[], object], batch: int, clock: Callable[[], float], least_s: float) -> float:
+    run()
+    runs, started = 0, clock()
+    while not runs or clock() - started < least_s:
+        run()
+        runs += 1
+    return runs * batch / (clock() - started)
+
+
+def latency(run: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    run()
+    return time.perf_counter() - started
+
+
+def main(engine: str, model: str, batch: str, threads: str) -> None:
+    version, run = ENGINES[engine](Path(model), int(batch), int(threads))
+    print(version, flush=True)
+    for line in sys.stdin:
+        match line.split():
+            case ["rate", clock, seconds]:
+                print(rate(run, int(batch), CLOCKS[clock], float(seconds)), flush=True)
+            case ["singles", count]:
+                print(*(latency(run) for _ in range(int(count))), flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
