@@ -110,7 +110,8 @@ def save_bundle(
     lies one behind the other in the network's last tensor; `onnx_model`: a QONNX file or its bytes, read as
     `model_input` says; `sensor`: whose images they are, for scenes; `provenance`: what `Source` holds; `accuracy`: by
     split, (correct, patches); `name`: by default the folder's. The result is checked as by `load_bundle` before it
-    takes its place, so a failure leaves what was there. Raises `BundleError`, `NetworkError`, `PackingError`, `CodecError`.
+    takes its place, so a failure leaves what was there. Raises `BundleError`, `NetworkError`, `PackingError`,
+    `CodecError`.
     """
     refuse_writing(path)
     path = Path(os.path.realpath(path))
