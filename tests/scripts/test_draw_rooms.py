@@ -30,4 +30,4 @@ def test_every_room_is_drawn(package: str, folder: str) -> None:
 
 def test_a_room_shows_which_rooms_lie_in_it_from_top_to_bottom() -> None:
     assert draw_rooms.declared()["bitswath.models.lowering"] == (("walk",), ("reading",), ("passes",), ("chains",))
-    assert "inside: kinds &gt; board, emulator, netlist, rtl &gt; base" in draw_rooms.picture()
+    assert "inside: kinds &gt; netlist &gt; board, emulator, rtl &gt; base" in draw_rooms.picture()
