@@ -37,15 +37,22 @@ import importlib, importlib.metadata, pkgutil
 import bitswath
 for point in importlib.metadata.distribution("bitswath").entry_points:
     point.load()
+extras = {
+    "bitswath.backends.board.": ("pynq", "pynqmetadata", "pyxrt"),
+    "bitswath.scenes.": ("rasterio",),
+    "bitswath.serving.": ("starlette", "anyio", "uvicorn", "h11", "prometheus_client", "google", "grpc"),
+    "bitswath.simulated.": ("pynq", "pynqmetadata"),
+}
 for module in pkgutil.walk_packages(bitswath.__path__, "bitswath."):
     if not module.name.startswith(("bitswath.models", "bitswath.hw", "bitswath.__main__")):
         try:
             importlib.import_module(module.name)
         except ModuleNotFoundError as error:
-            if error.name.partition(".")[0] not in ("pynq", "pynqmetadata", "pyxrt"):
+            needs = [names for room, names in extras.items() if module.name.startswith(room)]
+            if error.name.partition(".")[0] not in sum(needs, ()):
                 raise
 """
-"""What the base install must be able to import: all entry points, all of host but what drives a board through pynq."""
+"""What the base install must be able to import: all entry points, all of host but what needs a room's own extra."""
 EXCHANGE = ("qonnx", "onnx", "onnxruntime")
 """Of the extra ``train``, what reads models; alone they bring newer packages than FINN and TensorFlow allow."""
 READS = f"""
