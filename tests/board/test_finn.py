@@ -171,7 +171,7 @@ def test_without_a_wizard_the_boards_clock_is_set(plug: Plug, tmp_path: Path) ->
 
 def test_a_width_that_does_not_divide_a_frame_is_refused(plug: Plug, folder: Path) -> None:
     path = folder / "bitfile" / "finn-accel.hwh"
-    path.write_text(path.read_text().replace('WIDTH" VALUE="16"', 'WIDTH" VALUE="512"'))
+    path.write_text(path.read_text().replace('DATAWIDTH="16"', 'DATAWIDTH="512"'))
     overlay = load_overlay(folder)
     with pytest.raises(BackendError, match="moves words of 512 bits, a frame of 80 bytes is no whole number"):
         PynqBackend(overlay, device=plug.device(modelled(overlay)))

@@ -32,6 +32,8 @@ __all__ = ["PynqBackend", "PynqBoard"]
 _PYNQ_ERRORS = (RuntimeError, OSError, ValueError, TypeError, AttributeError, LookupError, MemoryError, ImportError)
 _typed = partial(typed, errors=_PYNQ_ERRORS)
 _INTC_BYTES, _INTC_ENABLE = 0x20, 0x10
+_HLS_PORT_BITS = 32
+"""The narrowest memory port that HLS makes, for narrower words, too."""
 _clocks_lock = threading.Lock()
 """pynq.Clocks is one for the whole process."""
 
@@ -196,7 +198,7 @@ class PynqBoard:
     def _check_width(self, frames: Frames, ours: bool) -> None:
         """The width of the engine's memory port, where the .hwh file has it, against the frames."""
         width = None if self._blocks is None else self._blocks.engines[frames.engine].port_bits
-        if width is None:
+        if width is None or (not ours and width <= _HLS_PORT_BITS):
             return
         if ours and frames.width != width:
             raise BackendError(
