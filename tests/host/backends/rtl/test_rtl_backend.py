@@ -209,7 +209,7 @@ def test_a_simulator_in_the_cache_is_of_the_program_at_hand(
 ) -> None:
     made: list[str] = []
 
-    def stop(wanted: object, tool: object, folder: Path, name: str, *_: object) -> None:
+    def stop(name: str, *_: object) -> None:
         made.append(name)
 
     monkeypatch.setenv("BITSWATH_CACHE", str(tmp_path / "cache"))
