@@ -81,7 +81,7 @@ async def _inside(path: str, requests: int, seed: int) -> Counter[str]:
                 if number % GOOD_EVERY == 0:
                     await _good(application, number)
                     print(f"\r{number - seed:,} requests", end="", file=sys.stderr, flush=True)
-            except BaseException as error:
+            except Exception as error:
                 raise AssertionError(f"seed {number}: {sent.damage}: {type(error).__name__} {error}") from error
             counts[str(status)] += 1
 
@@ -160,7 +160,7 @@ async def _outside(address: str, requests: int, seed: int) -> Counter[str]:
             sent = drawn(rng)
             try:
                 counts[await asyncio.wait_for(_through(host, int(port), sent, rng), TIMEOUT_S)] += 1
-            except BaseException as error:
+            except Exception as error:
                 raise AssertionError(f"seed {number}: {sent.damage}: {type(error).__name__} {error}") from error
 
     await asyncio.gather(*(some() for _ in range(AT_ONCE)))

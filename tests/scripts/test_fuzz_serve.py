@@ -14,7 +14,10 @@ def test_wrong_requests_are_refused_and_good_ones_answered() -> None:
     assert sum(facts["answered"].values()) == 1500
 
 
-def test_a_server_that_fails_on_a_request_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_fails_on_a_request_is_noticed_and_its_log_says_why(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(app, "read_request", lambda *arguments: {}["nothing"])
-    with pytest.raises(AssertionError, match=r"seed \d+: .*KeyError"):
+    with pytest.raises(AssertionError, match=r"seed \d+: .*status 500"):
         fuzz(20, seed=1, sockets=0.0)
+    assert "KeyError: 'nothing'" in caplog.text

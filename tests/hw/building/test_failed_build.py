@@ -59,12 +59,14 @@ def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bundle:
 
 
 def spoiled(*arguments: Any, **options: Any) -> Design:
-    """Compiled with another threshold in the memory of all channels."""
+    """Compiled with another threshold in the memories of all channels."""
     design, folder = compile_design(*arguments, **options), arguments[4]
-    (memory,) = (folder / "rtl").glob("*_threshs_0_0.dat")
-    first, *others = memory.read_text().split()
-    raised = (int(first, 16) + RAISED) % 16 ** len(first)
-    memory.write_text("\n".join([f"{raised:0{len(first)}x}", *others]) + "\n")
+    memories = list((folder / "rtl").glob("*_threshs_*_0.dat"))  # one for each channel that is searched at a time
+    assert memories
+    for memory in memories:
+        first, *others = memory.read_text().split()
+        raised = (int(first, 16) + RAISED) % 16 ** len(first)
+        memory.write_text("\n".join([f"{raised:0{len(first)}x}", *others]) + "\n")
     return save_design(design, folder)
 
 
