@@ -137,15 +137,16 @@ class Repository:
 
     def find(self, name: str, version: str = "") -> Entry:
         """Raises `RequestError` 404."""
-        versions = {entry.version: entry for entry in self.entries if entry.name == name}
-        if not versions:
+        if (name, version) in self._entries:
+            return self._entries[name, version]
+        named = [entry for entry in self._entries.values() if entry.name == name]
+        if not named:
             known = ", ".join(sorted({entry.name for entry in self.entries}))
             raise RequestError(HTTPStatus.NOT_FOUND, f"no model {name[:80]!r}; there are {known[:200] or 'none'}")
-        if version and version not in versions:
+        if version:
             listed = ", ".join(self.versions(name))
             raise RequestError(HTTPStatus.NOT_FOUND, f"model {name!r} has no version {version[:40]!r}; it has {listed}")
-        loaded = [number for number in self.versions(name) if versions[number].model is not None]
-        return versions[version or (loaded or self.versions(name))[-1]]
+        return max(named, key=lambda entry: (entry.model is not None, int(entry.version)))
 
     def versions(self, name: str) -> list[str]:
         """In ascending order."""

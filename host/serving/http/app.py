@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from http import HTTPStatus
 from typing import Any
 
 import pydantic_core
-from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bitswath.errors import BitswathError, InputError
@@ -41,36 +40,52 @@ def http_application(service: Service, access: Access, metrics: Metrics) -> ASGI
     """An ASGI application; errors are ``{"error": line}`` with the status that fits."""
     endpoints = _Endpoints(service, metrics)
     model = ("/v2/models/{model}", "/v2/models/{model}/versions/{version}")
-    routes = [
-        *(Route(path, endpoints.server) for path in ("/v2", "/v2/")),
-        Route("/v2/health/live", endpoints.live),
-        Route("/v2/health/ready", endpoints.ready),
-        Route("/v2/models/stats", endpoints.all_statistics),
-        *(Route(f"{path}/infer", endpoints.infer, methods=["POST"]) for path in model),
-        *(Route(f"{path}/ready", endpoints.model_ready) for path in model),
-        *(Route(f"{path}/stats", endpoints.statistics) for path in model),
-        *(Route(f"{path}/config", endpoints.configuration) for path in model),
-        *(Route(path, endpoints.model) for path in model),
-        Route("/v2/repository/index", endpoints.index, methods=["POST"]),
-        Route("/v2/repository/models/{model}/{action}", endpoints.no_loading, methods=["POST"]),
-        Route("/metrics", endpoints.metrics),
-        Route("/openapi.json", endpoints.openapi),
-        Route("/status", endpoints.status),
-        *(Route(path, _page) for path in ("/", "/page.css", "/page.js")),
+    routes = [  # tried in this order, the one that is asked for most first
+        *(_route(f"{path}/infer", endpoints.infer, "POST") for path in model),
+        *(_route(path, endpoints.server) for path in ("/v2", "/v2/")),
+        _route("/v2/health/live", endpoints.live),
+        _route("/v2/health/ready", endpoints.ready),
+        _route("/v2/models/stats", endpoints.all_statistics),
+        *(_route(f"{path}/ready", endpoints.model_ready) for path in model),
+        *(_route(f"{path}/stats", endpoints.statistics) for path in model),
+        *(_route(f"{path}/config", endpoints.configuration) for path in model),
+        *(_route(path, endpoints.model) for path in model),
+        _route("/v2/repository/index", endpoints.index, "POST"),
+        _route("/v2/repository/models/{model}/{action}", endpoints.no_loading, "POST"),
+        _route("/metrics", endpoints.metrics),
+        _route("/openapi.json", endpoints.openapi),
+        _route("/status", endpoints.status),
+        *(_route(path, _page) for path in ("/", "/page.css", "/page.js")),
     ]
-    handlers: Mapping[Any, Any] = {
-        BitswathError: _refused,
-        HTTPException: _unrouted,
-        ClientDisconnect: _left,
-        Exception: _failed,
-    }
-    application = Starlette(routes=routes, exception_handlers=handlers)
-    application.router.redirect_slashes = False
-    return _Guard(application, access)
+    return _Guard(Router(routes, redirect_slashes=False), access)
+
+
+_Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+class _Answering:
+    """An endpoint as an application: what it returns, or what is told of what it raises, is sent."""
+
+    def __init__(self, endpoint: _Endpoint) -> None:
+        self._endpoint = endpoint
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            response = await self._endpoint(Request(scope, receive))
+        except ClientDisconnect:
+            response = Response(status_code=499)  # goes nowhere
+        except Exception as error:
+            response = _refused(scope["path"], error)
+        await response(scope, receive, send)
+
+
+def _route(path: str, endpoint: _Endpoint, method: str = "GET") -> Route:
+    return Route(path, _Answering(endpoint), methods=[method])
 
 
 class _Guard:
-    """Lets in whom `access` knows, and hands on who that is; says what was asked for, on request."""
+    """Lets in whom `access` knows, and hands on who that is; answers what no route does; says what was asked for, on
+    request."""
 
     def __init__(self, application: ASGIApp, access: Access) -> None:
         self._application, self._access = application, access
@@ -87,9 +102,16 @@ class _Guard:
             except RequestError as error:
                 await _error(error)(scope, receive, send)
                 return
-        if not _log.isEnabledFor(logging.DEBUG):
+        await self._routed(scope, receive, self._logged(scope, send) if _log.isEnabledFor(logging.DEBUG) else send)
+
+    async def _routed(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["app"] = self  # so that the router raises what it has no route for
+        try:
             await self._application(scope, receive, send)
-            return
+        except HTTPException as error:
+            await _json({"error": error.detail}, error.status_code, error.headers)(scope, receive, send)
+
+    def _logged(self, scope: Scope, send: Send) -> Send:
         started = time.monotonic()
 
         async def told(message: Any) -> None:
@@ -99,7 +121,7 @@ class _Guard:
                 _log.debug("request", extra={**what, "client": scope["bitswath.client"], "took_ms": took_ms})
             await send(message)
 
-        await self._application(scope, receive, told)
+        return told
 
 
 class _Endpoints:
@@ -160,8 +182,8 @@ class _Endpoints:
         if self._service.stopping:
             raise RequestError(HTTPStatus.SERVICE_UNAVAILABLE, "the server is stopping", 5)
         length = header_length(request)
-        async with self._bodies.read(request) as body, while_there(request):
-            with self._service.counted(name, version, arrived_ns):
+        async with self._bodies.read(request) as body:
+            with while_there(request), self._service.counted(name, version, arrived_ns):
                 size = len(body) if length is None else length
                 parsed = await self._service.offload(partial(self._read, body, length), size)
                 client = request.scope["bitswath.client"]
@@ -221,21 +243,10 @@ def _error(error: RequestError) -> Response:
     return _json({"error": str(error)}, error.status, headers)
 
 
-async def _refused(request: Request, error: Exception) -> Response:
+def _refused(path: str, error: Exception) -> Response:
     told = refusal(error)
-    if told.status == HTTPStatus.INTERNAL_SERVER_ERROR:
-        _log.error("request failed", extra={"path": request.url.path, "reason": str(error)})
+    if not isinstance(error, BitswathError):
+        _log.error("request failed unexpectedly", extra={"path": path}, exc_info=error)
+    elif told.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        _log.error("request failed", extra={"path": path, "reason": str(error)})
     return _error(told)
-
-
-async def _unrouted(request: Request, error: HTTPException) -> Response:
-    return _json({"error": error.detail}, error.status_code, error.headers)
-
-
-async def _left(request: Request, error: Exception) -> Response:
-    return Response(status_code=499)  # goes nowhere
-
-
-async def _failed(request: Request, error: Exception) -> Response:
-    _log.error("request failed unexpectedly", extra={"path": request.url.path}, exc_info=error)
-    return _error(refusal(error))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator
 from http import HTTPStatus
 
 import anyio
@@ -13,7 +11,10 @@ from starlette.requests import ClientDisconnect, Request
 from bitswath.serving.refusals import RequestError, busy
 from bitswath.serving.settings import Settings
 
-__all__ = ["Bodies", "header_length", "while_there"]
+__all__ = ["WHOLE", "Bodies", "header_length", "while_there"]
+
+WHOLE = "bitswath.whole"
+"""True in the scope of a request whose body is there before it is asked for."""
 
 _PATIENCE_S = 0.05
 """Most answers are there before it is worth while to watch whether somebody waits for them."""
@@ -23,66 +24,105 @@ class Bodies:
     """What all requests' bodies may take in memory together."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+        self.settings = settings
         self.held_bytes = 0
 
-    @contextlib.asynccontextmanager
-    async def read(self, request: Request, most_bytes: int | None = None) -> AsyncIterator[bytes]:
-        """A request's body, counted as held while the block runs.
+    def read(self, request: Request, most_bytes: int | None = None) -> _Body:
+        """A request's body, for ``async with``, counted as held while the block runs; `most_bytes`: what it may have,
+        unless that of the settings.
 
         Raises `RequestError`: 413 for a longer one than is taken, if its length is said before anything was read; 415
         for a compressed one, 408 if it does not come in time, 503 if there is no room for it now.
         """
-        most = self._settings.max_request_bytes if most_bytes is None else most_bytes
-        declared = int(request.headers.get("content-length", 0))
-        if request.headers.get("content-encoding", "identity") != "identity":
+        return _Body(self, request, self.settings.max_request_bytes if most_bytes is None else most_bytes)
+
+
+class _Body:
+    """One request's; a class, for the sake of the time that a generator would take."""
+
+    def __init__(self, bodies: Bodies, request: Request, most_bytes: int) -> None:
+        self._bodies, self._request, self._most_bytes = bodies, request, most_bytes
+        self._parts: list[bytes] = []
+        self._held_bytes = 0
+
+    async def __aenter__(self) -> bytes:
+        headers = self._request.headers
+        if headers.get("content-encoding", "identity") != "identity":
             raise RequestError(
                 HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "expected a body without Content-Encoding; send it as it is"
             )
-        if declared > most:
-            raise _too_large(most)
-        parts: list[bytes] = []
-        held = 0
+        if int(headers.get("content-length", 0)) > self._most_bytes:
+            raise _too_large(self._most_bytes)
         try:
-            with anyio.fail_after(self._settings.body_timeout_s):
-                async for part in request.stream():
-                    if held + len(part) > most:
-                        raise _too_large(most)
-                    if self.held_bytes + len(part) > self._settings.max_memory_bytes:
-                        raise busy("requests at hand fill the memory that they may take")
-                    held += len(part)
-                    self.held_bytes += len(part)
-                    parts.append(part)
-            yield parts[0] if len(parts) == 1 else b"".join(parts)
+            await self._read()
+        except BaseException:
+            self._let_go()
+            raise
+        return self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+
+    async def __aexit__(self, *error: object) -> None:
+        self._let_go()
+
+    async def _read(self) -> None:
+        if self._request.scope.get(WHOLE):  # nothing is waited for
+            await self._take_all()
+            return
+        try:
+            with anyio.fail_after(self._bodies.settings.body_timeout_s):
+                await self._take_all()
         except TimeoutError:
             raise RequestError(HTTPStatus.REQUEST_TIMEOUT, "the body did not come in time") from None
-        finally:
-            self.held_bytes -= held
+
+    async def _take_all(self) -> None:
+        more = True
+        while more:
+            message = await self._request.receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            self._take(message.get("body", b""))
+            more = message.get("more_body", False)
+
+    def _take(self, part: bytes) -> None:
+        bodies, size = self._bodies, len(part)
+        if self._held_bytes + size > self._most_bytes:
+            raise _too_large(self._most_bytes)
+        if bodies.held_bytes + size > bodies.settings.max_memory_bytes:
+            raise busy("requests at hand fill the memory that they may take")
+        self._held_bytes += size
+        bodies.held_bytes += size
+        self._parts.append(part)
+
+    def _let_go(self) -> None:
+        self._bodies.held_bytes -= self._held_bytes
 
 
-@contextlib.asynccontextmanager
-async def while_there(request: Request) -> AsyncIterator[None]:
+class while_there:  # noqa: N801
     """A block that ends by `ClientDisconnect` when nobody waits for its answer any more."""
-    task, loop = asyncio.current_task(), asyncio.get_running_loop()
-    watchers: list[asyncio.Task[None]] = []
 
-    async def watch() -> None:
-        while (await request.receive())["type"] != "http.disconnect":
-            pass
-        if task is not None:
-            task.cancel()
+    def __init__(self, request: Request) -> None:
+        self._request, self._task = request, asyncio.current_task()
+        self._watcher: asyncio.Task[None] | None = None
 
-    later = loop.call_later(_PATIENCE_S, lambda: watchers.append(loop.create_task(watch())))
-    try:
-        yield
-    except asyncio.CancelledError:
-        if watchers and watchers[0].done():
+    def __enter__(self) -> None:
+        self._later = asyncio.get_running_loop().call_later(_PATIENCE_S, self._begin)
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._later.cancel()
+        if self._watcher is None:
+            return
+        left = self._watcher.done()
+        self._watcher.cancel()
+        if left and kind is asyncio.CancelledError:
             raise ClientDisconnect from None
-        raise
-    finally:
-        later.cancel()
-        for watcher in watchers:
-            watcher.cancel()
+
+    def _begin(self) -> None:
+        self._watcher = asyncio.get_running_loop().create_task(self._watch())
+
+    async def _watch(self) -> None:
+        while (await self._request.receive())["type"] != "http.disconnect":
+            pass
+        if self._task is not None:
+            self._task.cancel()
 
 
 def header_length(request: Request) -> int | None:

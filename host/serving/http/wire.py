@@ -1,17 +1,53 @@
-"""uvicorn's HTTP/1.1 with the limits that it has not: how long a request's head may take, and answers nobody reads."""
+"""uvicorn's HTTP/1.1 with the limits that it has not: how long a request's head may take, and answers nobody reads.
+
+An answer goes out in one piece. uvicorn writes its head and its body one after the other, and with the second call to
+the system, and the second time that the client wakes up, writing took as long as all that is done for a small request.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from typing import Any
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from bitswath.serving.http.body import WHOLE
 from bitswath.serving.settings import Settings
 
 __all__ = ["wire"]
+
+_SMALL_BYTES = 64 << 10
+
+
+class _InOnePiece:
+    """A transport that keeps what is written to it as long as `unfinished` says that the rest of it is to come."""
+
+    def __init__(self, transport: asyncio.Transport, unfinished: Callable[[], bool]) -> None:
+        self._transport, self._unfinished = transport, unfinished
+        self._parts: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        if len(data) > _SMALL_BYTES:
+            self._flush()
+            self._transport.write(data)
+            return
+        self._parts.append(data)
+        if not self._unfinished():
+            self._flush()
+
+    def close(self) -> None:
+        self._flush()
+        self._transport.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def _flush(self) -> None:
+        self._transport.write(b"".join(self._parts))
+        self._parts.clear()
 
 
 def wire(settings: Settings) -> type[H11Protocol]:
@@ -22,7 +58,7 @@ def wire(settings: Settings) -> type[H11Protocol]:
         _head: asyncio.TimerHandle | None = None
 
         def connection_made(self, transport: Any) -> None:
-            super().connection_made(transport)
+            super().connection_made(_InOnePiece(transport, lambda: self.conn.our_state is h11.SEND_BODY))  # type: ignore
             if len(self.connections) > settings.max_connections:
                 transport.abort()
                 return
@@ -34,8 +70,12 @@ def wire(settings: Settings) -> type[H11Protocol]:
 
         def data_received(self, data: bytes) -> None:
             super().data_received(data)
-            if self.conn.their_state is not h11.IDLE:
+            scope: Any = self.scope
+            state = self.conn.their_state
+            if state is not h11.IDLE:
                 self._head_is_there()
+                if state in (h11.DONE, h11.MUST_CLOSE) and scope is not None:
+                    scope[WHOLE] = True
             elif self.conn.trailing_data[0] and self._head is None:
                 self._watch_head()
 

@@ -80,7 +80,8 @@ class Model:
             await job.waiter
         finally:
             late.cancel()
-            self.queue.drop(job, RequestError(HTTPStatus.GATEWAY_TIMEOUT, f"was not done within {timeout_s:g} s"))
+            if not job.over:
+                self.queue.drop(job, RequestError(HTTPStatus.GATEWAY_TIMEOUT, f"was not done within {timeout_s:g} s"))
         if job.error is not None:
             raise refusal(job.error)
         return job
