@@ -39,10 +39,10 @@ module dequantize #(
   initial for (int i = 0; i < 256; i++) scan_rom[i] = SCAN[i];
 
   logic signed [5:0] delta;
-  logic [18:0] reduced;
+  logic signed [19:0] reduced;
   logic [15:0] factor;
-  logic signed [37:0] product;
-  logic [37-SHIFT:0] scaled;
+  logic signed [36:0] product;
+  logic [36-SHIFT:0] scaled;
   logic [14:0] magnitude;
 
   logic [4:0] valid, ends, damaged, negative;
@@ -60,11 +60,11 @@ module dequantize #(
     position <= s_position;
     level <= s_magnitude;
     index <= step;
-    reduced <= {level, 5'd0} - 19'(delta);
+    reduced <= $signed({1'b0, level, 5'd0}) - 20'(delta);
     factor <= 16'(MANTISSAS[index[2:0]]) << index[5:3];
-    product <= $signed({1'b0, reduced}) * $signed({1'b0, factor});
-    scaled <= (38 - SHIFT)'((product + 38'(1 << (SHIFT - 1))) >> SHIFT);
-    magnitude <= scaled > (38 - SHIFT)'(32767) ? 15'd32767 : scaled[14:0];
+    product <= reduced * $signed({1'b0, factor});
+    scaled <= (37 - SHIFT)'((product + 37'(1 << (SHIFT - 1))) >> SHIFT);
+    magnitude <= scaled > (37 - SHIFT)'(32767) ? 15'd32767 : scaled[14:0];
     m_value <= negative[4] ? -16'(magnitude) : 16'(magnitude);
     ends <= {ends[3:0], s_end};
     damaged <= {damaged[3:0], s_damaged};
