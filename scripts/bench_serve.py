@@ -7,7 +7,8 @@ Emulator and loopback, on all cores, which server and clients share. Each round 
 stream and the bare backend in this process, packed frames in batches of 64 by tritonclient, single patches from many
 connections and from one (scripts/serve_load.py). `--triton`: a Python with tritonclient, as ./scripts/test makes one;
 `--peers`: a Python with mlserver, litserve and onnxruntime, which serve the same network as 8-bit ONNX
-(scripts/serve_mlserver.py, serve_litserve.py). What is missing is left out, and said to be. `--again FILE`: a page of
+(scripts/serve_mlserver.py, serve_litserve.py). What is missing is left out, and said to be. An endpoint that does
+nothing (scripts/serve_nothing.py) tells what of the CPU time is HTTP's. `--again FILE`: a page of
 what was measured before; `--soak` and `--fuzz`: what soak_serve.py and fuzz_serve.py wrote, for the same page.
 """
 
@@ -39,6 +40,9 @@ from bitswath.accelerator import open as open_accelerator
 
 HERE = Path(__file__).parent
 BATCH = 64
+ANSWER_BYTES = 160
+"""Of a label in binary, with its JSON."""
+STREAM, NOTHING = "bare stream, batches of 64", "an endpoint that does nothing"
 WANTED = {
     "of_the_bare_stream": 0.70,
     "requests_per_s": 2000.0,
@@ -83,10 +87,10 @@ def server(bundle: str) -> Iterator[tuple[str, int]]:
 
 
 @contextlib.contextmanager
-def peer(python: Path, kind: str, model: Path) -> Iterator[tuple[str, int]]:
+def peer(python: Path | str, kind: str, given: str) -> Iterator[tuple[str, int]]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    command = [str(python), str(HERE / f"serve_{kind}.py"), str(model), str(port)]
+    command = [str(python), str(HERE / f"serve_{kind}.py"), given, str(port)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     try:
         deadline = time.monotonic() + 120
@@ -130,12 +134,13 @@ def load(place: str, content: bytes, connections: int, seconds: float, folder: P
     return told
 
 
-def stream_rate(accelerator: Accelerator, frames: Any, seconds: float) -> float:
-    ends, count, started = time.perf_counter() + seconds, 0, time.perf_counter()
+def stream_rate(accelerator: Accelerator, frames: Any, seconds: float) -> Facts:
+    ends, count, started, used = time.perf_counter() + seconds, 0, time.perf_counter(), time.process_time()
     batches = itertools.takewhile(lambda _: time.perf_counter() < ends, itertools.repeat(frames))
     for result in accelerator.stream_frames(batches):
         count += len(result)
-    return count / (time.perf_counter() - started)
+    rate = count / (time.perf_counter() - started)
+    return {"frames_per_s": rate, "cpu_ms": 1e3 * (time.process_time() - used) / count}
 
 
 def bench(bundle: str, rounds: int, seconds: float, clients: int, triton: Path, peers: Path | None) -> Facts:
@@ -153,7 +158,7 @@ def bench(bundle: str, rounds: int, seconds: float, clients: int, triton: Path, 
         idle = resident_mb(process)
         path = f"/v2/models/{loaded.name}/infer"
         single = with_binary(path, place, "frames", frames[:1])
-        measures["bare stream, batches of 64"] = lambda: {"frames_per_s": stream_rate(accelerator, frames, seconds)}
+        measures[STREAM] = lambda: stream_rate(accelerator, frames, seconds)
         measures["bare backend, one patch"] = lambda: latency(accelerator, frames[:1])
         if triton.exists():
             command = [str(triton), "-c", TRITON, place, loaded.name, str(folder / "frames.npy"), str(seconds)]
@@ -164,6 +169,8 @@ def bench(bundle: str, rounds: int, seconds: float, clients: int, triton: Path, 
         measures[f"one patch, {clients} connections"] = lambda: with_cpu(
             lambda: load(place, single, clients, seconds, folder), process
         )
+        empty, doing_nothing = stack.enter_context(peer(sys.executable, "nothing", str(ANSWER_BYTES)))
+        measures[NOTHING] = lambda: with_cpu(lambda: load(empty, single, clients, seconds, folder), doing_nothing)
         for kind in ("mlserver", "litserve") if peers is not None else ():
             measures[kind] = _peer(stack, peers, kind, loaded, codes, clients, seconds, folder)
         got: dict[str, list[Facts]] = {name: [] for name in measures}
@@ -198,7 +205,7 @@ def _peer(
 
     model = folder / "model.onnx"
     model.write_bytes(int8_model(loaded.network, "nhwc").SerializeToString())
-    place, process = stack.enter_context(peer(python, kind, model))
+    place, process = stack.enter_context(peer(python, kind, str(model)))
     text = base64.b64encode(codes[:1].tobytes()).decode()
     if kind == "mlserver":
         entry = {
@@ -219,9 +226,8 @@ def with_cpu(step: Callable[[], Facts], process: int) -> Facts:
     """What `step` gives, and the CPU time of the server for each request, on all its threads and processes: it does not
     depend on what else the machine does, nor on how many processes share it."""
     before = cpu_s(process)
-    started, told = time.perf_counter(), step()
-    requests = told["requests_per_s"] * (time.perf_counter() - started)
-    return {**told, "cpu_ms": 1e3 * (cpu_s(process) - before) / requests}
+    told = step()
+    return {**told, "cpu_ms": 1e3 * (cpu_s(process) - before) / told["requests"]}
 
 
 def cpu_s(leader: int) -> float:
@@ -256,7 +262,9 @@ def _figures(got: dict[str, list[Facts]], clients: int) -> Facts:
     told: Facts = {
         "medians": {
             name: {
-                figure: statistics.median(each[figure] for each in rounds) for figure in rounds[0] if figure != "failed"
+                figure: statistics.median(each[figure] for each in rounds)
+                for figure in rounds[0]
+                if figure not in ("failed", "requests")
             }
             for name, rounds in got.items()
         },
@@ -267,7 +275,7 @@ def _figures(got: dict[str, list[Facts]], clients: int) -> Facts:
         ),
     }
     if "tritonclient, batches of 64" in got:
-        rates = ratios("tritonclient, batches of 64", "bare stream, batches of 64", "frames_per_s")
+        rates = ratios("tritonclient, batches of 64", STREAM, "frames_per_s")
         told["of_the_bare_stream"] = statistics.median(rates)
     over = [statistics.median(ratios(many, kind, "requests_per_s")) for kind in ("mlserver", "litserve") if kind in got]
     if over:
@@ -286,8 +294,8 @@ def markdown(facts: Facts) -> str:
         f" with {', '.join(f'{name} {version}' for name, version in facts['versions'].items())}: medians of"
         f" {facts['rounds']} interleaved rounds of {facts['seconds']:g} s, `{facts['bundle']}` on the emulator, by"
         " loopback, server and clients on the same cores. A process that asked for a core got"
-        f" {100 * facts['core_share']:.0f} % of one: other work shared the machine if this is below 100; CPU times do"
-        " not depend on that. `scripts/bench_serve.py` measures it.",
+        f" {100 * facts['core_share']:.0f} % of one: other work shared the machine if this is below 100; CPU"
+        " times depend on that less. `scripts/bench_serve.py` measures it.",
         "",
         "| measure | measured | to reach |  |",
         "| --- | --- | --- | --- |",
@@ -316,10 +324,29 @@ def markdown(facts: Facts) -> str:
         "p50_ms": "p50 {:.2f} ms",
         "p99_ms": "p99 {:.2f} ms",
         "cpu_ms": "{:.3f} ms of CPU each",
+        "client_cpu_ms": "{:.3f} of the client's",
     }
     for name, figures in facts["medians"].items():
         lines.append(f"| {name} | {', '.join(units[figure].format(value) for figure, value in figures.items())} |")
-    return "\n".join([*lines, *_endured(facts)]) + "\n"
+    return "\n".join([*lines, *_limits(facts), *_endured(facts)]) + "\n"
+
+
+def _limits(facts: Facts) -> Iterator[str]:
+    """What bounds the requests a second: CPU time, and whose it is."""
+    medians, many = facts["medians"], f"one patch, {facts['clients']} connections"
+    if NOTHING not in medians or "client_cpu_ms" not in medians[many]:
+        return
+    whole, client = medians[many]["cpu_ms"], medians[many]["client_cpu_ms"]
+    network, http = medians[STREAM]["cpu_ms"], medians[NOTHING]["cpu_ms"]
+    cores = facts["machine"]["cores"]
+    yield from (
+        "",
+        f"A request takes {whole:.2f} ms of the server's CPU time: {network:.2f} the network, as in a stream,"
+        f" {http:.2f} HTTP alone, as uvicorn, h11 and starlette need it for an endpoint that does nothing, and"
+        f" {whole - network - http:.2f} all else. The client takes {client:.2f} ms. So {cores} cores that did nothing"
+        f" else would answer {1e3 * cores / (whole + client):,.0f} requests/s, and the network alone"
+        f" {1e3 * cores / network:,.0f}.",
+    )
 
 
 def _endured(facts: Facts) -> Iterator[str]:

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bitswath.errors import BitswathError, InputError
 from bitswath.serving.access import Access
-from bitswath.serving.http.body import Bodies, header_length, while_there
+from bitswath.serving.http.body import Bodies, header, header_length, while_there
 from bitswath.serving.http.openapi import openapi
 from bitswath.serving.http.page import page_file, status
 from bitswath.serving.metrics import Metrics
@@ -96,9 +96,8 @@ class _Guard:
         host = (scope.get("client") or ("",))[0]
         scope["bitswath.client"] = host
         if not self._access.open_to_all and scope["path"] not in _OPEN:
-            given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
             try:
-                scope["bitswath.client"] = self._access.client(given.decode("latin-1"))
+                scope["bitswath.client"] = self._access.client(header(scope, b"authorization"))
             except RequestError as error:
                 await _error(error)(scope, receive, send)
                 return

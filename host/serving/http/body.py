@@ -7,11 +7,12 @@ from http import HTTPStatus
 
 import anyio
 from starlette.requests import ClientDisconnect, Request
+from starlette.types import Scope
 
 from bitswath.serving.refusals import RequestError, busy
 from bitswath.serving.settings import Settings
 
-__all__ = ["WHOLE", "Bodies", "header_length", "while_there"]
+__all__ = ["WHOLE", "Bodies", "header", "header_length", "while_there"]
 
 WHOLE = "bitswath.whole"
 """True in the scope of a request whose body is there before it is asked for."""
@@ -46,12 +47,11 @@ class _Body:
         self._held_bytes = 0
 
     async def __aenter__(self) -> bytes:
-        headers = self._request.headers
-        if headers.get("content-encoding", "identity") != "identity":
+        if header(self._request.scope, b"content-encoding") not in (None, "identity"):
             raise RequestError(
                 HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "expected a body without Content-Encoding; send it as it is"
             )
-        if int(headers.get("content-length", 0)) > self._most_bytes:
+        if int(header(self._request.scope, b"content-length") or 0) > self._most_bytes:
             raise _too_large(self._most_bytes)
         try:
             await self._read()
@@ -125,9 +125,18 @@ class while_there:  # noqa: N801
             self._task.cancel()
 
 
+def header(scope: Scope, name: bytes) -> str | None:
+    """The first header of this name, in small letters."""
+    for given, value in scope["headers"]:
+        if given == name:
+            text: str = value.decode("latin-1")
+            return text
+    return None
+
+
 def header_length(request: Request) -> int | None:
     """Of the binary extension: bytes of JSON at the body's beginning. Raises `RequestError` for what is no number."""
-    text = request.headers.get("inference-header-content-length")
+    text = header(request.scope, b"inference-header-content-length")
     if text is None:
         return None
     if not text.isascii() or not text.isdigit() or len(text) > 18:
