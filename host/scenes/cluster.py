@@ -9,12 +9,12 @@ from __future__ import annotations
 import contextlib
 import importlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from bitswath.basics.cluster import connected
+from bitswath.basics.cluster import CONNECT_S, connected
 from bitswath.errors import SceneError
 from bitswath.scenes.mapping import Worker
 from bitswath.scenes.strips import Strip
@@ -49,6 +49,7 @@ def cluster_worker(
     backend: str = "auto",
     options: Mapping[str, Any] | None = None,
     progress: Callable[[Counters], None] = lambda counters: None,
+    connect_s: float = CONNECT_S,
 ) -> Worker:
     """What `map_scene` takes as `worker`: strips go to the scheduler at `address`, "tcp://HOST:PORT".
 
@@ -57,8 +58,8 @@ def cluster_worker(
     """
     opening = _Opening(opener, bundle, backend, tuple(sorted((options or {}).items())))
 
-    def worker(job: Job, strips: Sequence[int], keep: Callable[[int, Strip], None]) -> None:
-        with contextlib.closing(connected(address, SceneError, "scene,cluster")) as client:
+    def worker(job: Job, strips: Sequence[int]) -> Generator[tuple[int, Strip], None, None]:
+        with contextlib.closing(connected(address, SceneError, "scene,cluster", connect_s)) as client:
             distributed = importlib.import_module("distributed")
             total, done, started = sum(job.plan.windows_of(strip) for strip in strips), 0, time.monotonic()
             futures = {
@@ -66,13 +67,14 @@ def cluster_worker(
                 for strip in strips
             }
             for future in distributed.as_completed(futures, loop=client.loop):
-                number = futures[future]
+                number = futures.pop(future)
                 try:
-                    keep(number, future.result())
+                    strip = future.result()
                 except distributed.scheduler.KilledWorker as error:
                     raise SceneError(f"strip {number}: ended every worker that took it; see their logs") from error
                 done += job.plan.windows_of(number)
                 progress(Counters(frames=done, total=total, elapsed_s=time.monotonic() - started))
+                yield number, strip
 
     return worker
 

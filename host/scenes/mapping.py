@@ -1,4 +1,4 @@
-"""A scene to a map: strips classified and kept, then put together and written."""
+"""A scene to a map: strips classified and kept, put together and written as they come."""
 
 from __future__ import annotations
 
@@ -7,27 +7,25 @@ import hashlib
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from bitswath.basics.files import check_outputs
 from bitswath.bundle.bundle import NETWORK, Bundle
 from bitswath.errors import InputError, SceneError
-from bitswath.scenes.assemble import NO_SCORE, SCORE_STEPS, assemble, label_type
+from bitswath.scenes.assemble import assemble
 from bitswath.scenes.gdal import opened
-from bitswath.scenes.plan import Plan, plan_of
-from bitswath.scenes.products.cog import Look, cog_writers, names_beside
+from bitswath.scenes.plan import plan_of
 from bitswath.scenes.products.colours import Colour, class_colours
 from bitswath.scenes.products.made import Map, Outputs
+from bitswath.scenes.products.rasters import write_rasters
 from bitswath.scenes.settings import MapSettings, SceneSettings
 from bitswath.scenes.sources.opening import Source, open_scene
 from bitswath.scenes.sources.scene import Scene
-from bitswath.scenes.strips import Strip, Strips, strips_beside
+from bitswath.scenes.strips import Strip, strips_beside
 from bitswath.scenes.work import Classifier, Job, work
 from bitswath.streaming.counters import Counters
 
@@ -38,8 +36,8 @@ _VERSION = 1
 
 _TAG = "BITSWATH_JOB"
 
-Worker = Callable[[Job, Sequence[int], Callable[[int, Strip], None]], None]
-"""Works on the strips of a job, handing over each with its number."""
+Worker = Callable[[Job, Sequence[int]], Generator[tuple[int, Strip], None, None]]
+"""Works on the strips of a job; gives each with its number, in any order."""
 
 
 def map_scene(
@@ -66,45 +64,31 @@ def map_scene(
     started = time.perf_counter()
     source = source if isinstance(source, Source) else Source((str(source),))
     outputs = output if isinstance(output, Outputs) else Outputs(Path(output))
-    settings, reading = settings or MapSettings(), scene or SceneSettings()
-    if worker is None and isinstance(classifier, Bundle):
-        raise InputError("expected an accelerator, or a worker for the bundle's strips; open the bundle")
-    _check_outputs(outputs, overwrite)
+    settings, worker = settings or MapSettings(), worker or _own_worker(classifier, also, progress)
     bundle = classifier if isinstance(classifier, Bundle) else classifier.bundle
-    entry = bundle.manifest.input
-    found = open_scene(source, entry, reading)
-    plan = plan_of(bundle, found, settings)
-    job = Job(found, plan, settings.most_empty(entry.patch_shape[0] * entry.patch_shape[1]), skip_bad)
-    facts = _facts(bundle, found, plan, settings)
+    _check_outputs(outputs, overwrite)
+    job = _job(bundle, source, scene or SceneSettings(), settings, skip_bad)
+    facts, names, plan = _facts(bundle, job, settings), class_colours(bundle.classes, colours), job.plan
     with strips_beside(outputs.labels, facts, resume=resume) as strips:
-        before = strips.done
-        todo = [number for number in range(len(plan.strips)) if number not in before]
-
-        def keep(number: int, strip: Strip) -> None:
-            strips.put(number, strip.to_bytes())
-
-        if todo and worker is not None:
-            worker(job, todo, keep)
-        elif todo and not isinstance(classifier, Bundle):
-            for number, strip in work(classifier, job, todo, also=also, progress=progress):
-                keep(number, strip)
-        classify_s = time.perf_counter() - started
-        names = class_colours(bundle.classes, colours)
-        counts, bad = _write(bundle, found, plan, settings, outputs, strips, names, facts)
+        todo = [number for number in range(len(plan.strips)) if number not in strips.done]
+        with contextlib.closing(worker(job, todo)) as fresh:
+            asked = {"scores": outputs.scores is not None, "confidence": outputs.confidence is not None}
+            rows = assemble(plan, strips.drawn(fresh), settings.mode, **asked)
+            tags = _tags(bundle, job.scene, settings, facts)
+            counts = write_rasters(rows, bundle, outputs, plan.grid, names, tags, strips.folder)
     return Map(
         outputs,
         bundle,
-        found,
+        job.scene,
         settings,
         plan.grid,
         names,
         counts,
         plan.windows,
-        sum(plan.windows_of(number) for number in before),
-        bad,
-        found.notes,
+        plan.windows - sum(map(plan.windows_of, todo)),
+        tuple(strips.bad),
+        job.scene.notes,
         time.perf_counter() - started,
-        classify_s,
     )
 
 
@@ -112,13 +96,25 @@ def is_made(bundle: Bundle, source: Source, output: Path, scene: SceneSettings, 
     """Whether `output` is the map of a scene by the same bundle and settings."""
     if not output.is_file():
         return False
-    found = open_scene(source, bundle.manifest.input, scene)
-    digest = _digest(_facts(bundle, found, plan_of(bundle, found, settings), settings), settings)
+    digest = _digest(_facts(bundle, _job(bundle, source, scene, settings), settings), settings)
     try:
         with opened(str(output)) as dataset:
             return bool(dataset.tags().get(_TAG) == digest)
     except SceneError:
         return False
+
+
+def _own_worker(classifier: Classifier | Bundle, also: Sequence[Any], progress: Callable[[Counters], None]) -> Worker:
+    if isinstance(classifier, Bundle):
+        raise InputError("expected an accelerator, or a worker for the bundle's strips; open the bundle")
+    return partial(work, classifier, also=also, progress=progress)
+
+
+def _job(bundle: Bundle, source: Source, scene: SceneSettings, settings: MapSettings, skip_bad: bool = False) -> Job:
+    entry = bundle.manifest.input
+    found = open_scene(source, entry, scene)
+    most_empty = settings.most_empty(entry.patch_shape[0] * entry.patch_shape[1])
+    return Job(found, plan_of(bundle, found, settings), most_empty, skip_bad)
 
 
 def _check_outputs(outputs: Outputs, overwrite: bool) -> None:
@@ -130,15 +126,15 @@ def _check_outputs(outputs: Outputs, overwrite: bool) -> None:
             raise InputError(f"{path}: exists and is not overwritten; --overwrite replaces it, or name another")
 
 
-def _facts(bundle: Bundle, scene: Scene, plan: Plan, settings: MapSettings) -> dict[str, Any]:
+def _facts(bundle: Bundle, job: Job, settings: MapSettings) -> dict[str, Any]:
     """What strips depend on."""
     return {
         "version": _VERSION,
         "network": bundle.manifest.files[NETWORK].sha256,
         "codec": bundle.codec.to_dict(),
-        "scene": json.loads(json.dumps(asdict(replace(scene, notes=(), name="")))),
-        "files": {path: _stamp(path) for path in scene.paths},
-        "strips": [list(span) for span in plan.strips],
+        "scene": json.loads(json.dumps(asdict(replace(job.scene, notes=(), name="")))),
+        "files": {path: _stamp(path) for path in job.scene.paths},
+        "strips": [list(span) for span in job.plan.strips],
         "settings": settings.model_dump(exclude={"mode"}),
     }
 
@@ -159,68 +155,10 @@ def _stamp(path: str) -> list[int]:
     return []
 
 
-def _write(
-    bundle: Bundle,
-    scene: Scene,
-    plan: Plan,
-    settings: MapSettings,
-    outputs: Outputs,
-    strips: Strips,
-    colours: tuple[Colour, ...],
-    facts: dict[str, Any],
-) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    """Writes all outputs; pixels of each class and nodata by row, and what was bad."""
-    bad: list[str] = []
-
-    def get(number: int) -> Strip:
-        strip = strips.get(number)
-        bad.extend(strip.bad)
-        return strip
-
-    looks = _looks(bundle, scene, settings, outputs, colours, facts)
-    counts = np.zeros((plan.grid.height, plan.classes + 1), np.int64)
-    kind = label_type(plan.classes)
-    rows_of = assemble(
-        plan, get, settings.mode, scores=outputs.scores is not None, confidence=outputs.confidence is not None
-    )
-    with cog_writers(looks, plan.grid, strips.folder) as writers:
-        for rows in rows_of:
-            writers[outputs.labels].write(rows.labels)
-            if outputs.scores is not None and rows.scores is not None:
-                writers[outputs.scores].write(rows.scores)
-            if outputs.confidence is not None and rows.confidence is not None:
-                writers[outputs.confidence].write(rows.confidence)
-            for line, labels in enumerate(rows.labels, rows.top):
-                found = np.bincount(labels, minlength=plan.classes)
-                counts[line, :-1] = found[: plan.classes]
-                counts[line, -1] = len(labels) - counts[line, :-1].sum()
-    if kind == np.uint8:
-        names_beside(outputs.labels, bundle.classes, colours)
-    return counts, tuple(bad)
-
-
-def _looks(
-    bundle: Bundle,
-    scene: Scene,
-    settings: MapSettings,
-    outputs: Outputs,
-    colours: tuple[Colour, ...],
-    facts: dict[str, Any],
-) -> dict[Path, Look]:
-    tags = {
+def _tags(bundle: Bundle, scene: Scene, settings: MapSettings, facts: dict[str, Any]) -> dict[str, str]:
+    return {
         "BITSWATH_BUNDLE": bundle.name,
         "BITSWATH_MODE": settings.mode,
         _TAG: _digest(facts, settings),
         **({"TIFFTAG_DATETIME": scene.taken} if scene.taken else {}),
     }
-    kind = label_type(len(bundle.classes))
-    names = {f"CLASS_{index}": name for index, name in enumerate(bundle.classes)}
-    looks = {
-        outputs.labels: Look(
-            str(kind), int(np.iinfo(kind).max), ("class",), "mode", colours, tags=tags, band_tags=names
-        )
-    }
-    for path, bands in ((outputs.scores, bundle.classes), (outputs.confidence, ("confidence",))):
-        if path is not None:
-            looks[path] = Look("uint8", NO_SCORE, bands, "average", scale=1 / SCORE_STEPS, tags=tags)
-    return looks

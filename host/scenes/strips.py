@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,11 +21,12 @@ from safetensors import SafetensorError
 
 from bitswath.basics.cache import locked
 from bitswath.basics.files import write_atomic
-from bitswath.errors import BackendTimeoutError, SceneError
+from bitswath.errors import BackendTimeoutError, BitswathError, SceneError
 
 __all__ = ["Strip", "Strips", "strips_beside"]
 
 _JOB = "job.json"
+_LOCK = "lock"
 _LOCK_S = 1.0
 
 
@@ -59,15 +60,32 @@ class Strips:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.done = {int(path.stem) for path in folder.glob("*.strip")}
+        self.bad: list[str] = []
 
-    @property
-    def done(self) -> set[int]:
-        return {int(path.stem) for path in self.folder.glob("*.strip")}
+    def drawn(self, fresh: Iterator[tuple[int, Strip]]) -> Callable[[int], Strip]:
+        """Gives strips by number: those that are done, and `fresh` ones, which are drawn until the one that is asked
+        for is there, and put by. What of them is bad comes to `bad`."""
+
+        def get(number: int) -> Strip:
+            strip = self.get(number) if number in self.done else self._awaited(number, fresh)
+            self.bad.extend(strip.bad)
+            return strip
+
+        return get
+
+    def _awaited(self, number: int, fresh: Iterator[tuple[int, Strip]]) -> Strip:
+        for arrived, strip in fresh:
+            self.put(arrived, strip.to_bytes())
+            if arrived == number:
+                return strip
+        raise SceneError(f"{self.folder}: strip {number} was not made; run it again")
 
     def put(self, number: int, content: bytes) -> None:
         """Raises `SceneError` if it cannot be written."""
         try:
             write_atomic(self._path(number), content)
+            self.done.add(number)
         except OSError as error:
             raise SceneError(
                 f"{self.folder}: cannot be written ({error.strerror}); what is done is kept there, run it again"
@@ -92,21 +110,29 @@ def strips_beside(output: Path, job: Mapping[str, Any], *, resume: bool) -> Iter
     folder = output.with_name(f".{output.name}.strips")
     try:
         folder.mkdir(exist_ok=True)
-        with locked(folder / "lock", _LOCK_S):
+        with _alone(folder, output):
             wanted = json.dumps(job, indent=1, sort_keys=True) + "\n"
             if not resume or not _same(folder / _JOB, wanted):
                 for path in folder.glob("*"):
-                    if path.name != "lock":
+                    if path.name != _LOCK:
                         shutil.rmtree(path) if path.is_dir() else path.unlink()
                 write_atomic(folder / _JOB, wanted.encode())
             yield Strips(folder)
             shutil.rmtree(folder)
-    except BackendTimeoutError as error:
-        raise SceneError(f"{output}: another process is making it; wait for it or end it") from error
     except OSError as error:
-        if isinstance(error, SceneError):
+        if isinstance(error, BitswathError):
             raise
         raise SceneError(f"{error.filename or folder}: cannot be written ({error.strerror})") from error
+
+
+@contextlib.contextmanager
+def _alone(folder: Path, output: Path) -> Iterator[None]:
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(locked(folder / _LOCK, _LOCK_S))
+        except BackendTimeoutError as error:
+            raise SceneError(f"{output}: another process is making it; wait for it or end it") from error
+        yield
 
 
 def _same(path: Path, wanted: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -77,7 +77,7 @@ def work(
     *,
     also: Sequence[Any] = (),
     progress: Callable[[Counters], None] = lambda counters: None,
-) -> Iterator[tuple[int, Strip]]:
+) -> Generator[tuple[int, Strip], None, None]:
     """Each of the `strips` (ascending) with its number, as it is done.
 
     Raises `SceneError` where a block cannot be read, after three tries, unless such are skipped; `BackendError`.

@@ -1,9 +1,14 @@
-"""Maps as cloud-optimized GeoTIFFs, written row by row and put in place whole."""
+"""Maps as cloud-optimized GeoTIFFs, written row by row and put in place whole.
+
+Rows go into a plain file, those of overviews of classes beside it into files that GDAL knows by their name, .ovr behind
+that of the level below; of these GDAL makes the cloud-optimized one.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,10 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitswath.basics.files import scratch_path, sync_folder, write_atomic
-from bitswath.errors import SceneError
+from bitswath.errors import BitswathError, SceneError
 from bitswath.scenes.gdal import rasterio_module
 from bitswath.scenes.grid import Grid
 from bitswath.scenes.products.colours import Colour
+from bitswath.scenes.products.overviews import halved, level_shapes
 
 __all__ = ["Look", "Writer", "cog_writers", "names_beside"]
 
@@ -26,13 +32,14 @@ _TILE = 512
 
 @dataclass(frozen=True)
 class Look:
-    """What a map says about itself: `dtype` and `nodata` of its bands, their names, how overviews are made ("mode" for
-    classes, "average" for numbers), `colours` of a class band, `scale` of its numbers, and `tags`."""
+    """What a map says about itself: `dtype` and `nodata` of its bands, their names, whether they hold `classes`, whose
+    overviews are made by majority, or numbers, by average; `colours` of a class band, `scale` of numbers, and `tags`.
+    """
 
     dtype: str
     nodata: int
     bands: tuple[str, ...]
-    overviews: str
+    classes: bool
     colours: tuple[Colour, ...] = ()
     scale: float = 1.0
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -40,31 +47,36 @@ class Look:
 
 
 class Writer:
-    """Rows from top to bottom, in whole rows of tiles."""
+    """Rows from top to bottom, in whole rows of tiles; `overview` takes those of the level above."""
 
-    def __init__(self, dataset: Any, bands: int, width: int, dtype: str) -> None:
-        self._dataset, self._top, self._held = dataset, 0, 0
-        self._rows = np.empty((bands, 2 * _TILE, width), dtype)
+    def __init__(self, dataset: Any, nodata: int, overview: Writer | None = None) -> None:
+        self._dataset, self._nodata, self._overview = dataset, nodata, overview
+        self._top, self._held = 0, 0
+        self._rows = np.empty((dataset.count, _TILE, dataset.width), dataset.dtypes[0])
 
     def write(self, rows: NDArray[Any]) -> None:
         """Rows (lines, columns), or (bands, lines, columns), below those before."""
         given = rows.reshape(-1, *rows.shape[-2:])
-        for start in range(0, given.shape[1], _TILE):
-            part = given[:, start : start + _TILE]
+        while given.shape[1]:
+            part, given = np.split(given, [_TILE - self._held], axis=1)
             self._rows[:, self._held : self._held + part.shape[1]] = part
             self._held += part.shape[1]
-            if self._held >= _TILE:
-                self._flush(_TILE)
+            if self._held == _TILE:
+                self._flush()
 
     def finish(self) -> None:
         if self._held:
-            self._flush(self._held)
+            self._flush()
+        if self._overview is not None:
+            self._overview.finish()
 
-    def _flush(self, lines: int) -> None:
-        windows = rasterio_module().windows
-        self._dataset.write(self._rows[:, :lines], window=windows.Window(0, self._top, self._rows.shape[2], lines))
-        self._rows[:, : self._held - lines] = self._rows[:, lines : self._held].copy()
-        self._top, self._held = self._top + lines, self._held - lines
+    def _flush(self) -> None:
+        rows = self._rows[:, : self._held]
+        window = rasterio_module().windows.Window(0, self._top, self._dataset.width, self._held)
+        self._dataset.write(rows, window=window)
+        if self._overview is not None:
+            self._overview.write(halved(rows, self._nodata))
+        self._top, self._held = self._top + self._held, 0
 
 
 @contextlib.contextmanager
@@ -74,46 +86,69 @@ def cog_writers(looks: Mapping[Path, Look], grid: Grid, work: Path) -> Iterator[
     `work`: a folder for what is written before. Raises `SceneError` where they cannot be written.
     """
     rasterio = rasterio_module()
-    plain = {path: work / f"{path.name}.rows.tif" for path in looks}
+    plain = {path: work / f"{number}.rows.tif" for number, path in enumerate(looks)}
     scratch = {path: scratch_path(path) for path in looks}
+    _remove(*plain.values())  # of a run that was killed
     try:
         with contextlib.ExitStack() as stack:
             writers = {path: stack.enter_context(_rows_file(plain[path], grid, look)) for path, look in looks.items()}
             yield writers
         for path, look in looks.items():
-            _to_cog(plain[path], scratch[path], grid, look)
+            _to_cog(plain[path], scratch[path], look)
         for path in looks:
             scratch[path].replace(path)
             sync_folder(path.parent)
     except (rasterio.errors.RasterioError, rasterio._err.CPLE_BaseError, OSError) as error:
-        if isinstance(error, SceneError):
+        if isinstance(error, BitswathError):
             raise
         cause = " ".join(str(error.__cause__ or error).split())
         raise SceneError(f"{next(iter(looks))}: cannot be written ({cause}); is the disk full?") from error
     finally:
-        for path in looks:
-            for each in (plain[path], *path.parent.glob(f"{scratch[path].name}*")):
+        _remove(*plain.values(), *scratch.values())
+
+
+def _remove(*paths: Path) -> None:
+    """Files, and those that GDAL has beside them."""
+    for path in paths:
+        for each in path.parent.iterdir():
+            if each.name.startswith(path.name):
                 each.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
 def _rows_file(path: Path, grid: Grid, look: Look) -> Iterator[Writer]:
-    layout = {"tiled": True, "blockxsize": _TILE, "blockysize": _TILE, "compress": "deflate", "zlevel": 1}
-    profile = {"driver": "GTiff", "count": len(look.bands), "dtype": look.dtype, "nodata": look.nodata, **grid.profile}
-    with rasterio_module().open(path, "w", **profile, **layout, interleave="band", bigtiff="if_safer") as dataset:
-        _describe(dataset, grid, look)
-        writer = Writer(dataset, len(look.bands), grid.width, look.dtype)
+    layout = {"tiled": True, "blockxsize": _TILE, "blockysize": _TILE, "compress": "packbits", "interleave": "band"}
+    profile = {"count": len(look.bands), "dtype": look.dtype, "nodata": look.nodata, **layout}
+    places = [grid.profile]
+    if look.classes:
+        places += [{"height": height, "width": width} for height, width in level_shapes(*grid.shape, _TILE)]
+    with contextlib.ExitStack() as stack:
+        *lower, highest = (
+            stack.enter_context(_created(f"{path}{'.ovr' * level}", {**profile, **place}))
+            for level, place in enumerate(places)
+        )
+        writer = Writer(highest, look.nodata)
+        for dataset in reversed(lower):
+            writer = Writer(dataset, look.nodata, writer)
+        _describe([*lower, highest][0], grid, look)
         yield writer
         writer.finish()
 
 
-def _to_cog(rows: Path, output: Path, grid: Grid, look: Look) -> None:
+def _created(name: str, profile: Mapping[str, Any]) -> Any:
     rasterio = rasterio_module()
-    settings = {"compress": "deflate", "blocksize": _TILE, "bigtiff": "if_safer"}
-    overviews = {"overviews": "ignore_existing", "overview_resampling": look.overviews}
-    rasterio.shutil.copy(rows, output, driver="COG", num_threads="all_cpus", **settings, **overviews)
+    with warnings.catch_warnings():  # overviews have no place of their own
+        warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
+        return rasterio.open(name, "w", driver="GTiff", bigtiff="if_safer", **profile)
+
+
+def _to_cog(rows: Path, output: Path, look: Look) -> None:
+    rasterio = rasterio_module()
+    settings = {"compress": "deflate", "blocksize": _TILE, "bigtiff": "if_safer", "num_threads": "all_cpus"}
+    overviews = "force_use_existing" if look.classes else "ignore_existing"
+    rasterio.shutil.copy(rows, output, driver="COG", overviews=overviews, overview_resampling="average", **settings)
     with rasterio.open(output) as dataset:  # GDAL does not tell of every write that failed
-        dataset.read(dataset.count, window=rasterio.windows.Window(grid.width - 1, grid.height - 1, 1, 1))
+        dataset.read(dataset.count, window=rasterio.windows.Window(dataset.width - 1, dataset.height - 1, 1, 1))
     with output.open("rb") as file:
         os.fsync(file.fileno())
 

@@ -34,7 +34,7 @@ class Outputs:
 class Map:
     """A written map. `counts`: int64 (rows, classes + 1), the pixels of each class in each row, nodata last; `windows`
     in all, of them `resumed` of an earlier run; `bad`: blocks that could not be read; `notes`: what should be known;
-    `seconds` in all, of which `classify_s` until all windows were classified."""
+    `seconds` in all."""
 
     outputs: Outputs
     bundle: Bundle
@@ -48,7 +48,6 @@ class Map:
     bad: tuple[str, ...]
     notes: tuple[str, ...]
     seconds: float
-    classify_s: float
 
     @property
     def classes(self) -> tuple[str, ...]:

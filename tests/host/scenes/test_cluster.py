@@ -39,13 +39,21 @@ def outputs(folder: Path, name: str) -> Outputs:
     return Outputs(folder / f"{name}.tif", folder / f"{name}.scores.tif")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
     """A scheduler and two workers, processes of this machine."""
     with distributed.LocalCluster(
         n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50, host="127.0.0.1"
     ) as made:
         yield made
+
+
+def test_the_command_takes_a_cluster(place: Path, cluster: Any, tmp_path: Path) -> None:
+    arguments = [place / "b.bsw", place / "scene.tif", "-o", tmp_path / "map.tif", "--stride", 4]
+    arguments += ["--cluster", cluster.scheduler_address]
+    done = CliRunner().invoke(map_command.command, [*map(str, arguments)])
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "map.tif").read_bytes() == (place / "alone.tif").read_bytes()
 
 
 def test_a_worker_is_killed_and_the_map_is_the_same(place: Path, cluster: Any, tmp_path: Path) -> None:
@@ -70,25 +78,13 @@ def test_a_worker_is_killed_and_the_map_is_the_same(place: Path, cluster: Any, t
         assert one.read_bytes() == other.read_bytes()
 
 
-def test_the_command_takes_a_cluster(place: Path, cluster: Any, tmp_path: Path) -> None:
-    arguments = [place / "b.bsw", place / "scene.tif", "-o", tmp_path / "map.tif", "--stride", 4]
-    arguments += ["--cluster", cluster.scheduler_address]
-    done = CliRunner().invoke(map_command.command, [*map(str, arguments)])
-    assert done.exit_code == 0, done.output
-    assert (tmp_path / "map.tif").read_bytes() == (place / "alone.tif").read_bytes()
-
-
 @pytest.mark.parametrize(
     ("address", "message"),
     [("nobody", "expected the address of a Dask scheduler"), ("tcp://127.0.0.1:9", "no Dask scheduler answers")],
 )
-def test_no_scheduler_is_told(
-    place: Path, tmp_path: Path, address: str, message: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("bitswath.basics.cluster.CONNECT_S", 1.0)
+def test_no_scheduler_is_told(place: Path, tmp_path: Path, address: str, message: str) -> None:
     bundle = bs.load_bundle(place / "b.bsw")
+    worker = cluster_worker(address, bs.open, str(bundle.path), connect_s=1.0)
     with pytest.raises(SceneError, match=message):
-        map_scene(
-            bundle, place / "scene.tif", tmp_path / "map.tif", worker=cluster_worker(address, bs.open, str(bundle.path))
-        )
-    assert not (tmp_path / "map.tif").exists()
+        map_scene(bundle, place / "scene.tif", tmp_path / "map.tif", worker=worker)
+    assert [*tmp_path.glob("*.tif")] == []

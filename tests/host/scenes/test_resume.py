@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import random
-import resource
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,66 +14,71 @@ import bitswath as bs
 from bitswath.errors import BitswathError, InputError, SceneError
 from bitswath.scenes import MapSettings, Outputs, map_scene
 from bitswath.scenes import work as work_room
-from tests.host.scenes.cases import bundle_of, land, read, write_scene
+from bitswath.scenes.products.cog import Writer
+from bitswath.scenes.strips import Strips
+from tests.host.scenes.cases import bundle_of, land, read, small_network, write_scene
+from tests.host.scenes.runs import Run, limited_command, slow_map
 
-WALK = """
-import sys, time
-import bitswath as bs
-from bitswath.scenes import MapSettings, map_scene
-from bitswath.scenes import strips
-put = strips.Strips.put
-def slowly(self, number, content):
-    put(self, number, content)
-    print(number, flush=True)
-    time.sleep(float(sys.argv[4]))
-strips.Strips.put = slowly
-with bs.open(sys.argv[1]) as accelerator:
-    print("began", flush=True)
-    made = map_scene(accelerator, sys.argv[2], sys.argv[3], settings=MapSettings(stride=16))
-print("resumed", made.resumed, flush=True)
-"""
+STRIDE = 16
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("resume")
-    from tests.host.scenes.cases import small_network
-
     bundle_of(folder / "b.bsw", small_network(patch=16), patch=16)
     write_scene(folder / "scene.tif", land(np.random.default_rng(1), 2100, 300), nodata=0)
     return folder
 
 
-def walk(place: Path, output: Path, pause_s: float) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", WALK, str(place / "b.bsw"), str(place / "scene.tif"), str(output), str(pause_s)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+def started(place: Path, output: Path, pause_s: float) -> Run:
+    return Run(slow_map, place / "b.bsw", place / "scene.tif", output, STRIDE, pause_s)
 
 
 def test_killed_at_random_moments_it_ends_with_the_same_file(place: Path, tmp_path: Path) -> None:
-    settings = MapSettings(stride=16)
     with bs.open(place / "b.bsw") as accelerator:
-        map_scene(accelerator, place / "scene.tif", tmp_path / "undisturbed.tif", settings=settings)
+        map_scene(accelerator, place / "scene.tif", tmp_path / "undisturbed.tif", settings=MapSettings(stride=STRIDE))
     output = tmp_path / "killed.tif"
     seed = random.randrange(1 << 30)
     print("seed", seed)
     rng = random.Random(seed)
-    for lines in (1, 1, 2):  # before anything is done, wherever it is, and surely with a strip done
-        process = walk(place, output, 0.5)
-        assert process.stdout is not None
-        for _ in range(lines):
-            process.stdout.readline()
-        time.sleep(rng.uniform(0.0, 0.4))
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
+    for until in ("began", 0, 4, "written"):  # before anything is done; with a strip, with rows, with all rows
+        run = started(place, output, 0.1)
+        while run.heard() != until:
+            pass
+        time.sleep(rng.uniform(0.0, 0.1))
+        run.kill()
         assert not output.exists()
-    process = walk(place, output, 0)
-    said, _ = process.communicate(timeout=120)
-    assert process.returncode == 0
-    assert int(said.split()[-1]) > 0  # what was done stayed done
+    run = started(place, output, 0)
+    said = [run.heard() for _ in range(3)]
+    assert said[:2] == ["began", "written"]  # what was done stayed done
+    assert said[2] == len(range(0, 2100, STRIDE)) * len(range(0, 300, STRIDE))
+    assert run.ended() == 0
     assert output.read_bytes() == (tmp_path / "undisturbed.tif").read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
         f"{name}.tif{end}" for name in ("killed", "undisturbed") for end in ("", ".aux.xml")
     )
+
+
+def test_rows_are_written_while_later_strips_are_worked_on(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    for owner, name in ((Strips, "put"), (Writer, "write")):
+        monkeypatch.setattr(owner, name, _noting(getattr(owner, name), name, told))
+    with bs.open(place / "b.bsw") as accelerator:
+        made = map_scene(accelerator, place / "scene.tif", tmp_path / "map.tif")
+    assert told.count("put") > 4
+    for strip, place_of_put in enumerate(index for index, name in enumerate(told) if name == "put"):
+        assert "write" in told[:place_of_put] or strip == 0
+    assert made.resumed == 0
+
+
+def _noting(function: Any, name: str, told: list[str]) -> Any:
+    def noted(*given: Any) -> Any:
+        told.append(name)
+        return function(*given)
+
+    return noted
 
 
 @pytest.mark.parametrize("changed", ["stride", "scene", "nothing"])
@@ -86,7 +88,7 @@ def test_only_the_same_work_is_taken_over(
     scene = write_scene(tmp_path / "scene.tif", read(place / "scene.tif"), nodata=0)
     with bs.open(place / "b.bsw") as accelerator:
         with monkeypatch.context() as patched:
-            patched.setattr("bitswath.scenes.mapping._write", _fails)
+            patched.setattr("bitswath.scenes.products.cog._to_cog", _fails)
             with pytest.raises(SceneError, match="no more"):
                 map_scene(accelerator, scene, tmp_path / "map.tif")
         if changed == "scene":
@@ -119,33 +121,25 @@ def test_an_output_that_exists_is_left_alone(place: Path, tmp_path: Path) -> Non
 
 
 def test_two_processes_do_not_make_one_map(place: Path, tmp_path: Path) -> None:
-    process = walk(place, tmp_path / "map.tif", 0.5)
-    assert process.stdout is not None
-    process.stdout.readline()
-    process.stdout.readline()
+    run = started(place, tmp_path / "map.tif", 0.1)
+    assert (run.heard(), run.heard()) == ("began", 0)
     with bs.open(place / "b.bsw") as accelerator, pytest.raises(SceneError, match="another process is making it"):
-        map_scene(accelerator, place / "scene.tif", tmp_path / "map.tif", settings=MapSettings(stride=16))
-    process.communicate(timeout=60)
-    assert process.returncode == 0
+        map_scene(accelerator, place / "scene.tif", tmp_path / "map.tif", settings=MapSettings(stride=STRIDE))
+    assert run.ended() == 0
+    assert (tmp_path / "map.tif").exists()
 
 
 def test_a_full_disk_is_told_and_leaves_no_map(place: Path, tmp_path: Path) -> None:
-    """Files may have at most 20 kB, as if the disk were full: strips and map are larger."""
-
-    def limited() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-
-    code = "from bitswath.cli import main; main()"
-    command = [sys.executable, "-c", code, "map", place / "b.bsw", place / "scene.tif", "-o", tmp_path / "map.tif"]
-    for scores in ((), ("--scores", tmp_path / "scores.tif", "--no-resume")):
-        done = subprocess.run(
-            [*map(str, command), *map(str, scores)], preexec_fn=limited, capture_output=True, text=True, timeout=120
-        )
-        assert done.returncode == 1
-        assert done.stderr.count("\n") == 1
-        assert "cannot be written" in done.stderr
-        assert [path.name for path in tmp_path.iterdir() if not path.name.startswith(".map.tif.strips")] == []
+    """Files may have at most 20 kB: strips and map are larger."""
+    (maps := tmp_path / "maps").mkdir()
+    arguments = ["map", place / "b.bsw", place / "scene.tif", "-o", maps / "map.tif"]
+    for more in ((), ("--scores", maps / "scores.tif", "--no-resume")):
+        told = tmp_path / f"{len(more)}.txt"
+        run = Run(limited_command, [*map(str, (*arguments, *more))], 20_000, told)
+        assert run.heard() == 1
+        (line,) = [line for line in told.read_text().splitlines() if not line.startswith("_tiff")]  # libtiff's own
+        assert "cannot be written" in line
+        assert [path.name for path in maps.iterdir() if not path.name.startswith(".map.tif.strips")] == []
 
 
 def test_a_map_that_cannot_be_written_leaves_the_old_one(place: Path, tmp_path: Path) -> None:
