@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import re
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
@@ -116,27 +116,20 @@ class Repository:
                 await self._retire(self._entries.pop(key).model)
                 _log.info("model unloaded", extra={"model": key[0], "version": key[1]})
 
-    @contextlib.asynccontextmanager
-    async def using(self, name: str, version: str = "") -> AsyncIterator[tuple[Entry, Model]]:
-        """A model that stays in service for as long as it is used. `version`: "" for the highest that is loaded.
+    async def model_of(self, entry: Entry) -> Model:
+        """What serves an entry, to be used within ``with`` at once; waited for while a device changes its bundle.
 
-        Raises `RequestError`: 404 for one that there is not, 503 for one that cannot be had at the moment.
+        Raises `RequestError` 503 if it cannot be had at the moment.
         """
-        entry = self.find(name, version)
         if entry.model is None and not entry.reason:
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(entry.available.wait(), _REOPENING_S)
-        model = entry.model
-        if model is None:
-            raise busy(f"model {name!r} is not loaded: {entry.reason or 'it is being loaded'}", 5)
-        model.users += 1
-        try:
-            yield entry, model
-        finally:
-            model.users -= 1
+        if entry.model is None:
+            raise busy(f"model {entry.name!r} is not loaded: {entry.reason or 'it is being loaded'}", 5)
+        return entry.model
 
     def find(self, name: str, version: str = "") -> Entry:
-        """Raises `RequestError` 404."""
+        """`version`: "" for the highest that is loaded. Raises `RequestError` 404."""
         if (name, version) in self._entries:
             return self._entries[name, version]
         named = [entry for entry in self._entries.values() if entry.name == name]

@@ -64,8 +64,7 @@ class Service:
 
     async def infer(
         self,
-        name: str,
-        version: str,
+        entry: Entry,
         request: InferRequest,
         *,
         client: Hashable,
@@ -74,14 +73,33 @@ class Service:
     ) -> Answer:
         """Its answer, to be awaited within `counted`. `client`: whose turn it takes; `arrived_ns`: on the monotonic
         clock; `timeout_s`: what the protocol says of it. Raises `BitswathError`."""
-        async with self.repository.using(name, version) as (entry, model):
-            return await self._infer(entry, model, request, client, arrived_ns, timeout_s)
+        with await self.repository.model_of(entry) as model:
+            limit_s = _limit_s(request, timeout_s, self.settings.request_timeout_s)
+            check_wanted(model.outputs, request)
+            started_ns = time.monotonic_ns()
+            frames = await self.offload(partial(self._frames, model, request), _size(request))
+            made_ns = time.monotonic_ns()
+            job = await model.run(frames, client, limit_s)
+            assert job.values is not None
+            told_ns = time.monotonic_ns()
+            make = partial(tensors_of, model.bundle, job.values, request)
+            tensors = await self.offload(make, job.values.nbytes)
+            self._see(entry, model.bundle, frames, job.values)
+        ended_ns = time.monotonic_ns()
+        entry.statistics.answered(
+            len(frames),
+            success=ended_ns - arrived_ns,
+            queue=job.first_ns - job.queued_ns,
+            compute_input=made_ns - started_ns,
+            compute_infer=job.compute_ns,
+            compute_output=ended_ns - told_ns,
+        )
+        return Answer(entry.name, entry.version, request.id, tensors)
 
     @contextlib.contextmanager
-    def counted(self, name: str, version: str, arrived_ns: int) -> Iterator[None]:
+    def counted(self, entry: Entry, arrived_ns: int) -> Iterator[None]:
         """What is done for a request of a model: if it fails, or is cancelled, that is counted. Raises `RequestError`
         for whatever error there was."""
-        entry = self.repository.find(name, version)
         try:
             yield
         except asyncio.CancelledError:
@@ -89,7 +107,7 @@ class Service:
             raise
         except Exception as error:
             if not isinstance(error, BitswathError):
-                _log.error("request failed unexpectedly", extra={"model": name}, exc_info=error)
+                _log.error("request failed unexpectedly", extra={"model": entry.name}, exc_info=error)
             told = refusal(error)
             entry.statistics.failed(told.status, time.monotonic_ns() - arrived_ns)
             raise told from error
@@ -103,39 +121,9 @@ class Service:
     def close(self) -> None:
         self._workers.shutdown(wait=False, cancel_futures=True)
 
-    async def _infer(
-        self,
-        entry: Entry,
-        model: Model,
-        request: InferRequest,
-        client: Hashable,
-        arrived_ns: int,
-        timeout_s: float | None,
-    ) -> Answer:
-        settings, bundle = self.settings, model.bundle
-        limit_s = _limit_s(request, timeout_s, settings.request_timeout_s)
-        check_wanted(model.outputs, request)
-        started_ns = time.monotonic_ns()
-        make = partial(
-            as_frames, bundle, request.inputs, model.inputs, fit=settings.fit, max_pixels=settings.max_pixels
-        )
-        frames = await self.offload(make, _size(request))
-        made_ns = time.monotonic_ns()
-        job = await model.run(frames, client, limit_s)
-        assert job.values is not None
-        told_ns = time.monotonic_ns()
-        tensors = await self.offload(partial(tensors_of, bundle, job.values, request), job.values.nbytes)
-        self._see(entry, bundle, frames, job.values)
-        ended_ns = time.monotonic_ns()
-        entry.statistics.answered(
-            len(frames),
-            success=ended_ns - arrived_ns,
-            queue=job.first_ns - job.queued_ns,
-            compute_input=made_ns - started_ns,
-            compute_infer=job.compute_ns,
-            compute_output=ended_ns - told_ns,
-        )
-        return Answer(entry.name, entry.version, request.id, tensors)
+    def _frames(self, model: Model, request: InferRequest) -> NDArray[np.uint8]:
+        fit, most = self.settings.fit, self.settings.max_pixels
+        return as_frames(model.bundle, request.inputs, model.inputs, fit=fit, max_pixels=most)
 
     def _see(self, entry: Entry, bundle: Bundle, frames: NDArray[np.uint8], values: NDArray[Any]) -> None:
         now = time.time()

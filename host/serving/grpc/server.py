@@ -132,7 +132,8 @@ class _Servicer:
         return message("ServerMetadataResponse")(**server_metadata())
 
     async def ModelMetadata(self, request: Any, context: Any, client: str) -> Any:  # noqa: N802
-        async with self._repository.using(request.name, request.version) as (entry, model):
+        entry = self._repository.find(request.name, request.version)
+        with await self._repository.model_of(entry) as model:
             told = metadata(entry.name, self._repository.versions(entry.name), model.inputs, model.outputs)
         return message("ModelMetadataResponse")(**told)
 
@@ -154,11 +155,11 @@ class _Servicer:
         arrived_ns, service = time.monotonic_ns(), self._service
         if service.stopping:
             raise RequestError(HTTPStatus.SERVICE_UNAVAILABLE, "the server is stopping", 5)
-        name, version = request.model_name, request.model_version
-        with service.counted(name, version, arrived_ns):
+        entry = self._repository.find(request.model_name, request.model_version)
+        with service.counted(entry, arrived_ns):
             parsed = await service.offload(partial(read_message, request), request.ByteSize())
             left_s = context.time_remaining()
-            answer = await service.infer(name, version, parsed, client=client, arrived_ns=arrived_ns, timeout_s=left_s)
+            answer = await service.infer(entry, parsed, client=client, arrived_ns=arrived_ns, timeout_s=left_s)
         return as_response(answer)
 
     async def of_stream(self, request: Any, context: Any, client: str) -> Any:

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bitswath.errors import BitswathError, InputError
 from bitswath.serving.access import Access
-from bitswath.serving.http.body import Bodies, header, header_length, while_there
+from bitswath.serving.http.body import Bodies, header, header_length
 from bitswath.serving.http.openapi import openapi
 from bitswath.serving.http.page import page_file, status
 from bitswath.serving.metrics import Metrics
@@ -144,12 +144,14 @@ class _Endpoints:
         return _json({"name": entry.name, "ready": ready}, HTTPStatus.OK if ready else HTTPStatus.BAD_REQUEST)
 
     async def model(self, request: Request) -> Response:
-        async with self._repository.using(*_model(request)) as (entry, model):
+        entry = self._repository.find(*_model(request))
+        with await self._repository.model_of(entry) as model:
             versions = self._repository.versions(entry.name)
             return _json(metadata(entry.name, versions, model.inputs, model.outputs))
 
     async def configuration(self, request: Request) -> Response:
-        async with self._repository.using(*_model(request)) as (entry, model):
+        entry = self._repository.find(*_model(request))
+        with await self._repository.model_of(entry) as model:
             most = self._service.settings.max_queue // 2
             return _json(configuration(entry.name, model.bundle.classes, model.inputs, model.outputs, most))
 
@@ -182,11 +184,12 @@ class _Endpoints:
             raise RequestError(HTTPStatus.SERVICE_UNAVAILABLE, "the server is stopping", 5)
         length = header_length(request)
         async with self._bodies.read(request) as body:
-            with while_there(request), self._service.counted(name, version, arrived_ns):
+            entry = self._repository.find(name, version)
+            with self._bodies.while_there(request), self._service.counted(entry, arrived_ns):
                 size = len(body) if length is None else length
                 parsed = await self._service.offload(partial(self._read, body, length), size)
                 client = request.scope["bitswath.client"]
-                answer = await self._service.infer(name, version, parsed, client=client, arrived_ns=arrived_ns)
+                answer = await self._service.infer(entry, parsed, client=client, arrived_ns=arrived_ns)
                 size = sum(getattr(tensor.data, "nbytes", 0) for tensor, _ in answer.outputs)
                 content, json_bytes = await self._service.offload(partial(as_body, answer), size)
         if json_bytes is None:

@@ -10,9 +10,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import Scope
 
 from bitswath.serving.refusals import RequestError, busy
+from bitswath.serving.scheduling.alarms import Alarms
 from bitswath.serving.settings import Settings
 
-__all__ = ["WHOLE", "Bodies", "header", "header_length", "while_there"]
+__all__ = ["WHOLE", "Bodies", "header", "header_length"]
 
 WHOLE = "bitswath.whole"
 """True in the scope of a request whose body is there before it is asked for."""
@@ -22,11 +23,12 @@ _PATIENCE_S = 0.05
 
 
 class Bodies:
-    """What all requests' bodies may take in memory together."""
+    """Bodies of requests, and what all of them may take in memory together."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.held_bytes = 0
+        self._alarms = Alarms()
 
     def read(self, request: Request, most_bytes: int | None = None) -> _Body:
         """A request's body, for ``async with``, counted as held while the block runs; `most_bytes`: what it may have,
@@ -36,6 +38,10 @@ class Bodies:
         for a compressed one, 408 if it does not come in time, 503 if there is no room for it now.
         """
         return _Body(self, request, self.settings.max_request_bytes if most_bytes is None else most_bytes)
+
+    def while_there(self, request: Request) -> _WhileThere:
+        """A block, for ``with``, that ends by `ClientDisconnect` when nobody waits for its answer any more."""
+        return _WhileThere(request, self._alarms)
 
 
 class _Body:
@@ -96,18 +102,16 @@ class _Body:
         self._bodies.held_bytes -= self._held_bytes
 
 
-class while_there:  # noqa: N801
-    """A block that ends by `ClientDisconnect` when nobody waits for its answer any more."""
-
-    def __init__(self, request: Request) -> None:
-        self._request, self._task = request, asyncio.current_task()
+class _WhileThere:
+    def __init__(self, request: Request, alarms: Alarms) -> None:
+        self._request, self._alarms, self._task = request, alarms, asyncio.current_task()
         self._watcher: asyncio.Task[None] | None = None
 
     def __enter__(self) -> None:
-        self._later = asyncio.get_running_loop().call_later(_PATIENCE_S, self._begin)
+        self._later = self._alarms.set(_PATIENCE_S, self._begin)
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._later.cancel()
+        self._alarms.off(self._later)
         if self._watcher is None:
             return
         left = self._watcher.done()

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Hashable, Sequence
+from functools import partial
 from http import HTTPStatus
 
 from bitswath.accelerator import Accelerator
@@ -14,6 +15,7 @@ from bitswath.errors import InputError
 from bitswath.serving.protocol.inputs import inputs_of
 from bitswath.serving.protocol.outputs import outputs_of
 from bitswath.serving.refusals import RequestError, busy, refusal
+from bitswath.serving.scheduling.alarms import Alarms
 from bitswath.serving.scheduling.device import Device
 from bitswath.serving.scheduling.queue import Frames, Job, Queue
 from bitswath.serving.settings import Settings
@@ -29,7 +31,7 @@ class Model:
     """Devices with one bundle. `openers`: by name, what opens each; `statistics` may go on from those of a version
     that this one replaces.
 
-    `await run(frames, ...)` in the event loop in which it was made.
+    Within ``with`` it stays in service; `await run(frames, ...)` in the event loop in which it was made.
     """
 
     def __init__(
@@ -41,8 +43,8 @@ class Model:
             Device(name, open_, self.queue, self, max_batch=settings.max_batch) for name, open_ in openers.items()
         ]
         self.users = 0
-        """Requests that count on it, whether they wait for it already or are being read."""
-        self._loop = loop
+        """Who is within ``with``, whether they wait for it already or not."""
+        self._loop, self._alarms = loop, Alarms()
         self._opened: list[Accelerator] = []
 
     def start(self) -> None:
@@ -61,6 +63,13 @@ class Model:
         """Whether its devices cannot be opened for another version meanwhile."""
         self._opened.clear()
 
+    def __enter__(self) -> Model:
+        self.users += 1
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.users -= 1
+
     @property
     def ready(self) -> bool:
         return any(device.serving for device in self.devices)
@@ -75,11 +84,11 @@ class Model:
             raise busy("no device of this model is in service; it is opened again in the background", 5)
         job = Job(frames, client, self._loop.create_future())
         self.queue.put(job)
-        late = self._loop.call_later(timeout_s, _wake, [job])
+        late = self._alarms.set(timeout_s, partial(_wake, [job]))
         try:
             await job.waiter
         finally:
-            late.cancel()
+            self._alarms.off(late)
             if not job.over:
                 self.queue.drop(job, RequestError(HTTPStatus.GATEWAY_TIMEOUT, f"was not done within {timeout_s:g} s"))
         if job.error is not None:
