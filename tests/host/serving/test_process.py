@@ -80,7 +80,7 @@ def test_a_bundle_that_is_swapped_is_loaded_without_losing_a_request(tmp_path: P
             seen.append(next(name for name, data in expected.items() if data == got.outputs["logits"]["data"]))
 
     known = {"old": WEIGHTS, "new": OTHER}
-    with command(str(made.path), "--watch-s", "0.1") as (address, process):
+    with serving(made.path, watch_s=0.1) as address:
         threads = [threading.Thread(target=keep_asking, args=(address,)) for _ in range(4)]
         for thread in threads:
             thread.start()
@@ -95,24 +95,9 @@ def test_a_bundle_that_is_swapped_is_loaded_without_losing_a_request(tmp_path: P
         assert ask(address, "/v2/models/small/stats").json["model_stats"][0]["inference_stats"]["success"][
             "count"
         ] == len(seen)
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(WAIT_S) == 0
 
 
-def test_a_damaged_bundle_is_told_and_the_former_one_stays(tmp_path: Path) -> None:
-    made = bundle(tmp_path)
-    with command(str(made.path), "--watch-s", "0.1") as (address, process):
-        (made.path / "manifest.json").write_text("{}")
-        assert process.stderr is not None
-        line = next(line for line in process.stderr if "not loaded" in line)
-        assert "manifest.json: " in json.loads(line)["reason"]
-        assert answers(address, WEIGHTS)
-        shutil.rmtree(made.path)
-        time.sleep(0.3)
-        assert answers(address, WEIGHTS)
-
-
-def test_sighup_loads_everything_again(tmp_path: Path) -> None:
+def test_sighup_loads_everything_again_and_of_a_damaged_bundle_the_former_stays(tmp_path: Path) -> None:
     made = bundle(tmp_path)
     with command(str(made.path), "--watch-s", "0") as (address, process):
         put_in_place(tmp_path, OTHER)
@@ -120,13 +105,28 @@ def test_sighup_loads_everything_again(tmp_path: Path) -> None:
         assert answers(address, WEIGHTS)
         process.send_signal(signal.SIGHUP)
         until(lambda: answers(address, OTHER))
+        (made.path / "manifest.json").write_text("{}")
+        process.send_signal(signal.SIGHUP)
+        assert process.stderr is not None
+        line = next(line for line in process.stderr if "not loaded" in line)
+        assert "manifest.json: " in json.loads(line)["reason"]
+        assert answers(address, OTHER)
+
+
+def test_a_bundle_that_is_gone_stays_in_service(tmp_path: Path) -> None:
+    made = bundle(tmp_path)
+    with serving(made.path, watch_s=0.1) as address:
+        for damage in (lambda: (made.path / "manifest.json").write_text("{}"), lambda: shutil.rmtree(made.path)):
+            damage()
+            time.sleep(0.3)
+            assert answers(address, WEIGHTS)
 
 
 def test_versions_come_and_go(tmp_path: Path) -> None:
     folder = tmp_path / "small"
     folder.mkdir()
     shutil.move(bundle(tmp_path).path, folder / "1")
-    with command(str(folder), "--watch-s", "0.1") as (address, _):
+    with serving(folder, watch_s=0.1) as address:
         assert answers(address, WEIGHTS)
         shutil.move(bundle(tmp_path, weights=OTHER).path, folder / "2")
         until(lambda: answers(address, OTHER))
@@ -218,36 +218,46 @@ def test_sigterm_answers_what_is_under_way(tmp_path: Path) -> None:
         assert process.wait(WAIT_S) == 0
 
 
-def test_wrong_usage_is_one_line(tmp_path: Path) -> None:
-    def line(*arguments: str) -> str:
-        command = [sys.executable, "-m", "bitswath", "serve", *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-        assert done.returncode == 1 and done.stdout == "" and done.stderr.count("\n") == 1, done.stderr
-        return done.stderr
+EACH = """
+import json, sys
+from bitswath.cli import main
+for arguments in json.loads(sys.argv[1]):
+    sys.argv = ["bitswath", "serve", *arguments]
+    try:
+        main()
+    except SystemExit as ended:
+        print(ended.code, flush=True)
+"""
 
-    made = bundle(tmp_path)
-    assert "no such model in the zoo" in line("zoo:nothing")
-    assert "expected a bundle folder" in line(str(tmp_path / "nothing"))
-    assert "--tls-cert and --tls-key together" in line(str(made.path), "--tls-cert", "x")
-    assert "cannot be read" in line(str(made.path), "--token-file", str(tmp_path / "none"))
-    assert "cannot listen there" in line(str(made.path), "--host", "203.0.113.1")
+
+def test_wrong_usage_is_one_line(tmp_path: Path) -> None:
+    made = str(bundle(tmp_path).path)
+    told = {
+        "no such model in the zoo": ["zoo:nothing"],
+        "expected a bundle folder": [str(tmp_path / "nothing")],
+        "--tls-cert and --tls-key together": [made, "--tls-cert", "x"],
+        "cannot be read": [made, "--token-file", str(tmp_path / "none")],
+        "cannot listen there": [made, "--host", "203.0.113.1"],
+    }
+    wrong = [sys.executable, "-c", EACH, json.dumps(list(told.values()))]
+    done = subprocess.run(wrong, capture_output=True, text=True, timeout=60)
+    assert done.stdout.split() == ["1"] * len(told), done.stderr
+    lines = done.stderr.splitlines()
+    assert len(lines) == len(told) and all(part in line for part, line in zip(told, lines)), done.stderr
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux's /proc")
-def test_an_idle_server_is_small() -> None:
-    with command("zoo:eurosat-c2d-w4a4") as (address, process):
+def test_an_idle_server_is_small_and_its_log_is_json(tmp_path: Path) -> None:
+    small = str(bundle(tmp_path).path)
+    with command("zoo:eurosat-c2d-w4a4", small, "--log", "debug") as (address, process):
         assert ask(address, "/v2/health/ready").status == 200
         pages = int(Path(f"/proc/{process.pid}/statm").read_text().split()[1])
-    assert pages * os.sysconf("SC_PAGE_SIZE") < 120e6
-
-
-def test_logs_are_json(tmp_path: Path) -> None:
-    with command(str(bundle(tmp_path).path), "--log", "debug") as (address, process):
+        assert pages * os.sysconf("SC_PAGE_SIZE") < 120e6
         assert labels(address) == (200, True)
         process.send_signal(signal.SIGTERM)
         assert process.wait(WAIT_S) == 0
         assert process.stderr is not None
         lines = [json.loads(line) for line in process.stderr]
-    request = next(line for line in lines if line["event"] == "request")
+    request = [line for line in lines if line["event"] == "request"][-1]
     assert request["path"] == INFER and request["status"] == 200 and request["took_ms"] > 0
     assert lines[-1]["event"] == "stopped"
