@@ -105,9 +105,11 @@ class Accelerator:
         also: Sequence[Accelerator] = (),
         total: int | None = None,
         progress: Callable[[Counters], None] = lambda counters: None,
+        copy: bool = True,
     ) -> Stream[Values]:
-        """The same with the network's last integers (n, *output shape) for each batch, before its head."""
-        return self._streamed(batches, self._patches, Accelerator.encode, _as_it_is, also, total, progress)
+        """The same with the network's last integers (n, *output shape) for each batch, before its head; without `copy`
+        what a generator gives is not copied, so that it may not fill the same array again."""
+        return self._streamed(batches, self._patches, Accelerator.encode, _as_it_is, also, total, progress, copy)
 
     def map(self, scene: str | Path, output: str | Path, **chosen: Any) -> Map:
         """Classify a whole scene, a GeoTIFF or what else GDAL reads, and write its map as a GeoTIFF.
@@ -200,6 +202,7 @@ class Accelerator:
         also: Sequence[Accelerator],
         total: int | None,
         progress: Callable[[Counters], None],
+        copy: bool = True,
     ) -> Stream[_Answer]:
         tally, everyone = Tally(total), (self, *also)
         for other in also:
@@ -213,6 +216,7 @@ class Accelerator:
             finish=finish,
             tally=tally,
             observe=progress,
+            copy=copy,
         )
         for each in everyone:
             each._streams.add(stream)

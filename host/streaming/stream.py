@@ -48,7 +48,7 @@ class Stream(Generic[_Result]):
     """An iterator, or asynchronous iterator, over one result for each batch of `batches`, in order.
 
     Nothing is drawn before the first result is asked for; what a generator gives is copied, so that it may fill the
-    same array again. `check` makes an array of what the source gives; `chunk`:
+    same array again, unless `copy` is False. `check` makes an array of what the source gives; `chunk`:
     most items at a device in one piece; `finish` makes a batch's integers (n, *output shape) the result; `observe` is
     called with the counters after each.
     An error of the source, of a batch or of a device comes after the results of all batches before it; of a device,
@@ -66,9 +66,10 @@ class Stream(Generic[_Result]):
         finish: Callable[[Values], _Result],
         tally: Tally,
         observe: Callable[[Counters], None] = lambda counters: None,
+        copy: bool = True,
     ) -> None:
         self._lanes, self._batches = tuple(lanes), batches
-        self._cut = _Cut(check, chunk, copies=not isinstance(batches, Sequence))
+        self._cut = _Cut(check, chunk, copies=copy and not isinstance(batches, Sequence))
         self._finish, self._tally, self._observe = finish, tally, observe
         self._pipe = Pipe(window=(IN_FLIGHT + 1) * len(self._lanes) + 1)
         self._held: list[Values] = []
