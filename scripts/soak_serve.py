@@ -41,7 +41,7 @@ from bitswath.serving.settings import Settings
 
 __all__ = ["soak"]
 
-CLIENTS = 12
+CLIENTS = 16
 LARGEST = 40
 MISBEHAVING = 0.01
 CHANGE_EVERY_S = 5.0
@@ -109,6 +109,7 @@ def soak(requests: int, devices: int, share: float, seed: int) -> Facts:
         path = str(numbers_bundle(folder, turned=False).path)
         settings = Settings(port=0, token_file=folder / "tokens", watch_s=0.5, body_timeout_s=1, header_timeout_s=1)
         asyncio.run(_all(path, faulty(devices, share, seed, state.changes), settings, state, folder))
+    took_s = time.monotonic() - started
     tenth = max(len(state.memory) // 10, 1)
     return {
         "requests": requests,
@@ -116,7 +117,8 @@ def soak(requests: int, devices: int, share: float, seed: int) -> Facts:
         "frames_checked": state.frames,
         "devices": devices,
         **dict(state.changes),
-        "seconds": round(time.monotonic() - started, 1),
+        "seconds": round(took_s, 1),
+        "requests_per_s": round(requests / took_s),
         "resident_mib_early": round(float(np.median(state.memory[tenth : 2 * tenth] or state.memory)), 1),
         "resident_mib_late": round(float(np.median(state.memory[-tenth:])), 1),
         "seed": seed,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import copy
 import io
 import json
@@ -120,11 +121,17 @@ def _good(rng: random.Random) -> tuple[dict[str, Any], bytes]:
     return document, binary
 
 
-def _image(rng: random.Random) -> bytes:
-    pixels = np.random.default_rng(rng.randrange(1 << 30)).integers(0, 256, (4, 5, 2), np.uint8)
+@functools.cache
+def _encoded(number: int, kind: str) -> bytes:
+    """One of 64 images: encoding them anew took most of the time."""
+    pixels = np.random.default_rng(number).integers(0, 256, (4, 5, 2), np.uint8)
     encoded = io.BytesIO()
-    Image.fromarray(pixels.repeat(2, 2)[..., :3]).save(encoded, rng.choice(("PNG", "JPEG", "WEBP", "TIFF", "BMP")))
-    content = bytearray(encoded.getvalue())
+    Image.fromarray(pixels.repeat(2, 2)[..., :3]).save(encoded, kind)
+    return encoded.getvalue()
+
+
+def _image(rng: random.Random) -> bytes:
+    content = bytearray(_encoded(rng.randrange(64), rng.choice(("PNG", "JPEG", "WEBP", "TIFF", "BMP"))))
     for _ in range(rng.choice((0, 1, 1, 5))):
         content[rng.randrange(len(content))] = rng.randrange(256)
     return bytes(content[: rng.randrange(len(content))] if rng.random() < 0.2 else content)

@@ -11,6 +11,6 @@ from tests.host.serving.test_clients import client, needs_clients
 @needs_clients
 def test_schemathesis_finds_nothing_that_the_document_does_not_allow(tmp_path: Path) -> None:
     with serving(bundle(tmp_path).path) as address:
-        told = client("contract.py", address, "15")
-    assert told["POST 400"] > 5 and told["GET 200"] > 5
+        told = client("contract.py", address, "8")  # of each operation; by hand as many as there is time for
+    assert told["POST 400"] > 2 and told["GET 200"] > 5
     assert set(told) <= {f"{method} {code}" for method in ("GET", "POST") for code in (200, 400, 404, 405, 413, 415)}

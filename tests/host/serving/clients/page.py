@@ -1,6 +1,6 @@
-"""Run by test_page.py with selenium and Debian's Chromium: URL IMAGE FOLDER [TOKEN]; prints what it saw as JSON.
+"""Run by test_page.py with selenium and Debian's Chromium: URL IMAGE FOLDER GUARDED TOKEN; prints what it saw as JSON.
 
-Screenshots go into FOLDER: light.png, dark.png, phone.png.
+GUARDED: the URL of a server that asks for TOKEN. Screenshots go into FOLDER: light.png, dark.png, phone.png.
 """
 
 import json
@@ -13,7 +13,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
-url, image, folder, *token = sys.argv[1:]
+url, image, folder, guarded, token = sys.argv[1:]
 options = webdriver.ChromeOptions()
 options.binary_location = "/usr/bin/chromium"
 for argument in (
@@ -40,6 +40,12 @@ def until(condition) -> None:
 def shown(css: str) -> bool:
     found = driver.find_elements(By.CSS_SELECTOR, css)
     return bool(found) and found[0].is_displayed()
+
+
+def classified() -> str:
+    driver.find_element(By.ID, "file").send_keys(image)
+    until(lambda: driver.find_elements(By.CSS_SELECTOR, "#answer .best, #answer .error"))
+    return text("#answer .best, #answer .error")
 
 
 def scheme(name: str) -> None:
@@ -82,17 +88,11 @@ told = {}
 try:
     scheme("light")
     driver.get(url)
-    if token:
-        until(lambda: shown("#token"))
-        told["hidden_without_token"] = not shown("#classify") and "ready" not in text("#models")
-        driver.find_element(By.ID, "token-text").send_keys(token[0], Keys.ENTER)
     until(lambda: text("#state") == "ready" and shown("#classify"))
     told["title"] = driver.title
     driver.find_element(By.CSS_SELECTOR, "summary").click()
     told["card"] = text(".card")
-    driver.find_element(By.ID, "file").send_keys(image)
-    until(lambda: driver.find_elements(By.CSS_SELECTOR, "#answer .best, #answer .error"))
-    told["answer"] = text("#answer .best, #answer .error")
+    told["answer"] = classified()
     told["scores"] = [item.text for item in driver.find_elements(By.CSS_SELECTOR, "#answer li")]
     until(lambda: shown("#seen li"))
     told["seen"] = text("#seen li strong")
@@ -122,6 +122,12 @@ try:
     resources = driver.execute_script("return performance.getEntriesByType('resource').map((entry) => entry.name)")
     told["elsewhere"] = [name for name in resources if not name.startswith((url, "data:", "blob:"))]
     told["console"] = [entry["message"] for entry in driver.get_log("browser") if entry["level"] == "SEVERE"]
+    driver.get(guarded)
+    until(lambda: shown("#token"))
+    told["hidden_without_token"] = not shown("#classify") and "ready" not in text("#models")
+    driver.find_element(By.ID, "token-text").send_keys(token, Keys.ENTER)
+    until(lambda: text("#state") == "ready" and shown("#classify"))
+    told["answer_with_token"] = classified()
 finally:
     driver.quit()
 print(json.dumps(told))
