@@ -7,6 +7,8 @@
 namespace bitswath::emulator {
 namespace {
 
+using Clock = std::chrono::steady_clock;
+
 constexpr int kMostThreads = 1024;
 
 Kernels kernels_called(const std::string& name) {
@@ -34,9 +36,10 @@ private:
 
 }  // namespace
 
-Engine::Engine(const Graph& graph, const std::string& kernel, int threads, bool fuse)
+Engine::Engine(const Graph& graph, const std::string& kernel, int threads, bool fuse, double rows_from_s)
     : plan_(graph, kernels_called(kernel), fuse),
       done_(std::clamp(threads, 1, kMostThreads)),
+      paces_(done_.size(), Pace(rows_from_s)),
       crew_(static_cast<int>(done_.size())) {
     for (size_t i = 0; i < done_.size(); ++i)
         workers_.push_back({Buffer(plan_.arena_bytes()), Buffer(plan_.scratch_bytes())});
@@ -56,17 +59,19 @@ void Engine::read(const std::vector<Sink>& sinks, int64_t index, uint8_t* arena)
 void Engine::run(const Frames& frames, const std::vector<Sink>& sinks, const std::atomic<bool>& unwanted) {
     const std::lock_guard<std::mutex> lock(mutex_);
     for (Worker& worker : workers_) worker.bad_frame = frames.count;
-    if (frames.count < threads())
-        run_rows(frames, sinks, unwanted);
-    else
-        run_frames(frames, sinks, unwanted);
+    Pace* const pace = frames.count < threads() ? &paces_[frames.count] : nullptr;
+    const bool by_rows = pace && pace->by_rows();
+    const auto started = Clock::now();
+    (this->*(by_rows ? &Engine::run_rows : &Engine::run_frames))(frames, sinks, unwanted);
     if (unwanted) throw BackendFault("the frames were given up");
     check(frames);
+    if (pace) pace->took(by_rows, std::chrono::duration<double>(Clock::now() - started).count());
 }
 
 void Engine::run_frames(const Frames& frames, const std::vector<Sink>& sinks, const std::atomic<bool>& unwanted) {
     std::atomic<int64_t> next{0}, failed{frames.count};
-    crew_.run(threads(), [&](int worker, int) {
+    const int workers = static_cast<int>(std::clamp<int64_t>(frames.count, 1, threads()));
+    crew_.run(workers, [&](int worker, int) {
         const Session session(plan_.kernels());
         const Frame at = frame(worker);
         for (int64_t i; (i = next++) < failed;) {
@@ -129,7 +134,6 @@ void Engine::check(const Frames& frames) const {
 }
 
 std::vector<double> Engine::profile(const Frames& frames) {
-    using Clock = std::chrono::steady_clock;
     const std::lock_guard<std::mutex> lock(mutex_);
     const Session session(plan_.kernels());
     std::vector<double> seconds(plan_.steps().size() + 1, 0.0);

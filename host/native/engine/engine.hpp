@@ -9,6 +9,7 @@
 
 #include "common/buffer.hpp"
 #include "engine/crew.hpp"
+#include "engine/pace.hpp"
 #include "engine/plan.hpp"
 
 namespace bitswath::emulator {
@@ -32,10 +33,14 @@ struct Sink {
     int64_t bytes;  // a frame
 };
 
+// Fewer frames than threads that take at least so long are worth a trial of what all threads do together.
+constexpr double kRowsFromS = 0.002;
+
 class Engine {
 public:
-    // Throws NetworkFault for a graph that cannot be run, BackendFault for kernels this CPU does not have.
-    Engine(const Graph& graph, const std::string& kernel, int threads, bool fuse);
+    // `rows_from_s`: as `Pace` takes it. Throws NetworkFault for a graph that cannot be run, BackendFault for kernels
+    // this CPU does not have.
+    Engine(const Graph& graph, const std::string& kernel, int threads, bool fuse, double rows_from_s = kRowsFromS);
 
     // Throws InputFault for a code out of range, BackendFault if `unwanted`, or the engine cancelled, before it is done:
     // then it returns once the steps at hand are done.
@@ -78,6 +83,7 @@ private:
     Plan plan_;
     std::vector<Worker> workers_;
     std::vector<Count> done_;
+    std::vector<Pace> paces_;  // of fewer frames than threads, by their count
     Crew crew_;
     std::mutex mutex_;
     std::atomic<bool> cancelled_{false};

@@ -9,7 +9,7 @@ namespace bitswath::emulator {
 namespace {
 
 constexpr int64_t kSmallBatch = 4;  // frames
-constexpr double kSmallBatchS = 0.01;
+constexpr double kSmallBatchS = 0.01, kBriefBatchS = 0.001;
 constexpr double kLongestWaitS = 1e9;  // what a clock can still add
 
 std::chrono::steady_clock::time_point deadline(double timeout_s) {
@@ -25,12 +25,13 @@ std::string seconds(double value) {
 
 }  // namespace
 
-bool Queue::small(const Frames& frames) const {
-    return frames.count <= kSmallBatch && static_cast<double>(frames.count) * frame_s_ <= kSmallBatchS;
+bool Queue::small(const Frames& frames, double most_s) const {
+    return frames.count <= kSmallBatch && static_cast<double>(frames.count) * frame_s_ <= most_s;
 }
 
 int64_t Queue::submit(const Frames& frames, std::vector<Sink> sinks, double timeout_s) {
     std::unique_lock<std::mutex> lock(mutex_);
+    if (!waiting_.empty()) called_.notify_one();
     if (!changed_.wait_until(lock, deadline(timeout_s), [&] { return closed_ || fits(frames.count); }))
         throw TimeoutFault("no room for " + std::to_string(frames.count) + " frames within " + seconds(timeout_s));
     if (closed_) throw BackendFault("the emulator is closed; open it again");
@@ -41,7 +42,7 @@ int64_t Queue::submit(const Frames& frames, std::vector<Sink> sinks, double time
     frames_ += frames.count;
     batches_[submitted_] = batch;
     waiting_.push_back(std::move(batch));
-    called_.notify_one();
+    if (waiting_.size() > 1 || !small(frames, kBriefBatchS)) called_.notify_one();
     return submitted_++;
 }
 
@@ -53,7 +54,7 @@ void Queue::wait(int64_t number, double timeout_s) {
     if (found == batches_.end()) throw unknown;
     const std::shared_ptr<Batch> batch = found->second;
     const bool next = !running_ && !waiting_.empty() && waiting_.front() == batch;
-    if (next && small(batch->frames)) run_first(lock);
+    if (next && small(batch->frames, kSmallBatchS)) run_first(lock);
     if (!changed_.wait_until(lock, deadline(timeout_s), [&batch] { return batch->done; }))
         throw TimeoutFault(std::to_string(batch->frames.count) + " frames were not done within " + seconds(timeout_s) +
                            "; collect them later");

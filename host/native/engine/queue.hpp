@@ -30,7 +30,8 @@ public:
     Queue(const Queue&) = delete;
     Queue& operator=(const Queue&) = delete;
 
-    // Its number. What `frames` and `sinks` point to must last until the batch was waited for or dropped.
+    // Its number. A batch alone that is very small and, going by the last one, done in a moment is begun by who waits
+    // for it, or by the next one. What `frames` and `sinks` point to must last until the batch was waited for or dropped.
     // Throws TimeoutFault if there is no room in time, BackendFault once closed.
     int64_t submit(const Frames& frames, std::vector<Sink> sinks, double timeout_s);
     // Returns when the batch is done, or throws what it threw, and forgets it; throws TimeoutFault if it is late, and
@@ -52,7 +53,7 @@ private:
     };
 
     bool fits(int64_t count) const { return frames_ == 0 || frames_ + count <= room_; }
-    bool small(const Frames& frames) const;
+    bool small(const Frames& frames, double most_s) const;
     void serve();
     void run_first(std::unique_lock<std::mutex>& lock);
     void finish(Batch& batch, std::exception_ptr error);

@@ -16,21 +16,24 @@ namespace {
 
 constexpr int kWindows = 4;
 
+BITSWATH_TARGET inline __m256i zero() { return _mm256_setzero_si256(); }
+
 struct S16ByS16 {
     using In = int16_t;
     BITSWATH_TARGET static inline __m256i dot(__m256i acc, __m256i x, __m256i w) {
-        return _mm256_add_epi32(acc, _mm256_madd_epi16(x, w));
+        return _mm256_add_epi32(acc, product(x, w));
     }
+    BITSWATH_TARGET static inline __m256i product(__m256i x, __m256i w) { return _mm256_madd_epi16(x, w); }
 };
 
 // Sums of two pairs side by side. The addition is written out, since GCC would copy every sum in every step.
 struct Pairs {
     using In = uint8_t;
     BITSWATH_TARGET static inline __m256i dot(__m256i acc, __m256i x, __m256i w) {
-        const __m256i products = _mm256_maddubs_epi16(x, w);
-        asm("vpaddw %1, %0, %0" : "+x"(acc) : "x"(products));
+        asm("vpaddw %1, %0, %0" : "+x"(acc) : "x"(product(x, w)));
         return acc;
     }
+    BITSWATH_TARGET static inline __m256i product(__m256i x, __m256i w) { return _mm256_maddubs_epi16(x, w); }
 };
 
 // Sums of 32 bits of as many pairs as fit 16 bits.
@@ -62,17 +65,24 @@ struct Partial {
     }
 };
 
-// Sums of 16 bits, modulo 2^16.
+// Sums of 16 bits, modulo 2^16. Weights are crossed: the first register has the first pair of even outputs and the
+// second pair of odd ones, the second the others, so that a turn of one and an addition give all outputs in order.
 struct Narrow {
     using In = uint8_t;
     using Acc = int16_t;
+
+    // Lanes of 16 bits, neighbours exchanged.
+    BITSWATH_TARGET static inline __m256i turned(__m256i x) {
+        const __m128i order = _mm_setr_epi8(2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13);
+        return _mm256_shuffle_epi8(x, _mm256_broadcastsi128_si256(order));
+    }
 
     template <int Windows>
     BITSWATH_TARGET static inline void tile(const ConvRows& rows, const In* in, const int8_t* w, int64_t o, Acc* acc) {
         const Tile<Windows> sums = sums_of<Pairs, Windows>(rows, in, w, 0, rows.depth);
         const __m256i scale = load(static_cast<const Acc*>(rows.scale) + o);
         for (int p = 0; p < Windows; ++p) {
-            const __m256i sum = _mm256_permute4x64_epi64(_mm256_hadd_epi16(sums.of[p][0], sums.of[p][1]), 0xD8);
+            const __m256i sum = _mm256_add_epi16(sums.of[p][0], turned(sums.of[p][1]));
             store(acc + p * rows.stride, _mm256_mullo_epi16(sum, scale));
         }
     }
@@ -150,6 +160,46 @@ BITSWATH_TARGET void depthwise(const ConvRows& rows) {
     }
 }
 
+// The bytes of two taps side by side, two channels' halves of 128 bits apart.
+struct TapPair {
+    __m256i low, high;
+
+    BITSWATH_TARGET TapPair(__m256i first, __m256i second)
+        : low(_mm256_unpacklo_epi8(first, second)), high(_mm256_unpackhi_epi8(first, second)) {}
+};
+
+constexpr int kTapBlock = 32;
+
+// Two taps at once, products added in 16 bits.
+BITSWATH_TARGET void depthwise_pairs(const ConvRows& given) {
+    const ConvRows rows = given;  // which no store can change
+    for (int64_t o = 0; o < rows.outputs; o += kTapBlock) {
+        const __m256i scale0 = load(static_cast<const int16_t*>(rows.scale) + o);
+        const __m256i scale1 = load(static_cast<const int16_t*>(rows.scale) + o + kTapBlock / 2);
+        for (int64_t t = 0; t < rows.tiles; ++t) {
+            const auto* in = static_cast<const uint8_t*>(rows.in) + rows.starts[t] + o;
+            const auto* w = static_cast<const int8_t*>(rows.weights) + o * rows.depth;
+            TapPair sums[kWindows] = {{zero(), zero()}, {zero(), zero()}, {zero(), zero()}, {zero(), zero()}};
+            for (int64_t k = 0; k < rows.depth; k += 2, w += 2 * kTapBlock) {
+                const bool lone = k + 1 == rows.depth;
+                const TapPair weights(load(w), lone ? zero() : load(w + kTapBlock));
+                const auto *x0 = in + rows.offsets[k], *x1 = in + rows.offsets[lone ? k : k + 1];
+                for (int p = 0; p < kWindows; ++p, x0 += rows.step, x1 += rows.step) {
+                    const TapPair x(load(x0), load(x1));
+                    sums[p].low = Pairs::dot(sums[p].low, x.low, weights.low);
+                    sums[p].high = Pairs::dot(sums[p].high, x.high, weights.high);
+                }
+            }
+            auto* acc = static_cast<int16_t*>(rows.acc) + t * kWindows * rows.stride + o;
+            for (const TapPair& sum : sums) {
+                store(acc, _mm256_mullo_epi16(_mm256_permute2x128_si256(sum.low, sum.high, 0x20), scale0));
+                store(acc + kTapBlock / 2, _mm256_mullo_epi16(_mm256_permute2x128_si256(sum.low, sum.high, 0x31), scale1));
+                acc += rows.stride;
+            }
+        }
+    }
+}
+
 // From 32 sums to codes: `Sums` brings them to 16 bits in two registers and the codes back in order.
 struct SumsS32 {
     using Acc = int32_t;
@@ -194,7 +244,8 @@ BITSWATH_TARGET inline void line_group(const NarrowLine& line, int64_t at, const
 }
 
 template <typename Sums>
-BITSWATH_TARGET void line(const NarrowLine& line, const void* acc, uint8_t* out, int64_t count) {
+BITSWATH_TARGET void line(const NarrowLine& given, const void* acc, uint8_t* out, int64_t count) {
+    const NarrowLine line = given;  // which no store can change
     const auto* x = static_cast<const typename Sums::Acc*>(acc);
     int64_t i = 0, at = 0;
     for (; i + kLineGroup <= count; i += kLineGroup, at = at + kLineGroup == line.period ? 0 : at + kLineGroup)
@@ -256,10 +307,11 @@ ConvForm depthwise_form(Type in) {
 Kernels avx2_kernels() {
     Kernels k = loops();
     k.convs = {
+        ConvForm("depthwise8", depthwise_pairs, u8, s8, s16).outputs(kTapBlock).windows(kWindows).channelwise().in_pairs().scaling(),
         depthwise_form<uint8_t>(u8),
         depthwise_form<int8_t>(s8),
-        form<Narrow, kWindows>("vpmaddubsw16", u8, s8, s16).in_pairs().scaling(),
-        form<Narrow, 1>("vpmaddubsw16", u8, s8, s16).in_pairs().scaling(),
+        form<Narrow, 6>("vpmaddubsw16", u8, s8, s16).in_pairs().scaling().in_crossed_pairs(),
+        form<Narrow, 1>("vpmaddubsw16", u8, s8, s16).in_pairs().scaling().in_crossed_pairs(),
         form<Partial<true>, kWindows>("vpmaddubsw", u8, s8, s32).in_pairs().scaling(),
         form<Partial<true>, 1>("vpmaddubsw", u8, s8, s32).in_pairs().scaling(),
         form<Wide<S16ByS16>, kWindows>("vpmaddwd", s16, s16, s32),

@@ -21,6 +21,7 @@ struct U8ByS8 {
     BITSWATH_TARGET static inline __m256i dot(__m256i acc, __m256i x, __m256i w) {
         return _mm256_dpbusd_avx_epi32(acc, x, w);
     }
+    BITSWATH_TARGET static inline __m256i product(__m256i x, __m256i w) { return dot(_mm256_setzero_si256(), x, w); }
 };
 
 struct S16ByS16 {
@@ -28,6 +29,7 @@ struct S16ByS16 {
     BITSWATH_TARGET static inline __m256i dot(__m256i acc, __m256i x, __m256i w) {
         return _mm256_dpwssd_avx_epi32(acc, x, w);
     }
+    BITSWATH_TARGET static inline __m256i product(__m256i x, __m256i w) { return dot(_mm256_setzero_si256(), x, w); }
 };
 
 }  // namespace

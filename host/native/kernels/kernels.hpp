@@ -53,6 +53,7 @@ struct ConvForm {
     int64_t least_windows = 1;    // a frame must have at least so many for it to pay
     int64_t highest = INT64_MAX;  // of the codes it takes
     bool scales = false;          // multiplies sums, by `scale`
+    bool crossed = false;         // of four inputs' weights of two outputs, [output][pair], in order of output + pair
 
     ConvForm(const char* name, ConvKernel kernel, Type in, Type weights, Type acc)
         : name(name), kernel(kernel), in(in), weights(weights), acc(acc) {}
@@ -67,6 +68,7 @@ struct ConvForm {
     ConvForm& in_pairs(int64_t products = 2) { return pairs = true, together = products, *this; }
     ConvForm& codes_up_to(int64_t code) { return highest = code, *this; }
     ConvForm& scaling() { return scales = true, *this; }
+    ConvForm& in_crossed_pairs() { return crossed = true, *this; }
 };
 
 // One over tiles of so many windows, which pays from two on if it takes several at once.

@@ -21,27 +21,28 @@ struct Tile {
     __m256i of[Windows][2];
 };
 
-// Over offsets first..last, at least one, 64 bytes of `w` each. (Were there perhaps none, GCC would store the sums
-// in every iteration.)
+// What one group of inputs adds to the sums: 64 bytes of `w`.
+template <typename Dot, int Windows, bool First = false>
+BITSWATH_TARGET inline void add_group(Tile<Windows>& sums, const typename Dot::In* x, int64_t step, const int8_t* w) {
+    __m256i w0 = load(w), w1 = load(w + 32);
+    asm("" : "+x"(w0), "+x"(w1));  // stay in registers, and are not loaded for every window
+    for (int p = 0; p < Windows; ++p) {
+        const __m256i group = four_bytes(x + p * step);
+        sums.of[p][0] = First ? Dot::product(group, w0) : Dot::dot(sums.of[p][0], group, w0);
+        sums.of[p][1] = First ? Dot::product(group, w1) : Dot::dot(sums.of[p][1], group, w1);
+    }
+}
+
+// Over offsets first..last, at least one.
 template <typename Dot, int Windows>
 BITSWATH_TARGET inline Tile<Windows> sums_of(const ConvRows& rows, const typename Dot::In* in, const int8_t* w,
                                              int64_t first, int64_t last) {
     Tile<Windows> sums;
-    for (auto& sum : sums.of) sum[0] = sum[1] = _mm256_setzero_si256();
     const int64_t step = rows.step;
     const int32_t *offset = rows.offsets + first, *end = rows.offsets + last;
     w += first * 64;
-    do {
-        const auto* x = in + *offset;
-        __m256i w0 = load(w), w1 = load(w + 32);
-        asm("" : "+x"(w0), "+x"(w1));  // stay in registers, and are not loaded for every window
-        for (int p = 0; p < Windows; ++p) {
-            const __m256i group = four_bytes(x + p * step);
-            sums.of[p][0] = Dot::dot(sums.of[p][0], group, w0);
-            sums.of[p][1] = Dot::dot(sums.of[p][1], group, w1);
-        }
-        w += 64;
-    } while (++offset != end);
+    add_group<Dot, Windows, true>(sums, in + *offset, step, w);
+    while (++offset != end) add_group<Dot>(sums, in + *offset, step, w += 64);
     return sums;
 }
 
@@ -60,7 +61,8 @@ struct Wide {
 };
 
 template <typename Sums, int Windows>
-BITSWATH_TARGET void conv(const ConvRows& rows) {
+BITSWATH_TARGET void conv(const ConvRows& given) {
+    const ConvRows rows = given;  // which no store can change
     for (int64_t o = 0; o < rows.outputs; o += kBlock) {
         const auto* weights = static_cast<const int8_t*>(rows.weights) + o * rows.depth * 4;
         auto* acc = static_cast<typename Sums::Acc*>(rows.acc) + o;

@@ -159,6 +159,21 @@ private:
                     for (int64_t lane = 0; lane < conv_.chunk; lane += conv_.lanes)
                         for (int64_t o = first; o < first + conv_.block; ++o)
                             for (int64_t i = lane; i < lane + conv_.lanes; ++i) *out++ = weight(g, o, k, i);
+        if (conv_.crossed) cross(weights_.data(), form_.groups * group_bytes_);
+    }
+
+    // Blocks of 16 outputs with four inputs each, bytes, see `ConvForm::crossed`.
+    static void cross(uint8_t* weights, int64_t bytes) {
+        constexpr int kOutputs = 16, kPairs = 2, kBlock = kOutputs * kPairs * 2;
+        std::array<uint8_t, kBlock> block;
+        for (; bytes > 0; bytes -= kBlock, weights += kBlock) {
+            std::copy(weights, weights + kBlock, block.begin());
+            for (int o = 0; o < kOutputs; ++o)
+                for (int pair = 0; pair < kPairs; ++pair) {
+                    const int lane = (o + pair) % 2 * kOutputs + o / 2 * 2 + pair;
+                    std::copy_n(&block[2 * (kPairs * o + pair)], 2, weights + 2 * lane);
+                }
+        }
     }
 
     // The factors apart from the weights, and how many pairs of products fit 16 bits without them.

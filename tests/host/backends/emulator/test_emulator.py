@@ -75,6 +75,8 @@ CONVS = {
     "grouped": ConvCase((6, 6, 12), 18, groups=3, pads=(1, 1, 1, 1)),
     "grouped, odd": ConvCase((6, 6, 15), 10, groups=5, dilations=(1, 2), pads=(0, 1, 0, 1)),
     "depthwise": ConvCase((7, 6, 24), 24, groups=24, pads=(1, 1, 1, 1)),
+    "depthwise, even taps": ConvCase((9, 8, 40), 40, groups=40, kernel=(2, 3), dilations=(2, 1)),
+    "depthwise, largest pairs": ConvCase((5, 9, 33), 33, groups=33, kernel=(1, 2), codes=(0, 255), weights=(-64, 64)),
     "depthwise, strided": ConvCase((7, 6, 9), 9, groups=9, strides=(2, 2), pads=(1, 0, 1, 1)),
     "depth multiplier": ConvCase((7, 6, 5), 15, groups=5, pads=(1, 1, 1, 1)),
     "8 bit, extremes": ConvCase(codes=(0, 255), weights=(-128, 127), pads=(1, 1, 1, 1)),
@@ -110,7 +112,9 @@ def test_convolution_is_exact(case: ConvCase, kernel: Kernel) -> None:
         (ConvCase(codes=(-8, 7)), "avxvnni", "vpdpwssd"),
         (ConvCase(codes=(0, 255), weights=(-128, 127)), "avx2", "vpmaddwd"),  # maddubs would saturate
         (ConvCase(codes=(-32768, 32767), weights=(-32768, 32767)), "avx2", "loop"),  # needs 64 bits
-        (ConvCase((6, 6, 8), 8, groups=8), "avx2", "depthwise16"),
+        (ConvCase((6, 6, 8), 8, groups=8), "avx2", "depthwise8"),
+        (ConvCase((6, 6, 8), 8, groups=8, codes=(-8, 7)), "avx2", "depthwise16"),
+        (ConvCase((6, 6, 8), 8, groups=8, codes=(0, 255), weights=(-127, 127), kernel=(1, 1)), "avx2", "depthwise16"),
         (ConvCase(), "scalar", "loop"),
     ],
 )

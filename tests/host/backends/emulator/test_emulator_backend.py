@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -179,6 +182,49 @@ def test_a_batch_that_is_cancelled_runs_no_further(threads: int, frames: int) ->
             backend.cancel(ticket)
         few = packed(some_codes(network, 1), 1)
         np.testing.assert_array_equal(backend.collect(backend.submit(few)), run(network, some_codes(network, 1)))
+
+
+THREADS_STARTED = """
+from pathlib import Path
+from tests.host.backends.emulator.test_emulator_backend import EmulatorBackend, packed, small_cnn, some_codes
+
+network, tasks = small_cnn(), Path("/proc/self/task")
+frames = packed(some_codes(network, 9), 4)
+with EmulatorBackend(network, 4, threads=4) as backend:
+    before = len(list(tasks.iterdir()))
+    for count in (1, 9):
+        for _ in range(70):
+            backend.collect(backend.submit(frames[:count]))
+        print(len(list(tasks.iterdir())) - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="counts threads as Linux lists them")
+def test_a_short_frame_wakes_nobody() -> None:
+    """One thread is the queue's, the others help the one who runs."""
+    printed = subprocess.run([sys.executable, "-c", THREADS_STARTED], check=True, capture_output=True, text=True).stdout
+    assert list(map(int, printed.split())) == [1, 4]
+
+
+def test_frames_that_take_long_are_the_same_by_rows() -> None:
+    """A fifth run tries all threads together."""
+    network = slow_network()
+    codes = some_codes(network, 2, 3)
+    with EmulatorBackend(network, 1, threads=3, kernel="scalar") as backend:
+        for count in (1, 2):
+            for _ in range(6):
+                outputs = backend.collect(backend.submit(packed(codes[:count], 1)))
+                np.testing.assert_array_equal(outputs, run(network, codes[:count], threads=1))
+
+
+def test_single_frames_that_nobody_waits_for_are_done_once_others_come() -> None:
+    network = small_cnn()
+    codes = some_codes(network, 40, 5)
+    expected = run(network, codes)
+    with EmulatorBackend(network, 4, threads=2, frames_in_flight=3, timeout_s=30.0) as backend:
+        tickets = [backend.submit(packed(codes[i : i + 1], 4)) for i in range(40)]
+        for i in reversed(range(40)):
+            np.testing.assert_array_equal(backend.collect(tickets[i]), expected[i : i + 1])
 
 
 def test_cancelling_frees_the_room() -> None:
