@@ -85,7 +85,7 @@ class Accelerator:
         *,
         also: Sequence[Accelerator] = (),
         total: int | None = None,
-        progress: Callable[[Counters], None] = lambda counters: None,
+        progress: Callable[[Counters], None] | None = None,
     ) -> Stream[Result]:
         """A `Result` for each batch of patches, in order; batches may have any size and come from any iterable,
         for ``async for`` from an asynchronous one too.
@@ -104,7 +104,7 @@ class Accelerator:
         *,
         also: Sequence[Accelerator] = (),
         total: int | None = None,
-        progress: Callable[[Counters], None] = lambda counters: None,
+        progress: Callable[[Counters], None] | None = None,
         copy: bool = True,
     ) -> Stream[Values]:
         """The same with the network's last integers (n, *output shape) for each batch, before its head; without `copy`
@@ -127,7 +127,7 @@ class Accelerator:
         *,
         also: Sequence[Accelerator] = (),
         total: int | None = None,
-        progress: Callable[[Counters], None] = lambda counters: None,
+        progress: Callable[[Counters], None] | None = None,
     ) -> Stream[Result]:
         """The same for batches of the codec's frames, uint8 (N, frame_bytes), such as an archive holds; compressed ones
         as rows filled up to the longest."""
@@ -201,17 +201,19 @@ class Accelerator:
         finish: Callable[[Values], _Answer],
         also: Sequence[Accelerator],
         total: int | None,
-        progress: Callable[[Counters], None],
+        progress: Callable[[Counters], None] | None,
         copy: bool = True,
     ) -> Stream[_Answer]:
         tally, everyone = Tally(total), (self, *also)
+        chunk = min(each.chunk for each in everyone)
         for other in also:
             self._check_equal(other)
         _check_devices(everyone)
         stream = Stream(
             [each._lane(partial(prepare, each), tally) for each in everyone],
             batches,
-            chunk=min(each.chunk for each in everyone),
+            chunk=chunk,
+            joined=chunk,
             check=check,
             finish=finish,
             tally=tally,

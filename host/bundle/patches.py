@@ -26,15 +26,14 @@ def as_patches(entry: InputInfo, patches: ArrayLike) -> Array:
         array = array.view(np.uint8)
     if entry.patch_dtype == "float32" and np.issubdtype(array.dtype, np.floating):
         array = array.astype(np.float32, copy=False)
-    wanted = f"{entry.patch_dtype} patches {batched(entry.sample_shape)} or one of {entry.sample_shape}"
     if array.dtype.newbyteorder("=") != np.dtype(entry.patch_dtype):
         convert = "give them as float32" if entry.patch_dtype == "float32" else "pass the sensor's values unscaled"
-        raise InputError(f"expected {wanted}, got {array.dtype} {array.shape}; {convert}")
+        raise InputError(f"expected {_wanted(entry)}, got {array.dtype} {array.shape}; {convert}")
     array = array.astype(entry.patch_dtype, copy=False)
     for shape in (entry.patch_shape, entry.sample_shape):
         if array.shape == shape or (array.ndim == len(shape) + 1 and array.shape[1:] == shape):
             return array.reshape(-1, *entry.patch_shape)
-    raise InputError(f"expected {wanted}, got {_misfit(array.shape, entry.sample_shape)}")
+    raise InputError(f"expected {_wanted(entry)}, got {_misfit(array.shape, entry.sample_shape)}")
 
 
 def one_array(values: ArrayLike, what: str) -> Array:
@@ -46,6 +45,10 @@ def one_array(values: ArrayLike, what: str) -> Array:
 
 def batched(shape: tuple[int, ...]) -> str:
     return f"(N, {', '.join(map(str, shape))})"
+
+
+def _wanted(entry: InputInfo) -> str:
+    return f"{entry.patch_dtype} patches {batched(entry.sample_shape)} or one of {entry.sample_shape}"
 
 
 def _misfit(shape: tuple[int, ...], wanted: tuple[int, ...]) -> str:

@@ -1,7 +1,8 @@
 """One device at work: chunks of items go in, its integers come out, in order.
 
 At most two chunks are at the device, one that it works on and one that waits for it, so that the host prepares the
-next while the device is busy. A fault is met once a chunk: reset the device, send again what was under way.
+next while the device is busy. A fault is met once a chunk: reset the device, send again what was under way. Small
+chunks that wait may go joined: `Lane.joins` says how many items a device is quick enough for.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import contextlib
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -21,12 +22,15 @@ from bitswath.backends.base import Advancing, Backend, Cancelling, Resettable, T
 from bitswath.errors import BackendError, BackendTimeoutError, BitswathError, FrameError
 from bitswath.streaming.counters import Tally
 
-__all__ = ["Chunk", "Lane", "Prepare", "Values", "run", "split"]
+__all__ = ["Chunk", "Lane", "Prepare", "Values", "joined", "run", "split"]
 
 IN_FLIGHT = 2
 _DRAIN_S = 5.0
 _SLICE_S = 0.2
 """Longest wait in one piece: in between a signal is heard, and whether the lane was given up."""
+_MOST_JOINED = 32
+_JOINED_S = 0.02
+"""Longest that a device should need for chunks that are joined: so much later comes the first one's answer."""
 
 Values = NDArray[np.integer[Any]]
 Items = NDArray[Any]
@@ -37,12 +41,28 @@ _Answer = TypeVar("_Answer")
 @dataclass(frozen=True, eq=False)
 class Chunk:
     """Items that go to a device in one piece; `number` counts all of a stream's, `ends` says it is a batch's last,
-    `start` is its first item's place in the batch."""
+    `start` is its first item's place in the batch. `parts`: the chunks, numbered on from `number`, that it joins."""
 
     number: int
     items: Items
     ends: bool
     start: int = 0
+    parts: tuple[Chunk, ...] = ()
+
+    def apart(self, values: Values) -> Iterator[tuple[Chunk, Values]]:
+        """Each chunk it joins, itself if none, and what of values (n, ...) is its own."""
+        start = 0
+        for part in self.parts or (self,):
+            yield part, values[start : start + len(part.items)]
+            start += len(part.items)
+
+
+def joined(chunks: Sequence[Chunk]) -> Chunk:
+    """One chunk of several that follow each other, whose items are of one shape and dtype."""
+    if len(chunks) == 1:
+        return chunks[0]
+    items = np.concatenate([chunk.items for chunk in chunks])
+    return Chunk(chunks[0].number, items, chunks[-1].ends, parts=tuple(chunks))
 
 
 def split(batch: Items, size: int, first: int = 0) -> Iterator[Chunk]:
@@ -85,6 +105,8 @@ class Lane:
         self._tally = tally or Tally()
         self._flights: deque[_Flight] = deque()
         self._clock = clock
+        self._item_s = math.inf
+        self._began_s = 0.0
         self._given_up = False
 
     @property
@@ -101,6 +123,11 @@ class Lane:
         """The number of the chunk that `take` gives next."""
         return self._flights[0].chunk.number
 
+    @property
+    def joins(self) -> int:
+        """How many items may go joined, going by what the last ones took the device."""
+        return round(min(max(_JOINED_S / max(self._item_s, 1e-9), 1), _MOST_JOINED))
+
     def put(self, chunk: Chunk) -> None:
         """Prepare a chunk and send it. Raises what `prepare` raises, `BackendError`, `BackendTimeoutError`."""
         started = time.perf_counter()
@@ -108,6 +135,8 @@ class Lane:
             frames = self._prepare(chunk.items) if len(chunk.items) else np.zeros((0, 0), np.uint8)
         prepared = time.perf_counter()
         flight = _Flight(chunk, frames)
+        if self.idle:
+            self._began_s = self._clock()
         self._flights.append(flight)
         try:
             self._retried(flight, self._submit)
@@ -125,8 +154,22 @@ class Lane:
         flight, started = self._flights[0], time.perf_counter()
         values = self._retried(flight, self._collect)
         self._flights.popleft()
+        self._timed(len(values))
         self._tally.add(in_flight=-len(flight.frames), device_s=time.perf_counter() - started)
         return flight.chunk, values
+
+    def drop(self) -> Chunk:
+        """The oldest chunk, forgotten: its frames are such as the network does not take."""
+        flight = self._flights.popleft()
+        self._tally.add(in_flight=-len(flight.frames))
+        return flight.chunk
+
+    def _timed(self, count: int) -> None:
+        """The device was done with so many items, and begins with the next, if it has some."""
+        now = self._clock()
+        if count:
+            self._item_s = (now - self._began_s) / count
+        self._began_s = now
 
     def give_up(self) -> None:
         """Let a `take` that another thread waits in fail soon."""
@@ -217,7 +260,8 @@ class Lane:
                 raise BackendError("the stream was closed")
 
     def _progress(self) -> int:
-        return self._backend.progress if isinstance(self._backend, Advancing) else 0
+        progress: int = getattr(self._backend, "progress", 0)  # isinstance of a protocol takes long
+        return progress
 
     def _late(self, ticket: Ticket, limit_s: float) -> BackendTimeoutError:
         if isinstance(self._backend, Advancing):

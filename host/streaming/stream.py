@@ -2,7 +2,8 @@
 
 One thread draws batches and cuts them into chunks; one for each device (lane.py) prepares chunks and keeps its device
 busy; the caller takes results, in order, in its own thread or in an event loop. Whichever device has room takes the
-next chunk. So much is drawn ahead as keeps the devices busy and no more: who takes results late, draws late.
+next chunk, or those that wait joined where they are small: one that fails so is done again apart, which makes its error
+that of its batch. So much is drawn ahead as keeps the devices busy and no more: who takes results late, draws late.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import contextlib
 import threading
 import time
 import weakref
+from collections import deque
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
@@ -29,7 +31,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from bitswath.errors import BackendError, BitswathError, InputError, StreamCancelledError
+from bitswath.errors import BackendError, BitswathError, CodecError, InputError, StreamCancelledError
 from bitswath.streaming.counters import Counters, Tally
 from bitswath.streaming.lane import IN_FLIGHT, Chunk, Items, Lane, Values, split
 from bitswath.streaming.pipe import EndError, Pipe
@@ -39,6 +41,8 @@ __all__ = ["Source", "Stream"]
 _JOIN_S = 20.0
 """How long a stream that is forgotten waits for its lanes: maybe it is forgotten where one of them needs a lock."""
 _SOURCE_JOIN_S = 1.0
+_OF_ITEMS = (InputError, CodecError)
+"""What is wrong with items: if they were joined, with some of them."""
 
 _Result = TypeVar("_Result")
 Source = Iterable[Any] | AsyncIterable[Any]
@@ -49,8 +53,8 @@ class Stream(Generic[_Result]):
 
     Nothing is drawn before the first result is asked for; what a generator gives is copied, so that it may fill the
     same array again, unless `copy` is False. `check` makes an array of what the source gives; `chunk`:
-    most items at a device in one piece; `finish` makes a batch's integers (n, *output shape) the result; `observe` is
-    called with the counters after each.
+    most items at a device in one piece, `joined`: of whole chunks together; `finish` makes a batch's integers
+    (n, *output shape) the result; `observe` is called with the counters after each.
     An error of the source, of a batch or of a device comes after the results of all batches before it; of a device,
     its `delivered` says how many frames' results were given. When the stream ends, fails, is closed or
     forgotten, devices are left with nothing under way and can be used again.
@@ -65,12 +69,13 @@ class Stream(Generic[_Result]):
         check: Callable[[Any], Items],
         finish: Callable[[Values], _Result],
         tally: Tally,
-        observe: Callable[[Counters], None] = lambda counters: None,
+        joined: int = 1,
+        observe: Callable[[Counters], None] | None = None,
         copy: bool = True,
     ) -> None:
         self._lanes, self._batches = tuple(lanes), batches
         self._cut = _Cut(check, chunk, copies=copy and not isinstance(batches, Sequence))
-        self._finish, self._tally, self._observe = finish, tally, observe
+        self._finish, self._tally, self._observe, self._joined = finish, tally, observe, joined
         self._pipe = Pipe(window=(IN_FLIGHT + 1) * len(self._lanes) + 1)
         self._held: list[Values] = []
         self._shut: Callable[[], object] | None = None
@@ -175,7 +180,9 @@ class Stream(Generic[_Result]):
             target=_feed, args=(self._pipe, drawn, self._cut, self._tally), name="bitswath-source", daemon=True
         )
         self._servers = tuple(
-            threading.Thread(target=_serve, args=(self._pipe, lane, self._left), name="bitswath-lane", daemon=True)
+            threading.Thread(
+                target=_serve, args=(self._pipe, lane, self._joined, self._left), name="bitswath-lane", daemon=True
+            )
             for lane in self._lanes
         )
         self._shut = weakref.finalize(self, partial(_shut, self._pipe, self._lanes, feeder, self._servers))
@@ -196,7 +203,8 @@ class Stream(Generic[_Result]):
         self._held.clear()
         result = self._finish(values)
         self._tally.add(batches=1, frames=len(values))
-        self._observe(self.counters)
+        if self._observe is not None:
+            self._observe(self.counters)
         return result
 
     def _leave(self, error: BaseException) -> None:
@@ -254,16 +262,19 @@ def _timed(batches: Iterator[Any], tally: Tally) -> Iterator[Any]:
         yield batch
 
 
-def _serve(pipe: Pipe, lane: Lane, left: list[BackendError]) -> None:
+def _serve(pipe: Pipe, lane: Lane, most_joined: int, left: list[BackendError]) -> None:
     """A lane's thread: chunks to the device as long as it has room, results back. `left`: devices not left free."""
+    apart: deque[Chunk] = deque()
     try:
-        while (chunk := pipe.draw(wait=lane.idle)) is not None or not lane.idle:
+        while (chunk := _next(pipe, lane, most_joined, apart)) is not None or not lane.idle:
             if chunk is not None:
-                _attempt(pipe, chunk.number, partial(lane.put, chunk))
+                with _ending(pipe, chunk.number):
+                    _put(lane, chunk, apart)
             if lane.full or (chunk is None and not lane.idle):
                 if not pipe.wants(lane.oldest):
                     return
-                _attempt(pipe, lane.oldest, lambda: pipe.give(*lane.take()))
+                with _ending(pipe, lane.oldest):
+                    _take(pipe, lane, apart)
     finally:
         try:
             lane.drain()
@@ -271,9 +282,37 @@ def _serve(pipe: Pipe, lane: Lane, left: list[BackendError]) -> None:
             left.append(error)
 
 
-def _attempt(pipe: Pipe, number: int, step: Callable[[], None]) -> None:
+def _put(lane: Lane, chunk: Chunk, apart: deque[Chunk]) -> None:
     try:
-        step()
+        lane.put(chunk)
+    except _OF_ITEMS:
+        if not chunk.parts:
+            raise
+        apart.extend(chunk.parts)
+
+
+def _take(pipe: Pipe, lane: Lane, apart: deque[Chunk]) -> None:
+    try:
+        pipe.give(*lane.take())
+    except _OF_ITEMS:
+        chunk = lane.drop()
+        if not chunk.parts:
+            raise
+        apart.extend(chunk.parts)
+
+
+def _next(pipe: Pipe, lane: Lane, most_joined: int, apart: deque[Chunk]) -> Chunk | None:
+    while apart:
+        if pipe.wants((chunk := apart.popleft()).number):
+            return chunk
+    return pipe.draw(wait=lane.idle, joins=min(lane.joins, most_joined))
+
+
+@contextlib.contextmanager
+def _ending(pipe: Pipe, number: int) -> Iterator[None]:
+    """An error is the stream's end at this chunk."""
+    try:
+        yield
     except BaseException as error:
         pipe.fail(number, error)
 

@@ -14,10 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from bitswath.backends.base import Ticket
 from bitswath.codecs.packing import pack
-from bitswath.errors import BackendError, BackendTimeoutError, InputError, StreamCancelledError
+from bitswath.errors import BackendError, BackendTimeoutError, FrameError, InputError, StreamCancelledError
+from bitswath.network.network import Network
 from bitswath.streaming.counters import Counters, Tally
-from bitswath.streaming.lane import Lane, Values
+from bitswath.streaming.lane import Lane, Prepare, Values
 from bitswath.streaming.stream import Source, Stream
 from tests.host.fake_backend import CancellingBackend, FakeBackend, FaultyBackend
 from tests.host.kinds import linear
@@ -49,14 +51,18 @@ def run(
     batches: Source,
     chunk: int = 3,
     timeout_s: float | None = 7,
-    observe: Callable[[Counters], None] = lambda counters: None,
+    observe: Callable[[Counters], None] | None = None,
+    joined: int = 1,
+    prepare: Prepare = lambda c: pack(c, 4),
 ) -> Stream[Values]:
     tally = Tally()
     lanes = [
-        Lane(device, lambda c: pack(c, 4), output_shape=(2,), timeout_s=timeout_s, tally=tally)
+        Lane(device, prepare, output_shape=(2,), timeout_s=timeout_s, tally=tally)
         for device in ([devices] if isinstance(devices, FakeBackend) else devices)
     ]
-    return Stream(lanes, batches, chunk=chunk, check=check, finish=lambda v: v, tally=tally, observe=observe)
+    return Stream(
+        lanes, batches, chunk=chunk, check=check, finish=lambda v: v, tally=tally, joined=joined, observe=observe
+    )
 
 
 def backend(**failures: int) -> FakeBackend:
@@ -346,6 +352,121 @@ def test_counters_can_be_read_while_it_runs() -> None:
     assert done.elapsed_s > 0
     time.sleep(0.02)
     assert answers.counters == done
+
+
+class TestJoined:
+    """Small batches go to the device together, which nobody notices."""
+
+    @settings(deadline=None, max_examples=50)
+    @given(
+        sizes=st.lists(st.integers(0, 9), max_size=60),
+        chunk=st.integers(1, 8),
+        joined=st.integers(2, 8),
+        count=st.integers(1, 3),
+    )
+    def test_each_batch_gets_its_own_answer_in_order(
+        self, sizes: list[int], chunk: int, joined: int, count: int
+    ) -> None:
+        batches, devices = codes(sizes), [backend() for _ in range(count)]
+        answers = run(devices, iter(batches), chunk, joined=joined)
+        assert_equal(list(answers), batches)
+        assert not any(device.waiting for device in devices)
+        assert answers.counters.frames == sum(sizes)
+        assert answers.counters.in_flight == 0
+
+    def test_what_waits_goes_together_and_no_more_than_may(self) -> None:
+        batches, device = codes([1] * 200), SizedBackend(NETWORK, 4)
+        assert_equal(list(run(device, batches, 8, joined=8)), batches)
+        assert device.sizes[0] == 1  # how quick the device is, nobody knows yet
+        assert max(device.sizes) == 8
+        assert len(device.sizes) < 100
+
+    def test_a_slow_device_gets_each_batch_as_it_comes(self) -> None:
+        batches, device = codes([1] * 12), SizedBackend(NETWORK, 4)
+        device.takes_s = 0.03
+        assert_equal(list(run(device, batches, 8, joined=8)), batches)
+        assert device.sizes == [1] * 12
+
+    @pytest.mark.parametrize("wrong", [0, 9, 20, 49])
+    @pytest.mark.parametrize("where", ["prepared", "collected"])
+    def test_a_frame_that_is_wrong_is_an_error_of_its_batch_after_all_before_it(self, wrong: int, where: str) -> None:
+        batches = [np.maximum(batch, 1) for batch in codes([2] * 50)]
+        batches[wrong][1] = 0
+
+        def refuse(items: Codes) -> None:
+            bad = np.flatnonzero(items.reshape(len(items), -1).max(axis=1) == 0)
+            if len(bad):
+                raise FrameError(int(bad[0]), "it is damaged")
+
+        def prepare(items: Codes) -> Codes:
+            if where == "prepared":
+                refuse(items)
+            return pack(items, 4)
+
+        device = RefusingBackend(NETWORK, 4)
+        answers, got = run(device, iter(batches), 8, joined=8, prepare=prepare), []
+        with pytest.raises(InputError, match="frame 1: it is damaged") as caught:
+            for answer in answers:
+                got.append(answer)
+        assert not isinstance(caught.value, BackendError)
+        assert_equal(got, batches[:wrong])
+        assert not device.waiting
+        assert answers.counters.in_flight == 0
+
+    def test_a_fault_of_the_device_costs_a_reset_and_nothing_else(self) -> None:
+        def fault(call: str, number: int) -> None:
+            if (call, number) in (("submit", 3), ("collect", 5)):
+                raise BackendError(f"{call} {number}")
+
+        batches = codes([1] * 100)
+        answers = run(FaultyBackend(NETWORK, 4, fault), batches, 8, joined=8)
+        assert_equal(answers, batches)
+        assert answers.counters.resets == 2
+
+    def test_who_takes_results_late_draws_late(self) -> None:
+        drawn: list[int] = []
+
+        def batches() -> Iterator[Codes]:
+            while True:
+                drawn.append(1)
+                yield codes([1])[0]
+
+        with run(backend(), batches(), 8, joined=8) as answers:
+            for _ in range(400):
+                next(answers)
+            time.sleep(0.1)
+            for taken in range(400, 440):
+                assert len(drawn) - taken <= 8 * WINDOW
+                next(answers)
+                time.sleep(0.002)
+
+
+class SizedBackend(FakeBackend):
+    """Notes how many frames came together."""
+
+    takes_s = 0.0
+
+    def __init__(self, network: Network, bits: int) -> None:
+        super().__init__(network, bits)
+        self.sizes: list[int] = []
+
+    def submit(self, frames: NDArray[np.uint8]) -> Ticket:
+        self.sizes.append(len(frames))
+        return super().submit(frames)
+
+    def collect(self, ticket: Ticket, timeout_s: float | None = None) -> NDArray[np.int32]:
+        time.sleep(self.takes_s * ticket.frames)
+        return super().collect(ticket, timeout_s)
+
+
+class RefusingBackend(FakeBackend):
+    """Does not take a frame of zeros."""
+
+    def _answer(self, frames: NDArray[np.uint8]) -> NDArray[np.int32]:
+        bad = np.flatnonzero(frames.max(axis=1) == 0)
+        if len(bad):
+            raise FrameError(int(bad[0]), "it is damaged")
+        return super()._answer(frames)
 
 
 class TestInAnEventLoop:
