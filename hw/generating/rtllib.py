@@ -6,41 +6,14 @@ fails if the text it replaces is not there, so that another finn-rtllib is notic
 
 from __future__ import annotations
 
-import re
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 
 from bitswath.errors import BuildError
+from bitswath.hw.generating.patch import Patch
+from bitswath.hw.generating.window_patches import WINDOW_PATCHES
 
-__all__ = ["PATCHES", "Patch", "patched_rtllib"]
-
-KNOWN_RELEASE = "finn-plus 1.6.1"
-
-
-@dataclass(frozen=True)
-class Patch:
-    """A fix of one source file: each (pattern, replacement) of `edits` must be found, else nothing is copied.
-
-    Patterns are regular expressions in which ``.`` also matches line ends.
-    """
-
-    name: str
-    file: str
-    reason: str
-    edits: tuple[tuple[str, str], ...]
-
-    def apply(self, text: str) -> str:
-        """The patched text of `file`. Raises `BuildError` if the expected text is not in it."""
-        for pattern, replacement in self.edits:
-            text, found = re.subn(pattern, replacement, text, flags=re.DOTALL)
-            if not found:
-                raise BuildError(
-                    f"finn-rtllib {self.file}: the text that patch {self.name!r} replaces is not there; "
-                    f"expected the finn-rtllib of {KNOWN_RELEASE}"
-                )
-        return text
-
+__all__ = ["PATCHES", "patched_rtllib"]
 
 _NETTYPE = ((r"`default_nettype \w+\n", ""),)
 _NETTYPE_REASON = "Yosys takes `default_nettype only between modules; every signal here is declared anyway."
@@ -151,6 +124,7 @@ PATCHES = (
     ),
     Patch("thresholding-width", "thresholding/hdl/thresholding.sv", _WIDTH_REASON, _WIDTH),
     Patch("thresholding-axi-width", "thresholding/hdl/thresholding_axi.sv", _WIDTH_REASON, _WIDTH),
+    *WINDOW_PATCHES,
 )
 
 

@@ -28,7 +28,8 @@ def window_model(text: str) -> str | None:
     controller = re.search(r"\bswg_controller #\((.*?)\)\s*controller_inst\b", text, re.DOTALL)
     if header is None or controller is None or "swg_cyclic_buffer_addressable" not in text:
         return None
-    loops = [item.strip() for item in controller[1].split(",") if "INCR_BITWIDTH" not in item]
+    passed = [item.strip() for item in controller[1].split(",")]
+    loops = [item for item in passed if not item.startswith((".INCR_BITWIDTH(", ".DEPTH("))]
     given = [".WIDTH(BIT_WIDTH * SIMD * MMV_IN)", *(f".{name}({name})" for name in _SIZES), *loops]
     listed = ", ".join(given)
     return f"{header[0]}\n  swg_window #({listed}) model (.*);\nendmodule\n"
