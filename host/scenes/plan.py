@@ -27,8 +27,8 @@ Span = tuple[int, int]
 
 @dataclass(frozen=True)
 class Plan:
-    """`rows`, `columns`: the windows; `strips`: first and last + 1 of each one's window rows; `classes` of the
-    network's answer; `grid`: of the map; `sample_bytes` of a pixel."""
+    """`rows`, `columns`: the windows; `strips`: first and last + 1 of each one's window rows, which end in the same row
+    of tiles; `classes` of the network's answer; `grid`: of the map; `sample_bytes` of a pixel."""
 
     rows: Windows
     columns: Windows
@@ -58,14 +58,16 @@ class Plan:
 
     def blocks(self, strip: int) -> Iterator[Span]:
         """First and last + 1 of the window columns of a strip that are read at once."""
-        top, bottom = self.span(strip)
-        most = max(self.columns.patch, _BLOCK_BYTES // ((bottom - top) * self.sample_bytes))
-        first = 0
-        starts = self.columns.starts
+        most, first, starts = self.block_width(strip), 0, self.columns.starts
         while first < len(starts):
             last = int(np.searchsorted(starts, starts[first] + most - self.columns.patch, side="right"))
             yield first, max(last, first + 1)
             first = max(last, first + 1)
+
+    def block_width(self, strip: int) -> int:
+        """Most pixels in a row of a strip's blocks."""
+        top, bottom = self.span(strip)
+        return max(self.columns.patch, _BLOCK_BYTES // ((bottom - top) * self.sample_bytes))
 
     @cached_property
     def per_window(self) -> tuple[int, int]:
@@ -82,7 +84,7 @@ def plan_of(bundle: Bundle, scene: Scene, settings: MapSettings) -> Plan:
     rows = Windows.of(scene.grid.height, height, stride, whole=whole, per_window=cells[0])
     columns = Windows.of(scene.grid.width, width, stride, whole=whole, per_window=cells[1])
     strip = _strip_rows(scene.tile[0])
-    number = rows.starts // strip
+    number = (rows.starts + height - 1) // strip
     firsts = np.flatnonzero(np.diff(number, prepend=-1))
     strips = tuple(zip(firsts.tolist(), [*firsts[1:].tolist(), len(rows)]))
     sample_bytes = len(scene.channels) * max(np.dtype(scene.dtype).itemsize, 1)

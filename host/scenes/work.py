@@ -18,15 +18,17 @@ from bitswath.scenes.gdal import limit_cache
 from bitswath.scenes.plan import Plan
 from bitswath.scenes.scores import window_scores
 from bitswath.scenes.sources.scene import Block, Scene, SceneReader
+from bitswath.scenes.sources.strip_reader import StripReader
 from bitswath.scenes.strips import Strip
 from bitswath.streaming.counters import Counters
 from bitswath.streaming.stream import Stream
 
 __all__ = ["Classifier", "Job", "work"]
 
-_BATCH_BYTES = 4 << 20
+_BATCH_BYTES = 12 << 20
+_BATCH = 256
 _TRIES = 3
-_CACHE = (64 << 20, 144 << 20)
+_CACHE = (32 << 20, 144 << 20)
 
 
 class Classifier(Protocol):
@@ -41,6 +43,7 @@ class Classifier(Protocol):
         also: Sequence[Any] = (),
         total: int | None = None,
         progress: Callable[[Counters], None] = lambda counters: None,
+        copy: bool = True,
     ) -> Stream[NDArray[np.integer[Any]]]: ...
 
 
@@ -82,18 +85,18 @@ def work(
 
     Raises `SceneError` where a block cannot be read, after three tries, unless such are skipped; `BackendError`.
     """
-    drawn: deque[tuple[_Filling, int, NDArray[np.int64]]] = deque()
+    drawn: deque[tuple[_Filling, NDArray[np.int64]]] = deque()
     ready: deque[_Filling] = deque()
     total = sum(job.plan.windows_of(strip) for strip in strips)
     batches = _batches(job, strips, drawn, ready)
     network = classifier.bundle.network
     votes = isinstance(network.stages[-1], ArgMax)
-    with classifier.stream_integers(batches, also=also, total=total, progress=progress) as results:
+    with classifier.stream_integers(batches, also=also, total=total, progress=progress, copy=False) as results:
         for values in results:
-            filling, row, columns = drawn.popleft()
+            filling, places = drawn.popleft()
             told = _one_hot(values, job.plan.classes) if votes else _first_output(values, job.plan)
             scores = window_scores(told, None if votes else _head(classifier.bundle))
-            _place(filling, row, columns, scores, job.plan)
+            _place(filling, places, scores, job.plan)
             filling.left -= 1
             yield from _finished(ready)
         yield from _finished(ready)
@@ -108,26 +111,38 @@ def _finished(ready: deque[_Filling]) -> Iterator[tuple[int, Strip]]:
 def _batches(
     job: Job,
     strips: Sequence[int],
-    drawn: deque[tuple[_Filling, int, NDArray[np.int64]]],
+    drawn: deque[tuple[_Filling, NDArray[np.int64]]],
     ready: deque[_Filling],
 ) -> Iterator[NDArray[Any]]:
     """Windows (N, H, W, C) of strip after strip; where they belong goes into `drawn`, their strips into `ready`."""
     plan = job.plan
-    tile_row = job.scene.tile[0] * job.scene.grid.width * plan.sample_bytes
-    limit_cache(min(max(tile_row * 5 // 4, _CACHE[0]), _CACHE[1]))
-    with SceneReader(job.scene) as reader:
+    limit_cache(_cache_bytes(job, strips))
+    with SceneReader(job.scene) as files:
+        reader = StripReader(files)
         for number in strips:
             filling = _empty(plan, number)
             ready.append(filling)
+            top, bottom = plan.span(number)
+            reader.begin(top, bottom, top + len(filling.valid))
             for block_columns in plan.blocks(number):
                 block = _read(reader, job, filling, block_columns)
                 if block is None:
                     continue
-                for row, columns, windows in _windows(job, filling, block, block_columns):
+                for places, windows in _windows(job, filling, block, block_columns):
                     filling.left += 1
-                    drawn.append((filling, row, columns))
+                    drawn.append((filling, places))
                     yield windows
             filling.left -= 1
+
+
+def _cache_bytes(job: Job, strips: Sequence[int]) -> int:
+    """What GDAL is to keep: the tiles under a block, which the next one needs again."""
+    most = 0
+    for number in strips:
+        top, bottom = job.plan.span(number)
+        width = min(job.plan.block_width(number) + 2 * job.scene.tile[1], job.scene.grid.width)
+        most = max(most, (bottom - top + job.scene.tile[0]) * width * job.plan.sample_bytes)
+    return min(max(most, _CACHE[0]), _CACHE[1])
 
 
 def _empty(plan: Plan, number: int) -> _Filling:
@@ -143,14 +158,14 @@ def _empty(plan: Plan, number: int) -> _Filling:
     )
 
 
-def _read(reader: SceneReader, job: Job, filling: _Filling, columns: tuple[int, int]) -> Block | None:
+def _read(reader: StripReader, job: Job, filling: _Filling, columns: tuple[int, int]) -> Block | None:
     """The block under these window columns of a strip, or None where it cannot be read and such are skipped."""
     plan = job.plan
     top, bottom = plan.span(filling.number)
     left, right = int(plan.columns.starts[columns[0]]), int(plan.columns.starts[columns[1] - 1]) + plan.columns.patch
     where = f"rows {top} to {bottom}, columns {left} to {right}"
     try:
-        block = _patiently(reader, top, left, bottom - top, right - left)
+        block = _patiently(reader, left, right)
     except SceneError as error:
         if not job.skip_bad:
             raise SceneError(f"{error}, {where}; --skip-bad leaves such blocks out") from error
@@ -160,34 +175,42 @@ def _read(reader: SceneReader, job: Job, filling: _Filling, columns: tuple[int, 
     return block
 
 
-def _patiently(reader: SceneReader, top: int, left: int, height: int, width: int) -> Block:
-    """A part of a scene that is tried again, with its files opened anew, before it counts as damaged."""
+def _patiently(reader: StripReader, left: int, right: int) -> Block:
+    """A part of a strip that is tried again, with its files opened anew, before it counts as damaged."""
     for _ in range(_TRIES - 1):
         try:
-            return reader.read(top, left, height, width)
+            return reader.read(left, right)
         except SceneError:
             reader.close()
-    return reader.read(top, left, height, width)
+    return reader.read(left, right)
 
 
 def _windows(
     job: Job, filling: _Filling, block: Block, columns: tuple[int, int]
-) -> Iterator[tuple[int, NDArray[np.int64], NDArray[Any]]]:
-    """Batches: the window row in the strip, the window columns, the windows that hold enough."""
+) -> Iterator[tuple[NDArray[np.int64], NDArray[Any]]]:
+    """Batches of windows that hold enough: their rows and columns (N, 2) in the strip, and themselves (N, H, W, C)."""
     plan = job.plan
     first, last = plan.strips[filling.number]
     tops = plan.rows.starts[first:last] - plan.rows.starts[first]
     lefts = plan.columns.starts[slice(*columns)] - plan.columns.starts[columns[0]]
     patch = (plan.rows.patch, plan.columns.patch)
     views = np.moveaxis(np.lib.stride_tricks.sliding_window_view(block.samples, patch, axis=(0, 1)), 2, -1)
-    enough = _enough(block.valid, tops, lefts, patch, job.most_empty)
-    filling.spoken[:, slice(*columns)] = enough
-    size = max(1, _BATCH_BYTES // (patch[0] * patch[1] * plan.sample_bytes))
-    for row, top in enumerate(tops):
-        speaking = np.flatnonzero(enough[row])
-        for start in range(0, len(speaking), size):
-            part = speaking[start : start + size]
-            yield row, columns[0] + part, views[top, lefts[part]]
+    filling.spoken[:, slice(*columns)] = enough = _enough(block.valid, tops, lefts, patch, job.most_empty)
+    speaking = np.argwhere(enough)
+    step = int(np.diff(plan.columns.starts[:2], append=plan.columns.size)[0])
+    size = min(_BATCH, max(1, _BATCH_BYTES // (patch[0] * patch[1] * plan.sample_bytes)))
+    for start in range(0, len(speaking), size):
+        places = speaking[start : start + size]
+        yield places + np.array([0, columns[0]]), _gathered(views, tops[places[:, 0]], lefts[places[:, 1]], step)
+
+
+def _gathered(views: NDArray[Any], tops: NDArray[np.int64], lefts: NDArray[np.int64], step: int) -> NDArray[Any]:
+    """The windows `views` [tops, lefts], runs of those that lie `step` pixels apart at once."""
+    windows = np.empty((len(tops), *views.shape[2:]), views.dtype)
+    breaks = np.flatnonzero((np.diff(tops) != 0) | (np.diff(lefts) != step)) + 1
+    for start, end in zip((0, *breaks), (*breaks, len(tops))):
+        windows[start:end] = views[tops[start], lefts[start] : lefts[end - 1] + 1 : step]
+    return windows
 
 
 def _enough(
@@ -209,10 +232,10 @@ def _enough(
     return np.asarray(empty <= most_empty)
 
 
-def _place(filling: _Filling, row: int, columns: NDArray[np.int64], scores: NDArray[np.uint16], plan: Plan) -> None:
+def _place(filling: _Filling, places: NDArray[np.int64], scores: NDArray[np.uint16], plan: Plan) -> None:
     high, wide = plan.per_window
     cells = filling.scores.reshape(-1, high, len(plan.columns), wide, plan.classes)
-    cells[row][:, columns] = np.moveaxis(scores.reshape(len(columns), high, wide, plan.classes), 0, 1)
+    cells[places[:, 0], :, places[:, 1]] = scores.reshape(len(places), high, wide, plan.classes)
 
 
 def _first_output(values: NDArray[np.integer[Any]], plan: Plan) -> NDArray[np.integer[Any]]:

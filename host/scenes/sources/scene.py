@@ -62,6 +62,12 @@ class Block:
     samples: NDArray[Any]
     valid: NDArray[np.bool_]
 
+    @classmethod
+    def empty(cls, scene: Scene, height: int, width: int) -> Block:
+        """One to be filled."""
+        shape = (height, width, len(scene.channels))
+        return cls(np.empty(shape, scene.dtype), np.empty(shape[:2], bool))
+
 
 class SceneReader:
     """Reads parts of a scene; used by one thread at a time, to be closed."""
@@ -71,23 +77,25 @@ class SceneReader:
         self._open = contextlib.ExitStack()
         self._datasets: dict[str, Any] = {}
 
-    def read(self, top: int, left: int, height: int, width: int) -> Block:
-        """Raises `SceneError` if the file is damaged there."""
+    def read(self, top: int, left: int, height: int, width: int, into: Block | None = None) -> Block:
+        """Fills `into`, by default a new one. Raises `SceneError` if the file is damaged there."""
         scene = self.scene
         with reading(scene.name):
             window = rasterio_module().windows.Window(left, top, width, height)
-            samples = np.empty((height, width, len(scene.channels)), scene.dtype)
-            valid = np.zeros((height, width), bool)
-            numbers = np.ones((height, width), bool)
+            block = into or Block.empty(scene, height, width)
+            samples, valid = block.samples, block.valid
+            valid[...] = False
+            numbers = np.ones((height, width), bool) if self._floats else None
             for group in self._groups:
                 self._read_group(group, window, samples, valid, numbers)
-            valid &= numbers
+            if numbers is not None:
+                valid &= numbers
             for mask in scene.masks:
                 shown = self._dataset(mask.path, "nearest").read(1, window=window)
                 valid &= ~mask.left_out(shown)
             if not valid.all():
                 samples[~valid] = 0
-        return Block(samples, valid)
+        return block
 
     def decimated(self, extent: tuple[int, int], shape: tuple[int, int], places: Sequence[int]) -> NDArray[Any]:
         """Channels at some places, of the upper left `extent` of the scene, as the file holds them, brought to `shape`:
@@ -113,6 +121,10 @@ class SceneReader:
         self.close()
 
     @cached_property
+    def _floats(self) -> bool:
+        return any(np.dtype(channel.dtype).kind == "f" for channel in self.scene.channels)
+
+    @cached_property
     def _groups(self) -> list[list[int]]:
         """Places of channels that are read at once: those of one file."""
         groups: dict[tuple[str, str], list[int]] = {}
@@ -126,7 +138,7 @@ class SceneReader:
         window: Any,
         samples: NDArray[Any],
         valid: NDArray[np.bool_],
-        numbers: NDArray[np.bool_],
+        numbers: NDArray[np.bool_] | None,
     ) -> None:
         """Fill `samples`; set `valid` where any band holds data, clear `numbers` where any is no number."""
         scene = self.scene
@@ -139,13 +151,15 @@ class SceneReader:
         masked = nodata[0] is None and _has_mask(dataset)
         if masked:
             valid |= dataset.read_masks(channels[0].band, window=window) > 0
+        elif any(none is None or none != none for none in nodata):
+            valid[...] = True
         for index, place in enumerate(group):
             band = raw[:, :, index]
-            if band.dtype.kind == "f":
+            if numbers is not None and band.dtype.kind == "f":
                 numbers &= np.isfinite(band)
-            if not masked:
-                none = nodata[index]
-                valid |= True if none is None or none != none else band != none
+            none = nodata[index]
+            if not masked and none is not None and none == none:
+                valid |= band != none
             if not whole:
                 convert = scene.conversions[place]
                 if convert is None:

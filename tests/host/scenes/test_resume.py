@@ -13,8 +13,8 @@ import pytest
 import bitswath as bs
 from bitswath.errors import BitswathError, InputError, SceneError
 from bitswath.scenes import MapSettings, Outputs, map_scene
-from bitswath.scenes import work as work_room
 from bitswath.scenes.products.cog import Writer
+from bitswath.scenes.sources.scene import Block, SceneReader
 from bitswath.scenes.strips import Strips
 from tests.host.scenes.cases import bundle_of, land, read, small_network, write_scene
 from tests.host.scenes.runs import Run, limited_command, slow_map
@@ -166,14 +166,14 @@ def test_a_block_that_cannot_be_read_is_tried_again_then_left_out(
 ) -> None:
     reads, fails = [], {"below": 10**9}
 
-    def read_block(self: work_room.SceneReader, top: int, left: int, height: int, width: int) -> work_room.Block:
+    def read_block(self: SceneReader, top: int, left: int, height: int, width: int, into: Block | None = None) -> Block:
         reads.append(top)
         if 0 < top < 600 and reads.count(top) <= fails["below"]:
             raise SceneError("scene.tif: cannot be read (bad)")
-        return whole(self, top, left, height, width)
+        return whole(self, top, left, height, width, into)
 
-    whole = work_room.SceneReader.read
-    monkeypatch.setattr(work_room.SceneReader, "read", read_block)
+    whole = SceneReader.read
+    monkeypatch.setattr(SceneReader, "read", read_block)
     with bs.open(place / "b.bsw") as accelerator:
         with pytest.raises(BitswathError, match=r"cannot be read \(bad\), rows \d+ to \d+.*--skip-bad"):
             map_scene(accelerator, place / "scene.tif", tmp_path / "map.tif")
