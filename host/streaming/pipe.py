@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import math
 import threading
 from collections import deque
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from bitswath.streaming.lane import Chunk, Values, joined
+
+if TYPE_CHECKING:
+    import asyncio
 
 __all__ = ["EndError", "Pipe"]
 
@@ -118,6 +121,8 @@ class Pipe:
 
     async def wait_async(self) -> None:
         """The same in an event loop."""
+        import asyncio
+
         loop = asyncio.get_running_loop()
         woken = loop.create_future()
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
 from bitswath.streaming.counters import Counters
 
@@ -25,6 +24,8 @@ def stream_progress(console: Console | None = None) -> Generator[Callable[[Count
     if not shown.is_terminal:
         yield lambda counters: None
         return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
     columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), "{task.fields[rate]}", TimeRemainingColumn())
     with Progress(*columns, console=shown, transient=True) as bar:
         task = bar.add_task("classify", total=None, rate="")

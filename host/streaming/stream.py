@@ -8,7 +8,6 @@ that of its batch. So much is drawn ahead as keeps the devices busy and no more:
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import threading
 import time
@@ -27,7 +26,7 @@ from collections.abc import (
 from dataclasses import dataclass, replace
 from functools import partial
 from types import TracebackType
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 
@@ -35,6 +34,9 @@ from bitswath.errors import BackendError, BitswathError, CodecError, InputError,
 from bitswath.streaming.counters import Counters, Tally
 from bitswath.streaming.lane import IN_FLIGHT, Chunk, Items, Lane, Values, split
 from bitswath.streaming.pipe import EndError, Pipe
+
+if TYPE_CHECKING:
+    import asyncio
 
 __all__ = ["Source", "Stream"]
 
@@ -135,6 +137,8 @@ class Stream(Generic[_Result]):
     async def __anext__(self) -> _Result:
         if self._over:
             raise StopAsyncIteration
+        import asyncio
+
         try:
             self._start(asyncio.get_running_loop())
             while not self._complete():
@@ -151,6 +155,8 @@ class Stream(Generic[_Result]):
 
     async def aclose(self) -> None:
         """`close`, without holding up the event loop."""
+        import asyncio
+
         await asyncio.get_running_loop().run_in_executor(None, self.close)
 
     def __enter__(self) -> Stream[_Result]:
@@ -331,6 +337,8 @@ def _each(batches: Iterable[Any]) -> Generator[Any, None, None]:
 
 
 def _awaited(batches: AsyncIterator[Any], loop: asyncio.AbstractEventLoop) -> Generator[Any, None, None]:
+    import asyncio
+
     async def draw() -> Any:
         return await batches.__anext__()
 
