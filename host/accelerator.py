@@ -106,10 +106,13 @@ class Accelerator:
         total: int | None = None,
         progress: Callable[[Counters], None] | None = None,
         copy: bool = True,
+        frames: bool = False,
     ) -> Stream[Values]:
         """The same with the network's last integers (n, *output shape) for each batch, before its head; without `copy`
-        what a generator gives is not copied, so that it may not fill the same array again."""
-        return self._streamed(batches, self._patches, Accelerator.encode, _as_it_is, also, total, progress, copy)
+        what a generator gives is not copied, so that it may not fill the same array again. `frames`: batches are
+        the codec's, as for `stream_frames`."""
+        check, prepare = (self._frames, Accelerator._repack) if frames else (self._patches, Accelerator.encode)
+        return self._streamed(batches, check, prepare, _as_it_is, also, total, progress, copy)
 
     def map(self, scene: str | Path, output: str | Path, **chosen: Any) -> Map:
         """Classify a whole scene, a GeoTIFF or what else GDAL reads, and write its map as a GeoTIFF.

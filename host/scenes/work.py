@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitswath.bundle.bundle import Bundle
+from bitswath.codecs.base import Codec, PointwiseCodec
 from bitswath.errors import SceneError
 from bitswath.network.network import ArgMax, Head
 from bitswath.scenes.gdal import limit_cache
@@ -44,6 +45,7 @@ class Classifier(Protocol):
         total: int | None = None,
         progress: Callable[[Counters], None] = lambda counters: None,
         copy: bool = True,
+        frames: bool = False,
     ) -> Stream[NDArray[np.integer[Any]]]: ...
 
 
@@ -88,10 +90,12 @@ def work(
     drawn: deque[tuple[_Filling, NDArray[np.int64]]] = deque()
     ready: deque[_Filling] = deque()
     total = sum(job.plan.windows_of(strip) for strip in strips)
-    batches = _batches(job, strips, drawn, ready)
-    network = classifier.bundle.network
-    votes = isinstance(network.stages[-1], ArgMax)
-    with classifier.stream_integers(batches, also=also, total=total, progress=progress, copy=False) as results:
+    codec = _row_codec(classifier.bundle, job.plan)
+    batches = _batches(job, codec, strips, drawn, ready)
+    votes = isinstance(classifier.bundle.network.stages[-1], ArgMax)
+    with classifier.stream_integers(
+        batches, also=also, total=total, progress=progress, copy=False, frames=codec is not None
+    ) as results:
         for values in results:
             filling, places = drawn.popleft()
             told = _one_hot(values, job.plan.classes) if votes else _first_output(values, job.plan)
@@ -108,13 +112,24 @@ def _finished(ready: deque[_Filling]) -> Iterator[tuple[int, Strip]]:
         yield filling.number, filling.strip()
 
 
+def _row_codec(bundle: Bundle, plan: Plan) -> Codec | None:
+    """The codec, if windows can be cut from rows that it packed: its codes depend on their pixel alone, and windows
+    begin and end with a byte."""
+    codec = bundle.codec
+    bits = codec.bits * codec.code_shape(bundle.manifest.input.patch_shape)[2]
+    whole = not (np.append(plan.columns.starts, plan.columns.patch) * bits % 8).any()
+    return codec if isinstance(codec, PointwiseCodec) and codec.dither is None and whole else None
+
+
 def _batches(
     job: Job,
+    codec: Codec | None,
     strips: Sequence[int],
     drawn: deque[tuple[_Filling, NDArray[np.int64]]],
     ready: deque[_Filling],
 ) -> Iterator[NDArray[Any]]:
-    """Windows (N, H, W, C) of strip after strip; where they belong goes into `drawn`, their strips into `ready`."""
+    """Windows (N, H, W, C) of strip after strip, with a `codec` its frames of them (N, frame_bytes); where they belong
+    goes into `drawn`, their strips into `ready`."""
     plan = job.plan
     limit_cache(_cache_bytes(job, strips))
     with SceneReader(job.scene) as files:
@@ -128,7 +143,7 @@ def _batches(
                 block = _read(reader, job, filling, block_columns)
                 if block is None:
                     continue
-                for places, windows in _windows(job, filling, block, block_columns):
+                for places, windows in _windows(job, codec, filling, block, block_columns):
                     filling.left += 1
                     drawn.append((filling, places))
                     yield windows
@@ -186,27 +201,41 @@ def _patiently(reader: StripReader, left: int, right: int) -> Block:
 
 
 def _windows(
-    job: Job, filling: _Filling, block: Block, columns: tuple[int, int]
+    job: Job, codec: Codec | None, filling: _Filling, block: Block, columns: tuple[int, int]
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[Any]]]:
-    """Batches of windows that hold enough: their rows and columns (N, 2) in the strip, and themselves (N, H, W, C)."""
+    """Batches of windows that hold enough: their rows and columns (N, 2) in the strip, and themselves."""
     plan = job.plan
     first, last = plan.strips[filling.number]
     tops = plan.rows.starts[first:last] - plan.rows.starts[first]
     lefts = plan.columns.starts[slice(*columns)] - plan.columns.starts[columns[0]]
     patch = (plan.rows.patch, plan.columns.patch)
-    views = np.moveaxis(np.lib.stride_tricks.sliding_window_view(block.samples, patch, axis=(0, 1)), 2, -1)
     filling.spoken[:, slice(*columns)] = enough = _enough(block.valid, tops, lefts, patch, job.most_empty)
     speaking = np.argwhere(enough)
-    step = int(np.diff(plan.columns.starts[:2], append=plan.columns.size)[0])
-    size = min(_BATCH, max(1, _BATCH_BYTES // (patch[0] * patch[1] * plan.sample_bytes)))
+    views, lefts = _cut(block.samples, patch, lefts, codec)
+    size = min(_BATCH, max(1, _BATCH_BYTES // (views[0, 0].size * views.itemsize)))
     for start in range(0, len(speaking), size):
         places = speaking[start : start + size]
-        yield places + np.array([0, columns[0]]), _gathered(views, tops[places[:, 0]], lefts[places[:, 1]], step)
+        windows = _gathered(views, tops[places[:, 0]], lefts[places[:, 1]])
+        yield places + np.array([0, columns[0]]), windows if codec is None else windows.reshape(len(windows), -1)
 
 
-def _gathered(views: NDArray[Any], tops: NDArray[np.int64], lefts: NDArray[np.int64], step: int) -> NDArray[Any]:
-    """The windows `views` [tops, lefts], runs of those that lie `step` pixels apart at once."""
+def _cut(
+    samples: NDArray[Any], patch: tuple[int, int], lefts: NDArray[np.int64], codec: Codec | None
+) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """Windows at all places of a block (H, W, C), as (rows, columns, *patch, C), and which columns are at `lefts`;
+    with a codec its packed codes, as (rows, bytes, rows of a patch, bytes of one)."""
+    views = np.lib.stride_tricks.sliding_window_view
+    if codec is None:
+        return np.moveaxis(views(samples, patch, axis=(0, 1)), 2, -1), lefts
+    rows = codec.encode_packed(samples[:, None])
+    bits = codec.bits * codec.code_shape((1, 1, samples.shape[2]))[2]
+    return views(rows, (patch[0], patch[1] * bits // 8)), lefts * bits // 8
+
+
+def _gathered(views: NDArray[Any], tops: NDArray[np.int64], lefts: NDArray[np.int64]) -> NDArray[Any]:
+    """The windows `views` [tops, lefts], evenly spaced ones at once."""
     windows = np.empty((len(tops), *views.shape[2:]), views.dtype)
+    step = int(lefts[1] - lefts[0]) if len(lefts) > 1 and lefts[1] > lefts[0] else 1
     breaks = np.flatnonzero((np.diff(tops) != 0) | (np.diff(lefts) != step)) + 1
     for start, end in zip((0, *breaks), (*breaks, len(tops))):
         windows[start:end] = views[tops[start], lefts[start] : lefts[end - 1] + 1 : step]

@@ -38,7 +38,7 @@ class StripReader:
         block.samples[:known] = self._above.samples[:known, left:right]
         block.valid[:known] = self._above.valid[:known, left:right]
         rest = Block(block.samples[known:], block.valid[known:])
-        self._reader.read(self._top + known, left, *rest.valid.shape, rest)
+        self._reader.read(self._top + known, left, len(rest.valid), right - left, rest)
         self._below.samples[:, left:right] = block.samples[self._following - self._top :]
         self._below.valid[:, left:right] = block.valid[self._following - self._top :]
         self._kept[left:right] = True

@@ -55,14 +55,20 @@ def dense_network(bands: int = 3, classes: int = 5, patch: int = 8) -> Network:
 
 
 def bundle_of(
-    path: Path, network: Network | None = None, *, depth: int = 8, sensor: Sensor | None = None, patch: int = 8
+    path: Path,
+    network: Network | None = None,
+    *,
+    depth: int = 8,
+    sensor: Sensor | None = None,
+    patch: int = 8,
+    codec: bs.UniformCodec | None = None,
 ) -> bs.Bundle:
     network = network or small_network(patch=patch)
     bands, classes = network.input.shape[2], network.output.shape[-1]
     return bs.save_bundle(
         path,
         network=network,
-        codec=bs.UniformCodec(4, depth=depth),
+        codec=codec or bs.UniformCodec(4, depth=depth),
         patch_shape=(patch, patch, bands),
         classes=NAMES[:classes],
         sensor=sensor,
