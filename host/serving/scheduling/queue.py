@@ -106,6 +106,7 @@ class Queue:
         self._clients: OrderedDict[Hashable, deque[Job]] = OrderedDict()
         self._waiting: Counter[Hashable] = Counter()
         self._again: deque[list[Piece]] = deque()
+        self._idle = 0
         self._closed = False
         self.depth = 0
         """Frames that wait."""
@@ -123,15 +124,18 @@ class Queue:
             self._clients.setdefault(job.client, deque()).append(job)
             self._waiting[job.client] += len(job.frames)
             self.depth += len(job.frames)
-            self._changed.notify()
+            if self._idle:
+                self._changed.notify()
 
     def draw(self, room: int, *, wait: bool) -> list[Piece]:
         """Pieces of at most `room` frames together; none if nothing waits (unless it is to `wait`), or never will."""
         with self._changed:
             if wait:
+                self._idle += 1
                 self._changed.wait_for(lambda: self._again or self._clients or self._closed)
                 if self._delay_s and self._clients and not self._again:
                     self._changed.wait_for(lambda: self.depth >= room or self._closed, self._left_s())
+                self._idle -= 1
             return self._again.popleft() if self._again else self._turns(room)
 
     def give_back(self, pieces: Sequence[Piece]) -> None:
