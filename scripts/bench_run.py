@@ -6,6 +6,7 @@ import argparse
 import datetime
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -28,13 +29,14 @@ Shared = TypeVar("Shared")
 
 @dataclass(frozen=True)
 class Options:
-    """`rounds`: of every interleaved measurement; `only`: names of sections."""
+    """`rounds`: of every interleaved measurement; `only`: names of sections; `results`: a folder for both files."""
 
     rounds: int
     clock: Clock
     only: tuple[str, ...]
     json: Path | None
     markdown: Path | None
+    results: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -56,11 +58,12 @@ def options(description: str | None, sections: Mapping[str, Any]) -> Options:
     parser.add_argument("--cpu-time", action="store_true", help=CPU_TIME_HELP)
     parser.add_argument("--json", type=Path, help="write everything measured to this file")
     parser.add_argument("--markdown", type=Path, help="write the tables to this file")
+    parser.add_argument("--results", type=Path, metavar="FOLDER", help="write both there, named after the processor")
     given = parser.parse_args()
     if given.rounds < 1:
         parser.error(f"expected 1 or more rounds, got {given.rounds}")
     clock = CPU_CLOCK if given.cpu_time else WALL_CLOCK
-    return Options(given.rounds, clock, tuple(given.only or sections), given.json, given.markdown)
+    return Options(given.rounds, clock, tuple(given.only or sections), given.json, given.markdown, given.results)
 
 
 def conditions(chosen: Options, *packages: str) -> Facts:
@@ -103,19 +106,29 @@ def merge(into: Facts, facts: Facts) -> None:
 
 def publish(report: Report, facts: Facts, chosen: Options) -> None:
     """Write the report and the facts where the options say; print the report."""
-    if chosen.json:
-        write_atomic(chosen.json, (json.dumps(_rounded(facts), indent=2) + "\n").encode())
-    if chosen.markdown:
+    paths = {".json": [chosen.json], ".md": [chosen.markdown]}
+    for suffix, listed in paths.items():
+        listed.append(chosen.results and chosen.results / f"{report.title.lower()}-{_family(facts)}{suffix}")
+    for path in filter(None, paths[".json"]):
+        write_atomic(path, (json.dumps(_rounded(facts), indent=2) + "\n").encode())
+    for path in filter(None, paths[".md"]):
         tables = "\n".join(table.markdown() for table in report.tables)
         remarks = "".join(f"\n- {sentence}" for sentence in report.sentences)
         text = f"# {report.title}\n\n{_provenance(facts)}\n\n{tables}{remarks}"
-        write_atomic(chosen.markdown, (text.rstrip() + "\n").encode())
+        write_atomic(path, (text.rstrip() + "\n").encode())
     console = Console()
     console.print(_provenance(facts), highlight=False, markup=False)
     for table in report.tables:
         console.print(table.rich())
     for sentence in report.sentences:
         console.print(sentence, highlight=False, markup=False)
+
+
+def _family(facts: Facts) -> str:
+    """The processor, and its quickest kernels where they are named, for the name of a file."""
+    host = facts["machine"]
+    named = " ".join([host["processor"], *host.get("kernels", [])[-1:]])
+    return re.sub("[^a-z0-9]+", "-", named.lower()).strip("-")
 
 
 def _provenance(facts: Facts) -> str:

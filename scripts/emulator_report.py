@@ -16,6 +16,13 @@ UNITS = {"amx": "AMX", "avx512": "AVX512-VNNI", "avxvnni": "AVX-VNNI", "avx2": "
 PART_OF_PEAK = {"amx": 0.25, "avx512": 0.6, "avxvnni": 0.6}
 FASTER = 1.05
 """A ratio that rounds of equal speed do not reach by chance."""
+NETWORKS = {"zoo_vgg": "zoo VGG", "resnet": "residual net", "separable": "depthwise-separable net"}
+ABSENT = (
+    "LiteRT (ai-edge-litert 2.3.0 installs for Python 3.11) is not measured: it takes graphs of its own alone, and "
+    "nothing here makes them of the 8-bit ONNX graph that all other peers get.",
+    "larq-compute-engine (0.16.0 installs for Python 3.11) is not measured: it needs TensorFlow beside it, and takes "
+    "models of larq's own Keras layers alone.",
+)
 SHOWN_KERNELS = 3
 SLOWEST = 2
 
@@ -24,13 +31,15 @@ def report(facts: Facts) -> Report:
     """Of whatever was measured."""
     wanted = bars(facts)
     tables = [bar_grid("Measured and wanted", wanted, facts)]
+    if any("peers" in facts.get(network, {}) for network in NETWORKS):
+        tables.append(_fastest(facts))
     if "peers" in facts.get("zoo_vgg", {}):
         tables.append(_peers(facts["zoo_vgg"]))
     if "kernels" in facts:
         tables.append(_kernels(facts["kernels"]))
     if "blocks" in facts.get("zoo_vgg", {}):
         tables.append(_steps(facts["zoo_vgg"]["blocks"]))
-    return Report("Emulator", tuple(tables), tuple(limits(wanted, facts)))
+    return Report("Emulator", tuple(tables), (*limits(wanted, facts), *ABSENT))
 
 
 def bars(facts: Facts) -> list[Bar]:
@@ -78,6 +87,19 @@ def _width_bars(facts: Facts) -> list[Bar]:
 
 def _unit(name: str) -> str:
     return UNITS.get(name, name)
+
+
+def _fastest(facts: Facts) -> Grid:
+    """Each network's rate, and that of the peer that is fastest on it."""
+    rows = []
+    for key, name in NETWORKS.items():
+        found = facts.get(key, {})
+        if "peers" in found:
+            best = max(found["peers"].values(), key=lambda peer: peer["patches_per_s"])
+            rates = (f"{rate:,.0f}" for rate in (found["patches_per_s"], best["patches_per_s"]))
+            rows.append((name, *rates, best["setting"], f"{found['ratio_fastest']:.2f}x"))
+    columns = ("network", "emulator, patches/s", "fastest peer, patches/s", "peer", "ratio")
+    return Grid("Against the fastest peer, one core", columns, tuple(rows))
 
 
 def _peers(vgg: Facts) -> Grid:

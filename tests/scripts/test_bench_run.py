@@ -48,6 +48,15 @@ def test_nested_facts_are_merged() -> None:
     assert facts == {"a": {"b": 1, "c": 2, "quartiles": {"b": [1], "c": [2]}}, "d": 3}
 
 
+def test_results_of_each_processor_have_files_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = chosen(monkeypatch, "--results", str(tmp_path))
+    facts = conditions(found, "numpy")
+    facts["machine"] |= {"processor": "AMD EPYC (7R13)", "kernels": ["scalar", "avx2"], "core_share": 1.0}
+    publish(Report("Title", (), ()), facts, found)
+    name = "title-amd-epyc-7r13-avx2"
+    assert {path.name for path in tmp_path.iterdir()} == {f"{name}.json", f"{name}.md"}
+
+
 @pytest.mark.parametrize(("share", "disturbed"), [(0.4, True), (1.0, False)])
 def test_results_are_written(
     share: float, disturbed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
