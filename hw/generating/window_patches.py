@@ -63,7 +63,8 @@ _TAIL_STEP = r"""\1
         /* else */                 TAIL_INCR_LAST - 1;
 """
 
-_TURNS = r"""    uwire  turn_simd = State == INNERMOST_STATE;
+_TURNS = r"""    logic  Inner = 1;  // State == INNERMOST_STATE
+    uwire  turn_simd = Inner;
     uwire  turn_kw = turn_simd && Counter_loop_simd < 0;
     uwire  turn_kh = turn_kw && Counter_loop_kw < 0;
     uwire  turn_w = turn_kh && Counter_loop_kh < 0;
@@ -134,6 +135,8 @@ WINDOW_PATCHES = (
             (r"(    // combinational logic for tail_incr generation\n)", rf"{_CONSTANTS}\1"),
             (r"(/\* else \*/ +TAIL_INCR_LAST;\n)", _TAIL_STEP),
             (r"(    // sequential logic\n)", _TURNS),
+            (r"(\n +)State <= INNERMOST_STATE;", r"\g<0>\1Inner <= 1;"),
+            (r"(\n +)State <= state_next;", r"\g<0>\1Inner <= state_next == INNERMOST_STATE;"),
             (
                 r"            if \(State == INNERMOST_STATE\) begin\n.*?\n            end\n(?=        end\n    end\n)",
                 _COUNTERS,
