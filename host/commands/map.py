@@ -7,7 +7,7 @@ import json
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 from rich.console import Console
@@ -37,7 +37,7 @@ from bitswath.streaming.progress import stream_progress
 __all__ = ["command"]
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
-_RESAMPLINGS = Resampling.__args__  # type: ignore[attr-defined]
+_RESAMPLINGS = get_args(Resampling)
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,8 @@ def _numbers(ctx: click.Context, param: click.Parameter, value: str | None) -> t
 @click.option("--colours", type=_FILE, help='Colours of classes: JSON {"class": "#rrggbb"}.')
 @click.option("--backend", default="auto", show_default=True, help="emulator, rtl, pynq or auto.")
 @click.option("--board", help="Which board's build, for a backend of hardware; needless if there is one.")
+@click.option("--device", "devices", multiple=True, help="Card by number or PCIe address; may be repeated.")
+@click.option("--also", multiple=True, metavar="BACKEND", help="A further backend, to share the work; may be repeated.")
 @click.option("--resume/--no-resume", default=True, help="Take over what an interrupted run did.  [default: resume]")
 @click.option("--overwrite", is_flag=True, help="Replace outputs that exist.")
 @click.option("--skip-bad", is_flag=True, help="Go on after blocks, or of several scenes those, that cannot be read.")
@@ -181,19 +183,21 @@ class _Run:
         say(f"{len(sources) - len(bad)} of {len(sources)} scenes are mapped in {folder}")
 
     def _mapped(self, source: Source, outputs: Outputs) -> Map:
-        given = self._given
-        options = {} if given["board"] is None else {"board": given["board"]}
+        given, chosen = self._given, self._devices()
         with contextlib.ExitStack() as stack:
-            progress = stack.enter_context(stream_progress())
+            progress, worker = stack.enter_context(stream_progress()), None
             if given["cluster"]:
-                path, backend = str(self._bundle.path), given["backend"]
-                worker = cluster_worker(given["cluster"], open_accelerator, path, backend, options, progress)
-                accelerator = None
-            else:
-                worker = None
-                accelerator = stack.enter_context(open_accelerator(self._bundle, given["backend"], **options))
+                (backend, options), *more = chosen
+                if more:
+                    raise InputError(
+                        "expected one device with --cluster, whose workers open one each; leave out --also"
+                    )
+                address, path = given["cluster"], str(self._bundle.path)
+                worker = cluster_worker(address, open_accelerator, path, backend, options, progress)
+                chosen = []
+            opened = [stack.enter_context(open_accelerator(self._bundle, name, **more)) for name, more in chosen]
             return map_scene(
-                accelerator or self._bundle,
+                opened[0] if opened else self._bundle,
                 source,
                 outputs,
                 scene=self._scene,
@@ -202,9 +206,18 @@ class _Run:
                 overwrite=given["overwrite"],
                 resume=given["resume"],
                 skip_bad=given["skip_bad"],
+                also=opened[1:],
                 progress=progress,
                 worker=worker,
             )
+
+    def _devices(self) -> list[tuple[str, dict[str, Any]]]:
+        """Backends, with their options, that share the work."""
+        given = self._given
+        board = {} if given["board"] is None else {"board": given["board"]}
+        cards = [{"device": int(card) if card.isdigit() else card} for card in given["devices"]]
+        also = [(name, {} if name == "emulator" else board) for name in given["also"]]
+        return [*((given["backend"], {**board, **card}) for card in cards or [{}]), *also]
 
 
 def _names(sources: list[Source]) -> list[str]:

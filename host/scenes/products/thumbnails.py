@@ -62,10 +62,11 @@ def _scene(made: Map, shape: tuple[int, int]) -> NDArray[np.uint8]:
 
 def _visible(scene: Scene) -> tuple[int, int, int]:
     """Places of the channels that are red, green and blue; where nobody says so the first three."""
-    last = len(scene.channels) - 1
-    found = [
+    red, green, blue = (
         next((place for place, each in enumerate(scene.channels) if any(map(each.is_called, names))), None)
         for names in _VISIBLE
-    ]
-    red, green, blue = (min(index, last) if None in found else each for index, each in enumerate(found))
-    return red, green, blue  # type: ignore[return-value]
+    )
+    if red is None or green is None or blue is None:
+        last = len(scene.channels) - 1
+        return 0, min(1, last), min(2, last)
+    return red, green, blue

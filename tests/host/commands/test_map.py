@@ -151,3 +151,18 @@ def test_a_bundle_of_no_sensor_opens_as_before_and_info_tells(place: Path, tmp_p
     assert "red, green, blue, 10 m" in told
     item = json.loads(CliRunner().invoke(info.command, [str(place / "b.bsw"), "--stac"]).output)
     assert item["properties"]["mlm:input"][0]["bands"] == ["red", "green", "blue"]
+
+
+def test_two_backends_share_the_work(place: Path, tmp_path: Path) -> None:
+    scene = place / "scenes" / "a.tif"
+    done = said(place / "b.bsw", scene, "-o", tmp_path / "both.tif", "--backend", "emulator", "--also", "emulator")
+    assert done.exit_code == 0, done.output
+    assert said(place / "b.bsw", scene, "-o", tmp_path / "one.tif").exit_code == 0
+    np.testing.assert_array_equal(read(tmp_path / "both.tif"), read(tmp_path / "one.tif"))
+    refused = said(
+        place / "b.bsw", scene, "-o", tmp_path / "no.tif", "--also", "emulator", "--cluster", "tcp://127.0.0.1:9"
+    )
+    assert "expected one device with --cluster" in str(refused.exception)
+    unknown = said(place / "b.bsw", scene, "-o", tmp_path / "no.tif", "--also", "abacus")
+    assert "expected a backend of auto" in str(unknown.exception)
+    assert not (tmp_path / "no.tif").exists()
