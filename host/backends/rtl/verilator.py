@@ -24,6 +24,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Literal
 
+from bitswath.backends.rtl import fabric
 from bitswath.backends.rtl import stand_in as fast
 from bitswath.basics.cache import cache_folder, locked
 from bitswath.builds.design import Design
@@ -38,7 +39,8 @@ LOG = "build.log"
 _WARNINGS = ("-Wno-fatal", "-Wno-lint", "-Wno-style", "-Wno-TIMESCALEMOD", "-Wno-UNOPTFLAT", "-Wno-MULTIDRIVEN")
 # Large functions take compilers several times as long, and run no faster.
 _SPLIT = ("--output-split", "10000", "--output-split-cfuncs", "300")
-_CFLAGS = "-std=c++17 -march=native -fvect-cost-model=dynamic"
+# Loops are worth vectorizing, neighbouring fields of a state are not.
+_CFLAGS = "-std=c++17 -march=native -fvect-cost-model=dynamic -fno-tree-slp-vectorize"
 _MAKEFLAGS = ("CFG_CXXFLAGS_PCH_I=-include", "OPT_FAST=-O2", "OPT_SLOW=-O0", "OPT_GLOBAL=-O1")
 
 
@@ -58,6 +60,11 @@ class Variant:
     trace: Literal["fst", "vcd", "saif"] | None = None
     threads: int = 1
     checks: bool = False
+
+    @property
+    def native(self) -> bool:
+        """Whether the models are native ones where there are such: whoever looks into the design needs its modules."""
+        return self.fast and not (self.gauges or self.taps or self.trace or self.checks)
 
 
 @dataclass(frozen=True)
@@ -231,6 +238,10 @@ def _sources(wanted: _Model, scratch: Path) -> list[Path]:
             if text := fast.window_model((wanted.rtl / file).read_text()):
                 files[index] = scratch / file.name
                 files[index].write_text(text)
+    if wanted.variant.native and fabric.natives(wanted.design, wanted.rtl):
+        top = scratch / f"{wanted.design.top}.sv"
+        top.write_text(fabric.fabric_top(wanted.design, wanted.rtl, (wanted.rtl / top.name).read_text()))
+        files = [top if file.name == top.name else file for file in files] + [fabric.SOURCE]
     return sorted(files, key=lambda file: not file.name.endswith("_pkg.sv"))
 
 
@@ -284,6 +295,7 @@ def _digest(wanted: _Model, tool: Verilator) -> str:
     variant, harness = wanted.variant, wanted.harness
     sources = {file.path: file.sha256 for file in wanted.design.files if file.kind in harness.kinds}
     parts = (*sorted(fast.HEADER.parent.iterdir()), Path(fast.__file__)) if variant.fast else ()
+    parts += fabric.PARTS if variant.native else ()
     models = [path.read_text() for path in parts]
     program = [path.read_text() for path in harness.parts]
     return _digest_of(sources, models, _options(wanted), asdict(variant), tool.version, program, _machine())
