@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from functools import lru_cache
+from typing import Annotated, Any, NamedTuple
 
 import pydantic_core
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -25,6 +26,7 @@ from bitswath.serving.protocol.tensors import (
 __all__ = ["Answer", "InferRequest", "Wanted", "as_body", "checked_shape", "json_of", "read_request"]
 
 _MOST_DIMENSIONS = 8
+_SMALL_BYTES = 1024
 _Name = Annotated[str, Field(min_length=1, max_length=256)]
 _Parameters = Annotated[Parameters, Field(max_length=64)]
 
@@ -110,18 +112,15 @@ def read_request(body: bytes, header_length: int | None, most_json_bytes: int) -
         raise InputError(
             f"expected at most {most_json_bytes} bytes of JSON, got {json_bytes}; send tensors as binary data"
         )
-    view = memoryview(body)
-    form = _form(view[:json_bytes])
-    inputs, rest = [], view[json_bytes:]
-    for entry in form.inputs:
+    asked = (_asked_before if json_bytes <= _SMALL_BYTES else _asked)(body[:json_bytes])
+    inputs, rest = [], memoryview(body)[json_bytes:]
+    for entry in asked.form.inputs:
         tensor, rest = _tensor(entry, rest)
         inputs.append(tensor)
     if rest:
         raise InputError(f"{len(rest)} bytes of binary data belong to no input")
-    parameters = form.parameters or {}
-    binary = _flag(parameters, "binary_data_output", False)
-    outputs = tuple(_wanted(output, binary) for output in form.outputs or ()) or None
-    return InferRequest(form.id or "", tuple(inputs), outputs, parameters, binary)
+    form = asked.form
+    return InferRequest(form.id or "", tuple(inputs), asked.outputs, form.parameters or {}, asked.binary)
 
 
 def as_body(answer: Answer) -> tuple[bytes, int | None]:
@@ -152,7 +151,25 @@ def checked_shape(name: str, datatype: str, shape: Sequence[int]) -> tuple[int, 
     return tuple(shape)
 
 
-def _form(data: memoryview) -> RequestForm:
+class _Asked(NamedTuple):
+    """The JSON of a request, and what of `InferRequest` is in it alone."""
+
+    form: RequestForm
+    outputs: tuple[Wanted, ...] | None
+    binary: bool
+
+
+def _asked(data: bytes) -> _Asked:
+    form = _form(data)
+    binary = _flag(form.parameters or {}, "binary_data_output", False)
+    return _Asked(form, tuple(_wanted(output, binary) for output in form.outputs or ()) or None, binary)
+
+
+_asked_before = lru_cache(maxsize=128)(_asked)
+"""With binary data behind it, a client's JSON is the same for all its requests."""
+
+
+def _form(data: bytes) -> RequestForm:
     document = json_of(data)
     try:
         return RequestForm.model_validate(document)

@@ -113,6 +113,15 @@ def test_of_head_only_the_head_is_sent(address: str) -> None:
         check(answer, 4)
 
 
+def test_requests_with_one_document_have_each_their_own_data(address: str) -> None:
+    for seed in range(4):
+        body, headers = binary({"patches": patches(2, seed)}, outputs=[{"name": "logits"}])
+        for damaged in (body[:-1], body + b"x"):
+            assert ask(address, INFER, damaged, **headers).status == 400
+        reply = ask(address, INFER, body, **headers)
+        assert reply.outputs["logits"]["data"] == logits_of(patches(2, seed)).reshape(-1).tolist()
+
+
 def test_a_large_answer_is_whole(tmp_path: Path) -> None:
     batch = patches(20_000)
     body, headers = binary({"patches": batch}, outputs=[{"name": "logits"}])
