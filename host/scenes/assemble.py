@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitswath.scenes.plan import Plan
-from bitswath.scenes.scores import FULL, Sums, across, down, largest
+from bitswath.scenes.scores import FULL, Sums, across, down, largest, sum_type
 from bitswath.scenes.strips import Strip
 from bitswath.scenes.windows import Cover, Mode
 
@@ -26,6 +26,9 @@ NO_SCORE = 255
 
 _LINES = 32
 """Of pixels that are worked on at once, about."""
+
+_SUMS = 1 << 17
+"""At once: so many stay in a processor's cache."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,27 +52,30 @@ def assemble(
     plan: Plan, get: Callable[[int], Strip], mode: Mode, *, scores: bool = False, confidence: bool = False
 ) -> Iterator[Rows]:
     """The rows of the map from the strips that `get` gives by number."""
-    columns = plan.columns.cover(mode)
-    held = _Held(plan, columns)
+    all_rows, columns = plan.rows.cover(mode), plan.columns.cover(mode)
+    weight = int(all_rows.weights.sum(axis=1).max() * columns.weights.sum(axis=1).max())
+    held = _Held(plan, columns, sum_type(plan.classes, weight))
+    most = max(1, _SUMS // ((plan.classes + 1) * len(columns.lengths)))
     for number in range(len(plan.strips)):
         top, bottom = plan.lines(number)
-        rows = plan.rows.cover(mode, top, bottom)
+        rows = all_rows.clipped(top, bottom)
         strip = get(number)
         held.add(number, strip)
         valid = np.unpackbits(strip.valid, axis=1, count=plan.columns.end).view(bool)
         done = 0
-        for runs in _pieces(rows):
+        for runs in _pieces(rows, most):
             lines = int(rows.lengths[runs].sum())
-            sums = np.stack([held.sums(rows.cells[run], rows.weights[run]) for run in runs], axis=1)
+            sums = held.sums(rows.cells[runs], rows.weights[runs])
             spread = partial(_spread, rows=rows.lengths[runs], columns=columns.lengths)
             yield _rows(top + done, sums, valid[done : done + lines], spread, scores, confidence)
             done += lines
 
 
-def _pieces(rows: Cover) -> Iterator[NDArray[np.int64]]:
-    """Numbers of runs that together have some lines."""
-    ends = np.cumsum(rows.lengths)
-    return iter(np.split(np.arange(len(ends)), np.flatnonzero(np.diff(ends // _LINES)) + 1))
+def _pieces(rows: Cover, most: int) -> Iterator[NDArray[np.int64]]:
+    """Numbers of runs that together have some lines, `most` at once."""
+    numbers = np.arange(len(rows.lengths))
+    ends = np.cumsum(rows.lengths) // _LINES
+    return iter(np.split(numbers, np.flatnonzero(np.diff(ends) + np.diff(numbers // most)) + 1))
 
 
 def _rows(
@@ -82,17 +88,17 @@ def _rows(
 ) -> Rows:
     """Of sums (classes + 1, rows, columns) of runs, which `spread` makes pixels of."""
     label, best = largest(sums)
-    silent = ~(valid & spread(sums[-1] > 0))
+    weight = sums[-1]
+    silent = ~(valid & spread(weight > 0))
 
     def shown(values: NDArray[Any]) -> NDArray[Any]:
         pixels = spread(values)
         pixels[..., silent] = np.iinfo(values.dtype).max
         return pixels
 
-    whole = 2 * FULL * np.maximum(sums[-1], 1)
-
     def scaled(sums: Sums) -> NDArray[np.uint8]:
-        steps = (2 * SCORE_STEPS * sums + whole // 2) // whole
+        whole = 2 * FULL * np.maximum(weight, 1).astype(np.int64)
+        steps = (2 * SCORE_STEPS * sums.astype(np.int64) + whole // 2) // whole
         return np.asarray(np.minimum(steps, SCORE_STEPS), np.uint8)
 
     return Rows(
@@ -105,29 +111,42 @@ def _rows(
 
 def _spread(values: NDArray[_Kind], rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[_Kind]:
     """From runs to pixels."""
-    return np.repeat(np.repeat(values, columns, axis=-1), rows, axis=-2)
+    for lengths, axis in ((columns, -1), (rows, -2)):
+        if (lengths != 1).any():
+            values = np.repeat(values, lengths, axis=axis)
+    return values
 
 
 class _Held:
     """The strips that the rows at hand need, and the sums along their rows of cells."""
 
-    def __init__(self, plan: Plan, columns: Cover) -> None:
-        self._plan, self._columns = plan, columns
+    def __init__(self, plan: Plan, columns: Cover, kind: np.dtype[np.integer[Any]]) -> None:
+        self._plan, self._columns, self._kind = plan, columns, kind
         self._strips: dict[int, Strip] = {}
         self._across: dict[int, Sums] = {}
+        self._sums = self._scratch = np.empty(0, kind)
 
     def add(self, number: int, strip: Strip) -> None:
         self._strips[number] = strip
 
     def sums(self, cells: NDArray[np.int64], weights: NDArray[np.int64]) -> Sums:
-        """Of a row of pixels, whose cells do not lie above those of rows before."""
+        """Of runs of rows, (classes + 1, runs, columns), whose cells do not lie above those of runs before; to be used
+        before the next."""
+        shape = (self._plan.classes + 1, len(cells), len(self._columns.lengths))
+        if self._sums.shape != shape:
+            self._sums, self._scratch = np.empty(shape, self._kind), np.empty((shape[0], shape[2]), self._kind)
+        for run in range(len(cells)):
+            self._sum(cells[run], weights[run], self._sums[:, run])
+        return self._sums
+
+    def _sum(self, cells: NDArray[np.int64], weights: NDArray[np.int64], out: Sums) -> None:
         used = [(int(cell), int(weight)) for cell, weight in zip(cells, weights) if weight]
         first = min(cell for cell, _ in used)
         for cell in [cell for cell in self._across if cell < first]:
             del self._across[cell]
         for number in [each for each in self._strips if self._plan.strips[each][1] * self._plan.per_window[0] <= first]:
             del self._strips[number]
-        return down([self._row(cell) for cell, _ in used], [weight for _, weight in used])
+        down([self._row(cell) for cell, _ in used], [weight for _, weight in used], out, self._scratch)
 
     def _row(self, cell: int) -> Sums:
         if cell not in self._across:
@@ -137,5 +156,5 @@ class _Held:
             number = next(each for each in self._strips if strips[each][0] <= window < strips[each][1])
             strip, first = self._strips[number], strips[number][0]
             spoken = strip.spoken[window - first].repeat(wide)
-            self._across[cell] = across(strip.scores[cell - first * high], spoken, self._columns)
+            self._across[cell] = across(strip.scores[cell - first * high], spoken, self._columns, self._kind)
         return self._across[cell]

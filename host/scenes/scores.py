@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 from bitswath.network.network import Head
 from bitswath.scenes.windows import Cover
 
-__all__ = ["EXPONENTIALS", "FULL", "Sums", "across", "down", "largest", "window_scores"]
+__all__ = ["EXPONENTIALS", "FULL", "Sums", "across", "down", "largest", "sum_type", "window_scores"]
 
-Sums = NDArray[np.int64]
+Sums = NDArray[np.integer[Any]]
 
 FULL = 65534
 """The scores of a window sum to this, but for rounding and the one more of its label."""
@@ -60,33 +60,43 @@ def _logits(values: NDArray[np.integer[Any]], head: Head) -> NDArray[np.float64]
     return np.asarray(values, np.float64) * plain.scale + plain.offset
 
 
-_RANKED = 16
-"""Bits for the number of a class below its sum, so that one maximum finds both."""
+def sum_type(classes: int, weight: int) -> np.dtype[np.integer[Any]]:
+    """In which `largest` finds the class of sums whose weights are `weight` at most: the smaller, the quicker."""
+    return np.dtype(np.uint32 if (FULL + 1) * weight << _rank_bits(classes) < 1 << 32 else np.int64)
 
 
-def across(scores: NDArray[np.uint16], spoken: NDArray[np.bool_], columns: Cover) -> Sums:
-    """Weighted sums along a row of cells (cells, classes), of which those count that are `spoken` (cells,): int64
-    (classes + 1, runs) for the runs of `columns`, last the sums of weights."""
-    told = np.empty((scores.shape[1] + 1, len(scores)), np.int64)
+def _rank_bits(classes: int) -> int:
+    """For the number of a class below its sum, so that one maximum finds both."""
+    return (classes - 1).bit_length()
+
+
+def across(
+    scores: NDArray[np.uint16], spoken: NDArray[np.bool_], columns: Cover, kind: np.dtype[np.integer[Any]]
+) -> Sums:
+    """Weighted sums along a row of cells (cells, classes), of which those count that are `spoken` (cells,): of type
+    `kind`, (classes + 1, runs) for the runs of `columns`, last the sums of weights."""
+    told = np.empty((scores.shape[1] + 1, len(scores)), kind)
     np.multiply(scores.T, spoken, out=told[:-1], casting="unsafe")
     told[-1] = spoken
-    sums = np.zeros((len(told), len(columns.cells)), np.int64)
+    sums = np.zeros((len(told), len(columns.cells)), kind)
     for cells, weights in zip(columns.cells.T, columns.weights.T):
-        sums += told[:, cells] * weights
+        sums += told[:, cells] * weights.astype(kind)
     return sums
 
 
-def down(rows: Sequence[Sums], weights: Sequence[int]) -> Sums:
-    """Weighted sums of what `across` gave for the rows of cells above a row of pixels."""
-    sums = rows[0] * weights[0]
+def down(rows: Sequence[Sums], weights: Sequence[int], out: Sums, scratch: Sums) -> None:
+    """Weighted sums into `out` of what `across` gave for the rows of cells above a row of pixels; `scratch` is of the
+    same shape: fresh memory costs more than the sums."""
+    np.multiply(rows[0], weights[0], out=out)
     for row, weight in zip(rows[1:], weights[1:]):
-        sums += row * weight
-    return sums
+        out += np.multiply(row, weight, out=scratch)
 
 
-def largest(sums: Sums) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def largest(sums: Sums) -> tuple[Sums, Sums]:
     """Of sums (classes + 1, ...) the class (...) of the largest, of equal ones the first, and that sum."""
     classes = len(sums) - 1
-    ranked = (sums[:-1] << _RANKED) + np.arange(classes - 1, -1, -1).reshape(-1, *(1,) * (sums.ndim - 1))
-    best = ranked.max(axis=0)
-    return classes - 1 - (best & (1 << _RANKED) - 1), best >> _RANKED
+    bits = _rank_bits(classes)
+    best = (sums[0] << bits) + (classes - 1)
+    for label in range(1, classes):
+        np.maximum(best, (sums[label] << bits) + (classes - 1 - label), out=best)
+    return classes - 1 - (best & (1 << bits) - 1), best >> bits

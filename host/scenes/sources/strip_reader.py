@@ -19,6 +19,7 @@ class StripReader:
     def __init__(self, reader: SceneReader) -> None:
         self._reader, self._width = reader, reader.scene.grid.width
         self._top, self._bottom, self._following = 0, 0, -1
+        self._memory = np.empty(0, reader.scene.dtype)
         self._above = self._below = self._rows(0)
         self._known = self._kept = np.zeros(self._width, bool)
 
@@ -32,8 +33,11 @@ class StripReader:
         self._top, self._bottom, self._following = top, bottom, following
 
     def read(self, left: int, right: int) -> Block:
-        """The strip's columns left .. right - 1. Raises `SceneError` if the file is damaged there."""
-        block = Block.empty(self._reader.scene, self._bottom - self._top, right - left)
+        """The strip's columns left .. right - 1, in memory that the next block takes.
+
+        Raises `SceneError` if the file is damaged there.
+        """
+        block = self._block(self._bottom - self._top, right - left)
         known = len(self._above.valid) if self._known[left:right].all() else 0
         block.samples[:known] = self._above.samples[:known, left:right]
         block.valid[:known] = self._above.valid[:known, left:right]
@@ -47,6 +51,13 @@ class StripReader:
     def close(self) -> None:
         """Files are opened anew when they are read again."""
         self._reader.close()
+
+    def _block(self, height: int, width: int) -> Block:
+        bands = len(self._reader.scene.channels)
+        if self._memory.size < height * width * bands:
+            self._memory = np.empty(height * width * bands, self._reader.scene.dtype)
+        samples = self._memory[: height * width * bands].reshape(height, width, bands)
+        return Block(samples, np.empty((height, width), bool))
 
     def _rows(self, count: int) -> Block:
         return Block.empty(self._reader.scene, count, self._width)
