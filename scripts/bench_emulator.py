@@ -11,6 +11,7 @@ import json
 import statistics
 import subprocess
 import sys
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from peak import Peak
 from peers import Peer, best_int8, best_of, exact_qcdq, float_peer, int8_peer, onnx_path, qcdq_peer, qonnx_peer
 from steps import measure_steps
 
+from bitswath.accelerator import open as open_accelerator
 from bitswath.backends.emulator import EmulatorBackend, Kernel, available_kernels
 from bitswath.bundle.bundle import Bundle, load_bundle
 from bitswath.codecs.packing import pack
@@ -196,6 +198,24 @@ def batch1(bench: Bench) -> Facts:
     }
 
 
+def singles(bench: Bench) -> Facts:
+    """A stream of single patches, from raw patch to label, over large batches of frames."""
+    entry = bench.zoo_vgg.manifest.input
+    patches = np.random.default_rng(0).integers(0, 256, (LARGEST_BATCH, *entry.patch_shape), entry.patch_dtype)
+    with bench.engine(bench.zoo_vgg) as engine, open_accelerator(ZOO_VGG, "emulator", threads=1) as accelerator:
+        batch = min(LARGEST_BATCH, engine.batch(RUN_S))
+
+        def stream() -> None:
+            deque(accelerator.stream(patches[at : at + 1] for at in range(batch)), maxlen=0)
+
+        measures = {"large": engine.large_batch(bench.clock), "stream": timed(stream, batch, bench.clock)}
+        rates = interleaved(measures, bench.rounds)
+    return {
+        **ratios({"stream_over_large": (rates["stream"], rates["large"])}),
+        "stream_patches_per_s": statistics.median(rates["stream"]),
+    }
+
+
 def cores(bench: Bench) -> Facts:
     """Two cores over one, and what the machine itself gives: its peak in two processes over one."""
     unit = bench.peak.kinds[0]
@@ -270,6 +290,7 @@ def memory(bench: Bench) -> Facts:
 SECTIONS: dict[str, Callable[[Bench], Facts]] = {
     "zoo_vgg": lambda bench: {"zoo_vgg": zoo_vgg(bench)},
     "batch1": lambda bench: {"zoo_vgg": {"batch1": batch1(bench)}},
+    "singles": lambda bench: {"zoo_vgg": singles(bench)},
     "cores": lambda bench: {"zoo_vgg": cores(bench)},
     "widths": widths,
     "resnet": lambda bench: {"resnet": other(bench, "eurosat-resnet-u4-w4a4")},

@@ -106,6 +106,8 @@ def merge(into: Facts, facts: Facts) -> None:
 
 def publish(report: Report, facts: Facts, chosen: Options) -> None:
     """Write the report and the facts where the options say; print the report."""
+    if chosen.results:
+        chosen.results.mkdir(parents=True, exist_ok=True)
     paths = {".json": [chosen.json], ".md": [chosen.markdown]}
     for suffix, listed in paths.items():
         listed.append(chosen.results and chosen.results / f"{report.title.lower()}-{_family(facts)}{suffix}")

@@ -59,6 +59,7 @@ def bars(facts: Facts) -> list[Bar]:
         Bar("zoo VGG, part of AMX with tiles loaded and stored", "zoo_vgg.fraction_of_tiles", None, "%"),
         Bar("zoo VGG, batch 1, latency over ONNX Runtime int8", "zoo_vgg.batch1.ratio_ort_int8", 3),
         Bar("zoo VGG, batch 1, latency over the fastest peer", "zoo_vgg.batch1.ratio_fastest", 1.5),
+        Bar("zoo VGG, stream of single patches over large batches", "zoo_vgg.stream_over_large", 0.8, "%"),
         *_width_bars(facts),
         Bar("residual net over the fastest peer", "resnet.ratio_fastest", 1.7),
         Bar("depthwise-separable net over the fastest peer", "separable.ratio_fastest", 2),
@@ -178,6 +179,10 @@ def _latency(facts: Facts, network: str) -> str:
     return f"a call takes {single:.0f} us, a patch of a large batch {1e6 / vgg['patches_per_s']:.0f} us."
 
 
+def _stream(facts: Facts, network: str) -> str:
+    return f"a patch of the stream takes {1e6 / facts[network]['stream_patches_per_s']:.0f} us."
+
+
 def _two_cores(facts: Facts, network: str) -> str:
     machine = facts[network]["machine_two_over_one"]
     return f"two processes of nothing but multiply-accumulates do {machine:.2f}x of one on this machine."
@@ -196,6 +201,7 @@ def _widths(facts: Facts, width: str) -> str:
 _REASONS = {
     "zoo_vgg.batch1.ratio_ort_int8": _latency,
     "zoo_vgg.batch1.ratio_fastest": _latency,
+    "zoo_vgg.stream_over_large": _stream,
     "zoo_vgg.two_cores_over_one": _two_cores,
     "memory.over_mb": _memory,
     "w1a1.over_w4a4": _widths,

@@ -49,12 +49,13 @@ def test_nested_facts_are_merged() -> None:
 
 
 def test_results_of_each_processor_have_files_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = chosen(monkeypatch, "--results", str(tmp_path))
+    folder = tmp_path / "results"
+    found = chosen(monkeypatch, "--results", str(folder))
     facts = conditions(found, "numpy")
     facts["machine"] |= {"processor": "AMD EPYC (7R13)", "kernels": ["scalar", "avx2"], "core_share": 1.0}
     publish(Report("Title", (), ()), facts, found)
     name = "title-amd-epyc-7r13-avx2"
-    assert {path.name for path in tmp_path.iterdir()} == {f"{name}.json", f"{name}.md"}
+    assert {path.name for path in folder.iterdir()} == {f"{name}.json", f"{name}.md"}
 
 
 @pytest.mark.parametrize(("share", "disturbed"), [(0.4, True), (1.0, False)])
