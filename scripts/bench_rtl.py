@@ -1,10 +1,11 @@
 """How fast a bundle's build simulates on one core: clock cycles a second of the simulator's CPU time.
 
-python scripts/bench_rtl.py BUNDLE [--board BOARD] [--frames 8] [--rounds 5] [--json FILE]
+python scripts/bench_rtl.py BUNDLE [--board BOARD] [--frames 8] [--rounds 5] [--exact] [--compile] [--json FILE]
 
-The simulator of the default kind (models of FINN's kernels, the same results in the same cycles) and, with --exact,
+The simulator of the default kind (models of stages and queues, the same results in the same cycles) or, with --exact,
 the one in which every module is as synthesized. Frames are random. Rates are of CPU time, since other work may
-share the core; wall time is shown beside it.
+share the core; wall time is shown beside it. --compile also says how long the simulator takes to compile, with an
+empty cache and two jobs.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import statistics
+import tempfile
 import time
 from pathlib import Path
 
@@ -20,10 +23,11 @@ import numpy as np
 from benchmark import Facts, machine
 
 from bitswath.backends.rtl.backend import RtlBackend
-from bitswath.builds.folder import build_folder
+from bitswath.backends.rtl.verilator import Variant, compiled
+from bitswath.builds.folder import RTL, build_folder, load_design
 from bitswath.bundle.bundle import load_bundle
 
-__all__ = ["measure"]
+__all__ = ["compiling", "measure"]
 
 
 def measure(bundle_path: Path, board: str | None, frames: int, rounds: int, *, exact: bool) -> Facts:
@@ -52,6 +56,25 @@ def measure(bundle_path: Path, board: str | None, frames: int, rounds: int, *, e
     }
 
 
+def compiling(build: Path, *, exact: bool) -> Facts:
+    """Seconds to compile the simulator of the build folder `build`, by the clock and of CPU time."""
+    kept = os.environ.get("BITSWATH_CACHE")
+    with tempfile.TemporaryDirectory() as cache:
+        os.environ["BITSWATH_CACHE"] = cache
+        before, wall = _children_s(), time.perf_counter()
+        compiled(load_design(build), build / RTL, Variant(fast=not exact))
+        facts = {"compile_s": time.perf_counter() - wall, "compile_cpu_s": _children_s() - before}
+    del os.environ["BITSWATH_CACHE"]
+    if kept is not None:
+        os.environ["BITSWATH_CACHE"] = kept
+    return facts
+
+
+def _children_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def _cpu_s(pid: int) -> float:
     """User and system time of a process, Linux."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -65,10 +88,14 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--exact", action="store_true")
+    parser.add_argument("--compile", action="store_true")
     parser.add_argument("--json", type=Path)
     chosen = parser.parse_args()
     facts = measure(chosen.bundle, chosen.board, chosen.frames, chosen.rounds, exact=chosen.exact)
     print(f"{facts['mhz_cpu']:.2f} MHz of CPU time, {facts['mhz_wall']:.2f} MHz of wall time, load {facts['load']:.1f}")
+    if chosen.compile:
+        facts |= compiling(build_folder(chosen.bundle, chosen.board), exact=chosen.exact)
+        print(f"compiled in {facts['compile_s']:.0f} s, {facts['compile_cpu_s']:.0f} s of CPU time")
     if chosen.json:
         chosen.json.write_text(json.dumps({**facts, "machine": machine()}, indent=1) + "\n")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from bitswath.backends.rtl.natives import Native, natives, queue
 from bitswath.builds.design import Design, Stream
 
-__all__ = ["PARTS", "SOURCE", "fabric_top", "natives"]
+__all__ = ["PARTS", "SOURCE", "fabric_top"]
 
 SOURCE = Path(__file__).with_name("fabric") / "fabric.cpp"
 PARTS = (*sorted(SOURCE.parent.iterdir()), Path(__file__), Path(__file__).with_name("natives.py"))
@@ -24,9 +24,14 @@ _WIRE = re.compile(r"\b(\w+)_t(?:valid|ready)(?=[,}])")
 _PROBES = "`ifdef BITSWATH_PROBES\n  always_ff"
 
 
-def fabric_top(design: Design, rtl: Path, text: str) -> str:
-    """The text of the top in the folder `rtl`, with the block in place of what `natives` finds."""
+def fabric_top(design: Design, rtl: Path, text: str) -> str | None:
+    """The text of the top in the folder `rtl`, with the block in place of what has models.
+
+    None if nothing has, or if the text is older than the probes that the block takes part in.
+    """
     found = natives(design, rtl)
+    if not found or _PROBES not in text:
+        return None
     sources, sinks = {one.sink for one in found}, {one.source for one in found}  # streams with such an end in the block
     weights = {one.weights for one in found if one.weights}
     gone = {f"stage_{name}" for one in found for name in one.stages} | {f"queue_{name}" for name in sources | sinks}

@@ -238,10 +238,12 @@ def _sources(wanted: _Model, scratch: Path) -> list[Path]:
             if text := fast.window_model((wanted.rtl / file).read_text()):
                 files[index] = scratch / file.name
                 files[index].write_text(text)
-    if wanted.variant.native and fabric.natives(wanted.design, wanted.rtl):
-        top = scratch / f"{wanted.design.top}.sv"
-        top.write_text(fabric.fabric_top(wanted.design, wanted.rtl, (wanted.rtl / top.name).read_text()))
-        files = [top if file.name == top.name else file for file in files] + [fabric.SOURCE]
+    top = Path(f"{wanted.design.top}.sv")
+    if wanted.variant.native and top in files:
+        made = fabric.fabric_top(wanted.design, wanted.rtl, (wanted.rtl / top).read_text())
+        if made is not None:
+            (scratch / top).write_text(made)
+            files = [scratch / top if file == top else file for file in files] + [fabric.SOURCE]
     return sorted(files, key=lambda file: not file.name.endswith("_pkg.sv"))
 
 

@@ -117,7 +117,8 @@ private:
         const uint64_t free = (~group.valid | group.wanted.word()) & group.queued, fetch = free & group.filled.word();
         const uint64_t arrived = (fetch & ~group.in_ram) | (group.fetched & free);
         const uint64_t valid = (group.valid & ~free) | arrived;
-        each(index, take | fetch, [&](size_t stream) { links_[stream]->move(take & bit(stream), fetch & bit(stream)); });
+        each(index, take | fetch,
+             [&](size_t stream) { links_[stream]->move(take & bit(stream), fetch & bit(stream)); });
         const uint64_t ready = ~group.full.word() & group.queued;
         group.awake |= (valid ^ group.valid) & group.sinks;
         each(index, ready ^ group.ready, [this](size_t stream) {

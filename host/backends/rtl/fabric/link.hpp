@@ -41,11 +41,12 @@ inline void clear_beat(uint8_t* beat, size_t bytes) {
     for (size_t at = 0; at < bytes; at += 8) std::memset(beat + at, 0, 8);
 }
 
-// The two may overlap where `to` is before `from`.
 inline void copy_bits(uint8_t* to, size_t to_bit, const uint8_t* from, size_t from_bit, size_t count) {
     if (to_bit % 8 == 0 && from_bit % 8 == 0)
-        for (; count >= 64; count -= 64, to_bit += 64, from_bit += 64) std::memcpy(to + to_bit / 8, from + from_bit / 8, 8);
-    for (; count > 32; count -= 32, to_bit += 32, from_bit += 32) put_bits(to, to_bit, 32, get_bits(from, from_bit, 32));
+        for (; count >= 64; count -= 64, to_bit += 64, from_bit += 64)
+            std::memcpy(to + to_bit / 8, from + from_bit / 8, 8);
+    for (; count > 32; count -= 32, to_bit += 32, from_bit += 32)
+        put_bits(to, to_bit, 32, get_bits(from, from_bit, 32));
     put_bits(to, to_bit, static_cast<unsigned>(count), get_bits(from, from_bit, static_cast<unsigned>(count)));
 }
 
@@ -100,9 +101,9 @@ struct Handshakes {
     uint64_t queued = 0, in_ram = 0;     // queues there are, and those in block RAM
 };
 
-// A stream and its queue (hw/rtl/streams/stream_fifo.sv): `capacity` beats of memory and, behind it, an output register,
-// before which queues in block RAM have another. Stages see its registers of the cycle's begin and set its wires; what
-// they give they write where `next` says.
+// A stream and its queue (hw/rtl/streams/stream_fifo.sv): `capacity` beats of memory and, behind it, an output
+// register, before which queues in block RAM have another. Stages see its registers of the cycle's begin and set its
+// wires; what they give they write where `next` says.
 class Link {
 public:
     Link(Handshakes& shared, unsigned bit, size_t bytes, uint32_t capacity, bool in_ram)

@@ -1,5 +1,5 @@
-// Matrix-vector products: FINN's mvu_vvu_axi (finn-rtllib/mvu) and hw/rtl/products/lut_mvu.sv, each with the memory that
-// gives its weights (hw/rtl/streams/rom_stream.sv). A row's product is computed once, when its last step is done.
+// Matrix-vector products: FINN's mvu_vvu_axi (finn-rtllib/mvu) and hw/rtl/products/lut_mvu.sv, each with the memory
+// that gives its weights (hw/rtl/streams/rom_stream.sv). A row's product is computed once, when its last step is done.
 
 #pragma once
 
@@ -50,8 +50,9 @@ public:
     }
 
 protected:
-    // The memory gives beats from the second cycle on, then always. `taken`: whether one is wanted. Whether there is one.
-    bool weights() { return started_ == 2; }
+    // Whether the memory gives a beat: from the second cycle on, always.
+    bool weights() const { return started_ == 2; }
+    // Sets its stream's wires. Whether the memory gets on.
     bool show(bool wanted) {
         shared_->weights_given[bit_] = weights();
         shared_->weights_taken[bit_] = wanted;
@@ -80,8 +81,9 @@ protected:
         uint8_t* result = results_.at(tail_++);
         clear_beat(result, out_.bytes);
         const int16_t* vector = &vectors_[vector_ * row_];
-        for (unsigned pe = 0; pe < pe_; ++pe)
-            put_bits(result, size_t{pe} * sum_bits_, sum_bits_, dot(&weights_[(size_t{fold_} * pe_ + pe) * row_], vector));
+        const int16_t* weights = &weights_[size_t{fold_} * pe_ * row_];
+        for (unsigned pe = 0; pe < pe_; ++pe, weights += row_)
+            put_bits(result, size_t{pe} * sum_bits_, sum_bits_, dot(weights, vector));
         if (++fold_ < folds_) return;
         fold_ = 0;
         vector_ = (vector_ + 1) % 3;
@@ -110,10 +112,13 @@ private:
                 const unsigned value = one <= '9' ? one - '0' : (one | 32) - 'a' + 10;
                 beat[digit / 2] |= static_cast<uint8_t>(value << (digit % 2 * 4));
             }
-            for (unsigned p = 0; p < pe_; ++p)
-                for (unsigned s = 0; s < simd_; ++s)
-                    weights_[(size_t{step / steps_} * pe_ + p) * row_ + step % steps_ * simd_ + s] = number(
-                        get_bits(beat.data(), (size_t{p} * simd_ + s) * weight_bits_, weight_bits_), weight_bits_, weight_kind_);
+            for (unsigned p = 0; p < pe_; ++p) {
+                int16_t* to = &weights_[(size_t{step / steps_} * pe_ + p) * row_ + step % steps_ * simd_];
+                for (unsigned s = 0; s < simd_; ++s) {
+                    const size_t at = (size_t{p} * simd_ + s) * weight_bits_;
+                    to[s] = number(get_bits(beat.data(), at, weight_bits_), weight_bits_, weight_kind_);
+                }
+            }
         }
     }
     unsigned act_bits_, act_kind_, weight_bits_, weight_kind_, sum_bits_, row_;

@@ -273,7 +273,8 @@ private:
     }
     // From 0 on; thresholds may have fewer bits, what is beyond them saturates.
     int64_t number(uint32_t bits) const {
-        const int64_t value = signed_ ? static_cast<int32_t>(bits << (32 - in_bits_)) >> (32 - in_bits_) : int64_t{bits};
+        const unsigned spare = 32 - in_bits_;
+        const int64_t value = signed_ ? static_cast<int32_t>(bits << spare) >> spare : int64_t{bits};
         return std::clamp<int64_t>(value + half_, 0, top_);
     }
     // A level of the search tree of every fold, filled up so that the tree has 2**depth - 1 thresholds.

@@ -12,6 +12,7 @@ from importlib.metadata import distribution
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from bitswath.backends.rtl import fabric
 from bitswath.backends.rtl import stand_in as fast
@@ -249,6 +250,12 @@ def memory(name: str, bits: int, depth: int, random: np.random.Generator, folder
     return {f"{name}_memory.v": kernel(f"{name}_memory", "rom_stream", values, ports)}
 
 
+def all_cases(random: np.random.Generator, folder: Path) -> list[Case]:
+    """Memory files go to the folder."""
+    plain = [*paddings(), *widths(), *windows(), *pools()]
+    return [*plain, *thresholdings(random, folder), *products(random, folder)]
+
+
 BENCH = """
 module bench (input logic clk);
   int cycle = 0;
@@ -315,16 +322,16 @@ def test_native_stages_and_queues_equal_the_modules_in_every_cycle(tmp_path: Pat
     seed = secrets.randbelow(2**31 - 1) + 1
     print("seed", seed)
     random = np.random.default_rng(seed)
-    cases = [*paddings(), *widths(), *windows(), *thresholdings(random, tmp_path), *pools()]
-    cases += products(random, tmp_path)
+    cases = all_cases(random, tmp_path)
     texts = library()
     for case in cases:
         for name, text in case.files.items():
             (tmp_path / name).write_text(text)
         design = case.design
-        assert natives(design, tmp_path), f"{case.name} has no native model"
         exact = top_module(design)
-        made = fabric.fabric_top(design, tmp_path, exact).replace(f"module {design.top}", f"module {design.top}_fabric")
+        made = fabric.fabric_top(design, tmp_path, exact)
+        assert made is not None, f"{case.name} has no native model"
+        made = made.replace(f"module {design.top}", f"module {design.top}_fabric")
         made = re.sub(r"bit \[\d+:0\] (in,|out\)|gives)", r"bit [1023:0] \1", made)  # one function has one signature
         texts |= case.files | {f"{design.top}.sv": exact, f"{design.top}_fabric.sv": made}
     texts["bench.sv"] = BENCH.replace("{blocks}", "".join(map(block, cases)))
@@ -333,6 +340,50 @@ def test_native_stages_and_queues_equal_the_modules_in_every_cycle(tmp_path: Pat
     assert len(found) == len(cases), ran
     assert not [name for name, bad, _ in found if int(bad)], ran
     assert all(int(moved) > 100 for _, _, moved in found), ran
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("dwc0", "OBITS = 24", "OBITS = 20"),
+        ("dwc3", "IBITS = 4", "IBITS = 1"),
+        ("threshold0", "SETS = 1", "SETS = 2"),
+        ("threshold1", "USE_AXILITE = 0", "USE_AXILITE = 1"),
+        ("dsp0", "VERSION = 1", "VERSION = 3"),
+        ("dsp1", "PUMPED_COMPUTE = 0", "PUMPED_COMPUTE = 1"),
+        ("dsp2", ".DEPTH(2)", ".DEPTH(4)"),
+        ("lut0", ".M_BITS(16)", ".M_BITS(33)"),
+        ("window1", "swg_cyclic_buffer_addressable", "another_buffer"),
+        ("pool0", "max_pool", "mean_pool"),
+    ],
+)
+def test_a_stage_that_is_not_as_its_model_expects_stays(name: str, old: str, new: str, tmp_path: Path) -> None:
+    case = next(case for case in all_cases(np.random.default_rng(0), tmp_path) if case.name == name)
+    assert any(old in text for text in case.files.values())
+    for file, text in case.files.items():
+        (tmp_path / file).write_text(text)
+    assert natives(case.design, tmp_path)
+    for file, text in case.files.items():
+        (tmp_path / file).write_text(text.replace(old, new))
+    assert not natives(case.design, tmp_path)
+
+
+@pytest.mark.parametrize("queue", [(0, "auto"), (64, "ultra"), (2029, "auto")])
+def test_a_stage_beside_wires_or_ultraram_stays(queue: Queue, tmp_path: Path) -> None:
+    case = next(pools())
+    for file, text in case.files.items():
+        (tmp_path / file).write_text(text)
+    case.queues = (SHORT, queue)
+    assert not natives(case.design, tmp_path)
+
+
+def test_a_top_of_an_older_build_stays(tmp_path: Path) -> None:
+    case = next(pools())
+    for file, text in case.files.items():
+        (tmp_path / file).write_text(text)
+    text = top_module(case.design)
+    assert fabric.fabric_top(case.design, tmp_path, text) is not None
+    assert fabric.fabric_top(case.design, tmp_path, text.replace("always_ff @(negedge clk)", "always_comb")) is None
 
 
 def simulate(folder: Path, texts: dict[str, str], seed: int) -> str:
