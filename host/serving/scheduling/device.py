@@ -96,7 +96,7 @@ class Device:
     def _serve(self, accelerator: Accelerator) -> None:
         lane = accelerator.frames_lane(self.tally)
         again = not isinstance(accelerator.backend, Resettable)
-        work = _Work(lane, self._queue, self._watcher, self.tally, again=again)
+        work = _Work(lane, self._queue, self._watcher, self.tally, again=again, broken=self._broken)
         room = min(self._max_batch, accelerator.chunk)
         while not self._stopped.is_set():
             pieces = self._queue.draw(room, wait=lane.idle)
@@ -107,9 +107,13 @@ class Device:
             if not lane.idle and (lane.full or not pieces):
                 work.take()
 
+    def _broken(self, error: BackendError) -> None:
+        """Before a client hears of it, so that what it asks next is told the same."""
+        self.serving, self.error = False, str(error)
+
     def _out_of_service(self, error: BackendError) -> None:
         self.faults += 1
-        self.serving, self.error = False, str(error)
+        self._broken(error)
         _log.error("device out of service", extra={"device": self.name, "reason": str(error)})
         self._watcher.changed()
         self._close()
@@ -145,10 +149,20 @@ class _Flight(NamedTuple):
 
 class _Work:
     """What one lane has under way, and who gets what comes of it. `again`: whether a chunk's fault is met here, by
-    giving it back once, and not by the lane."""
+    giving it back once, and not by the lane; `broken`: told of a fault first of all."""
 
-    def __init__(self, lane: Lane, queue: Queue, watcher: Watcher, tally: Tally, *, again: bool) -> None:
-        self._lane, self._queue, self._watcher, self._tally, self._again = lane, queue, watcher, tally, again
+    def __init__(
+        self,
+        lane: Lane,
+        queue: Queue,
+        watcher: Watcher,
+        tally: Tally,
+        *,
+        again: bool,
+        broken: Callable[[BackendError], None],
+    ) -> None:
+        self._lane, self._queue, self._watcher, self._tally = lane, queue, watcher, tally
+        self._again, self._broken = again, broken
         self._flights: dict[int, _Flight] = {}
         self._count = 0
 
@@ -181,6 +195,7 @@ class _Work:
         try:
             step()
         except BackendError as error:
+            self._broken(error)
             pieces = self._emptied(number)
             if self._again and not any(piece.again for piece in pieces):
                 self._queue.give_back([Piece(piece.job, piece.start, piece.stop, again=True) for piece in pieces])
@@ -195,8 +210,10 @@ class _Work:
                 self._queue.give_back([piece])
         except Exception as error:
             _log.exception("a chunk failed unexpectedly")
+            fault = BackendError(f"{type(error).__name__}: {error}")
+            self._broken(fault)
             self._fail(self._emptied(number), BackendError("failed unexpectedly; the server's log says how"))
-            raise BackendError(f"{type(error).__name__}: {error}") from error
+            raise fault from error
 
     def _emptied(self, number: int) -> list[Piece]:
         """The pieces of a chunk that failed; the others under way are given back, and nothing is with the device."""

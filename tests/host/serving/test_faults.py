@@ -14,6 +14,7 @@ import pytest
 from bitswath.accelerator import Accelerator
 from bitswath.bundle.bundle import Bundle
 from bitswath.errors import BackendError, BackendTimeoutError, InputError
+from bitswath.serving.scheduling import device
 from tests.host.fake_backend import FakeBackend, FaultyBackend
 from tests.host.serving.served import WAIT_S, ask, bundle, frames_of, logits_of, patches, serving, tensor
 
@@ -64,7 +65,10 @@ def test_a_fault_that_a_reset_mends_is_not_noticed(tmp_path: Path, call: str) ->
     assert 'bitswath_device_faults{device="fake-0",model="small",version="1"} 0.0' in told
 
 
-def test_a_second_fault_is_the_requests_and_the_device_is_opened_again(tmp_path: Path) -> None:
+def test_a_second_fault_is_the_requests_and_the_device_is_opened_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(device, "_FIRST_PAUSE_S", 2.0)
     opened: list[FaultyBackend] = []
 
     def make(made: Bundle) -> FaultyBackend:
@@ -73,6 +77,7 @@ def test_a_second_fault_is_the_requests_and_the_device_is_opened_again(tmp_path:
 
     with serving(bundle(tmp_path).path, devices_of=on(make)) as address:
         assert labels(address) == (500, "BackendError: the bus fell silent")
+        assert ask(address, "/v2/health/ready").status == 400  # known before the client was told
         until(lambda: ask(address, "/v2/health/ready").status == 200)
         assert labels(address) == (200, True)
         told = ask(address, "/metrics").body.decode()
