@@ -87,8 +87,11 @@ def cog_writers(looks: Mapping[Path, Look], grid: Grid, work: Path) -> Iterator[
     """
     rasterio = rasterio_module()
     plain = {path: work / f"{number}.rows.tif" for number, path in enumerate(looks)}
-    scratch = {path: scratch_path(path) for path in looks}
-    _remove(*plain.values())  # of a run that was killed
+    scratch = {
+        path: work / f"{number}.tif" if path.parent == work.parent else scratch_path(path)
+        for number, path in enumerate(looks)
+    }
+    _remove(*plain.values(), *scratch.values())  # of a run that was killed
     try:
         with contextlib.ExitStack() as stack:
             writers = {path: stack.enter_context(_rows_file(plain[path], grid, look)) for path, look in looks.items()}

@@ -49,8 +49,8 @@ class Run:
 
 
 def slow_map(said: Connection, bundle: Path, scene: Path, output: Path, stride: int, pause_s: float) -> None:
-    """Says "began", the number of each strip that is put by, "written" before the last step, and how many windows were
-    resumed; waits after each of them."""
+    """Says "began", the number of each strip that is put by, "written" and "copied" around the last step, and how many
+    windows were resumed; waits after each of them."""
 
     def tell(what: Any) -> None:
         said.send(what)
@@ -65,6 +65,7 @@ def slow_map(said: Connection, bundle: Path, scene: Path, output: Path, stride: 
     def write_slowly(*given: Any) -> None:
         tell("written")
         to_cog(*given)
+        tell("copied")
 
     Strips.put, cog._to_cog = put_slowly, write_slowly  # type: ignore[method-assign]
     with bs.open(bundle) as accelerator:

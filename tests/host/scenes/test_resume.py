@@ -41,7 +41,7 @@ def test_killed_at_random_moments_it_ends_with_the_same_file(place: Path, tmp_pa
     seed = random.randrange(1 << 30)
     print("seed", seed)
     rng = random.Random(seed)
-    for until in ("began", 0, 4, "written"):  # before anything is done; with a strip, with rows, with all rows
+    for until in ("began", 0, 4, "written", "copied"):  # before anything is done; with a strip, rows, all, the file
         run = started(place, output, 0.1)
         while run.heard() != until:
             pass
@@ -49,9 +49,9 @@ def test_killed_at_random_moments_it_ends_with_the_same_file(place: Path, tmp_pa
         run.kill()
         assert not output.exists()
     run = started(place, output, 0)
-    said = [run.heard() for _ in range(3)]
-    assert said[:2] == ["began", "written"]  # what was done stayed done
-    assert said[2] == len(range(0, 2100, STRIDE)) * len(range(0, 300, STRIDE))
+    said = [run.heard() for _ in range(4)]
+    assert said[:3] == ["began", "written", "copied"]  # what was done stayed done
+    assert said[3] == len(range(0, 2100, STRIDE)) * len(range(0, 300, STRIDE))
     assert run.ended() == 0
     assert output.read_bytes() == (tmp_path / "undisturbed.tif").read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
