@@ -36,7 +36,7 @@ def test_an_interrupted_study_goes_on_where_it_was(tmp_path: Path, sign: signal.
     broken = start(config, output)
     wait_for_results(output, 2)
     os.kill(broken.pid, sign)
-    _, errors = broken.communicate(timeout=30)
+    _, errors = broken.communicate(timeout=120)
     assert broken.returncode == (-sign if sign == signal.SIGKILL else 130), errors
     assert wait_until_gone(output) == []
     store = Store(output)
@@ -151,7 +151,7 @@ def test_what_starts_from_a_failed_cell_fails_with_that_reason(tmp_path: Path, m
 def test_listing_works_on_nothing(tmp_path: Path) -> None:
     config, cells = small_study(tmp_path)
     listed = start(config, tmp_path / "out", "--list")
-    text, errors = listed.communicate(timeout=30)
+    text, errors = listed.communicate(timeout=120)
     assert listed.returncode == 0, errors
     assert not (tmp_path / "out").exists()
     assert text.count("new") == len(cells)
