@@ -58,7 +58,7 @@ def wire(settings: Settings) -> type[H11Protocol]:
         _head: asyncio.TimerHandle | None = None
 
         def connection_made(self, transport: Any) -> None:
-            super().connection_made(_InOnePiece(transport, lambda: self.conn.our_state is h11.SEND_BODY))  # type: ignore
+            super().connection_made(_InOnePiece(transport, lambda: self.conn.our_state is h11.SEND_BODY))  # type: ignore[arg-type]
             if len(self.connections) > settings.max_connections:
                 transport.abort()
                 return
