@@ -151,6 +151,7 @@ class ScheduleChanges(_Section):
     early_stop: int | None = Field(default=None, ge=1)
     batch: int | None = Field(default=None, ge=1)
     learning_rate: float | None = Field(default=None, gt=0)
+    precision: Literal["float32", "bfloat16"] | None = None
 
 
 class FidelityConfig(ScheduleChanges):

@@ -35,7 +35,11 @@ def recipe_note(first: Network, second: Network) -> str:
     were trained alike or it is not known."""
     one, other = (network.row["cell"].get("schedule") or {} for network in (first, second))
     told = []
-    for key, words in (("epochs", "{} epochs against {}"), ("learning_rate", "learning rate {:g} against {:g}")):
+    for key, words in (
+        ("epochs", "{} epochs against {}"),
+        ("learning_rate", "learning rate {:g} against {:g}"),
+        ("precision", "{} against {}"),
+    ):
         if key in one and key in other and one[key] != other[key]:
             told.append(words.format(one[key], other[key]))
     return f" ({', '.join(told)})" if told else ""
