@@ -27,7 +27,7 @@ from emulator_report import report
 from numpy.typing import NDArray
 from outside import ENGINES, OutsidePeer, outside_peer
 from peak import Peak
-from peers import Peer, best_int8, best_of, exact_qcdq, float_peer, int8_peer, onnx_path, qcdq_peer, qonnx_peer
+from peers import BATCHES, Peer, best_int8, best_of, exact_qcdq, float_peer, int8_peer, onnx_path, qcdq_peer, qonnx_peer
 from steps import measure_steps
 
 from bitswath.accelerator import open as open_accelerator
@@ -217,8 +217,9 @@ def singles(bench: Bench) -> Facts:
 
 
 def cores(bench: Bench) -> Facts:
-    """Two cores over one, and what the machine itself gives: its peak in two processes over one."""
-    unit = bench.peak.kinds[0]
+    """Two cores over one, and what the machine itself gives: its peak in two processes over one; and over the peers."""
+    unit, codes = bench.peak.kinds[0], bench.codes[:PEER_CODES]
+    peers = {engine: outside_peer(engine, bench.zoo_vgg.network, BATCHES[-1], threads=2) for engine in ENGINES}
     with bench.engine(bench.zoo_vgg) as one, bench.engine(bench.zoo_vgg, threads=2) as two:
         batch = min(LARGEST_BATCH, 2 * one.batch(RUN_S))
         measures: dict[str, Measure] = {
@@ -227,11 +228,18 @@ def cores(bench: Bench) -> Facts:
             "peak one": partial(bench.peak.gmac_per_s, unit),
             "peak two": partial(bench.peak.gmac_per_s, unit, processes=2),
         }
+        measures |= {name: peer.measure(codes, least_s=RUN_S) for name, peer in peers.items()}
         rates = interleaved(measures, bench.rounds)
-    pairs = {"two_cores_over_one": ("two", "one"), "machine_two_over_one": ("peak two", "peak one")}
+    fastest = max(peers, key=lambda name: statistics.median(rates[name]))
+    pairs = {
+        "two_cores_over_one": ("two", "one"),
+        "machine_two_over_one": ("peak two", "peak one"),
+        "two_cores_ratio_fastest": ("two", fastest),
+    }
     return {
         **ratios({name: (rates[above], rates[below]) for name, (above, below) in pairs.items()}),
         "two_cores_patches_per_s": statistics.median(rates["two"]),
+        "two_cores_peers": {peers[name].name: statistics.median(rates[name]) for name in peers},
     }
 
 

@@ -18,8 +18,6 @@ FASTER = 1.05
 """A ratio that rounds of equal speed do not reach by chance."""
 NETWORKS = {"zoo_vgg": "zoo VGG", "resnet": "residual net", "separable": "depthwise-separable net"}
 ABSENT = (
-    "LiteRT (ai-edge-litert 2.3.0 installs for Python 3.11) is not measured: it takes graphs of its own alone, and "
-    "nothing here makes them of the 8-bit ONNX graph that all other peers get.",
     "larq-compute-engine (0.16.0 installs for Python 3.11) is not measured: it needs TensorFlow beside it, and takes "
     "models of larq's own Keras layers alone.",
 )
@@ -49,6 +47,7 @@ def bars(facts: Facts) -> list[Bar]:
         Bar("zoo VGG over the fastest peer", "zoo_vgg.ratio_fastest", 3 if unit == "amx" else 1.7),
         Bar("zoo VGG over OpenVINO int8", "zoo_vgg.ratio_openvino"),
         Bar("zoo VGG over the newest ONNX Runtime int8", "zoo_vgg.ratio_onnxruntime"),
+        Bar("zoo VGG over LiteRT int8, XNNPACK", "zoo_vgg.ratio_litert"),
         Bar("zoo VGG over ONNX Runtime int8", "zoo_vgg.ratio_ort_int8", 8 if unit == "amx" else None),
         Bar("zoo VGG over ONNX Runtime, bit-exact QCDQ", "zoo_vgg.ratio_ort_qcdq", 15),
         Bar("zoo VGG over ONNX Runtime float32", "zoo_vgg.ratio_ort_float"),
@@ -66,6 +65,7 @@ def bars(facts: Facts) -> list[Bar]:
         Bar("residual net over ONNX Runtime int8", "resnet.ratio_ort_int8", 4),
         Bar("depthwise-separable net over ONNX Runtime int8", "separable.ratio_ort_int8", 4),
         Bar("zoo VGG, two cores over one", "zoo_vgg.two_cores_over_one", 1.9),
+        Bar("zoo VGG over the fastest peer, two cores each", "zoo_vgg.two_cores_ratio_fastest"),
         Bar("memory over packed bytes and outputs", "memory.over_mb", 64, "MB", at_most=True),
     ]
 

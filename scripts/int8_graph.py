@@ -1,12 +1,13 @@
-"""The 8-bit ONNX graph that a user of ONNX Runtime would deploy for an integer network.
+"""The 8-bit graph that a user of an 8-bit runtime would deploy for an integer network, and its ONNX forms.
 
 Codes become uint8 with a step that puts the largest code at 255 (a step of 1/17 for 4-bit codes), so that
 the saturation of 8 bits is the saturation of the codes and ReLU costs nothing. Weights are int8, and
-each row of thresholds becomes a scale and a bias: the line through its steps. This favours ONNX
-Runtime: no Clip, no thresholds, and 8 bits where the network has fewer. Its results are therefore near
-the network's, not equal to them.
+each row of thresholds becomes a scale and a bias: the line through its steps. This favours the
+runtime: no Clip, no thresholds, and 8 bits where the network has fewer. Its results are therefore near
+the network's, not equal to them. `build` walks a network and hands its operators to a `Builder`;
+`litert_graph` has the one for LiteRT.
 
-The graph has three forms, which ONNX Runtime optimizes to different kernels:
+In ONNX the graph has three forms, which ONNX Runtime optimizes to different kernels:
 
 - "qlinear": QLinearConv, channels first, as the ONNX standard has it.
 - "qdq": float operators between DequantizeLinear and QuantizeLinear, which ONNX Runtime fuses.
@@ -20,7 +21,7 @@ at a tenth (AVX512-VNNI, AMX).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import onnx
@@ -28,9 +29,9 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from bitswath.errors import ExportError
-from bitswath.network.network import INPUT, Add, Conv, Dense, MaxPool, Network, Stage, SumPool, TensorSpec, Threshold
+from bitswath.network.network import INPUT, Add, Conv, Dense, MaxPool, Network, Stage, SumPool, Threshold
 
-__all__ = ["FORMS", "Form", "affine_of", "int8_model"]
+__all__ = ["FORMS", "Builder", "Form", "Parameters", "Quantized", "affine_of", "build", "int8_model"]
 
 Form = Literal["qlinear", "qdq", "nhwc"]
 FORMS: tuple[Form, ...] = ("qlinear", "qdq", "nhwc")
@@ -38,6 +39,7 @@ MICROSOFT = "com.microsoft"
 OPSET = 17
 IR_VERSION = 10
 Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -51,28 +53,56 @@ class Quantized:
 
 @dataclass(frozen=True)
 class Parameters:
-    """Names of an operator's int8 weights and int32 bias with their scales and zero points."""
+    """Of a weighted stage that gives ``slopes * accumulator + offsets`` of codes.
 
-    weights: tuple[str, str, str]
-    bias: tuple[str, str, str]
+    `weights`: int8, shaped as the stage's, negated where the output falls; `scales`: float64 (outputs,), theirs;
+    `bias`: int32 (outputs,), in steps of the source's scale times them.
+    """
+
+    weights: NDArray[np.int8]
+    scales: Floats
+    bias: NDArray[np.int32]
 
 
-def affine_of(stage: Threshold, source: TensorSpec) -> tuple[Floats, Floats]:
+class Builder(Protocol):
+    """Takes the operators of an 8-bit graph one after the other; each gives its output tensor."""
+
+    def conv(self, stage: Conv, source: Quantized, by: Parameters, target: Quantized) -> Quantized: ...
+
+    def dense(
+        self, stage: Dense, shape: tuple[int, ...], source: Quantized, by: Parameters, target: Quantized | None
+    ) -> Quantized:
+        """Of a source of `shape`, (H, W, C) or (C,). Without a `target` it ends the graph."""
+
+    def max_pool(self, stage: MaxPool, source: Quantized) -> Quantized: ...
+
+    def sum(self, name: str, inputs: list[Quantized], target: Quantized) -> Quantized:
+        """`inputs` at scales that make their sum the target's code."""
+
+    def mean(self, name: str, source: Quantized) -> Quantized:
+        """Over the map."""
+
+
+def affine_of(stage: Threshold, lo: Integers, hi: Integers) -> tuple[Floats, Floats]:
     """Slope and offset, (C or 1,) each, of the line ``slope * x + offset`` that `stage` rounds.
 
-    A step from code k to k + 1 between x = t - 1 and x = t puts k + 1/2 at t - 1/2. Thresholds that no x
-    crosses are left out unless fewer than two remain. Slopes are negative where the output falls.
+    `lo`, `hi`: of x, by channel or one for all. A step from code k to k + 1 between x = t - 1 and x = t puts
+    k + 1/2 at t - 1/2. Thresholds that no x crosses are left out unless fewer than two remain. Slopes are negative
+    where the output falls.
     """
+    count = len(stage.thresholds)
+    if count == 1:
+        lo, hi = lo.min(keepdims=True), hi.max(keepdims=True)
     lines = []
-    directions = np.broadcast_to(stage.directions, len(stage.thresholds)).astype(np.float64)
-    for row, direction in zip(stage.thresholds.astype(np.float64), directions):
-        low, high = sorted((direction * source.lo, direction * source.hi))
+    rows = (np.broadcast_to(values, count) for values in (stage.directions, lo, hi))
+    for row, direction, *ends in zip(stage.thresholds.astype(np.float64), *rows):
+        low, high = sorted(float(direction) * end for end in ends)
         chosen = (row > low) & (row <= high)
         if len(np.unique(row[chosen])) < 2:
             chosen[:] = True
         x, codes = row[chosen] - 0.5, np.flatnonzero(chosen) + 0.5
         slope, offset = np.polyfit(x, codes, 1) if len(np.unique(x)) > 1 else (1.0, codes.mean() - x.mean())
-        lines.append((stage.step * slope * direction, stage.base + stage.step * offset))
+        lines.append((stage.step * slope * float(direction), stage.base + stage.step * offset))
     slopes, offsets = np.array(lines).T
     return slopes, offsets
 
@@ -84,6 +114,13 @@ def int8_model(network: Network, form: Form) -> onnx.ModelProto:
     Raises `ExportError` for a stage without an 8-bit form.
     """
     graph = _Qdq() if form == "qdq" else _QLinear(channels_last=form == "nhwc")
+    build(network, graph)
+    return graph.model(network)
+
+
+def build(network: Network, graph: Builder) -> None:
+    """Hand the operators of `network` to `graph`: from the tensor ``codes``, the input's codes themselves, on.
+    Raises `ExportError` for a stage without an 8-bit form."""
     tensors = {INPUT: Quantized("codes", 1.0, 0)}
     requantized = {stage.inputs[0]: stage for stage in network.stages if isinstance(stage, Threshold)}
     for stage in network.stages:
@@ -93,37 +130,54 @@ def int8_model(network: Network, form: Form) -> onnx.ModelProto:
         threshold = requantized.get(stage.name)
         name = stage.name if threshold is None else threshold.name
         tensors[name] = _emit(graph, network, stage, inputs, threshold)
-    return graph.model(network)
 
 
 def _emit(
-    graph: _Graph, network: Network, stage: Stage, inputs: list[Quantized], threshold: Threshold | None
+    graph: Builder, network: Network, stage: Stage, inputs: list[Quantized], threshold: Threshold | None
 ) -> Quantized:
     source = network.tensors[stage.inputs[0]]
     if isinstance(stage, Conv | Dense | Add) and threshold is not None:
         spec = network.tensors[threshold.name]
         step = (spec.hi - spec.lo) / 255
         target = Quantized(threshold.name, step, round(-spec.lo / step))
-        slopes, offsets = affine_of(threshold, network.tensors[stage.name])
+        slopes, offsets = affine_of(threshold, *_ranges(stage, network))
         if isinstance(stage, Add):
             return _sum(graph, stage, inputs, target, slopes, offsets)
-        parameters = graph.parameters(stage, source, inputs[0].scale, slopes, offsets)
+        parameters = _parameters(stage, inputs[0].scale, slopes, offsets)
         if isinstance(stage, Conv):
-            return graph.conv(inputs[0], parameters, target, _window(stage))
-        return graph.gemm(graph.flat(stage, inputs[0]), parameters, target)
+            return graph.conv(stage, inputs[0], parameters, target)
+        return graph.dense(stage, source.shape, inputs[0], parameters, target)
     if isinstance(stage, MaxPool):
         return graph.max_pool(stage, inputs[0])
     if isinstance(stage, SumPool) and stage.kernel == source.shape[:2] and not any(stage.pads):
         mean = graph.mean(stage.name, inputs[0])
         return Quantized(mean.name, mean.scale * stage.kernel[0] * stage.kernel[1], mean.zero)
     if isinstance(stage, Dense) and stage is network.stages[-1]:
-        parameters = graph.parameters(stage, source, inputs[0].scale, np.ones(1), np.zeros(1))
-        return graph.gemm(graph.flat(stage, inputs[0]), parameters, None)
+        parameters = _parameters(stage, inputs[0].scale, np.ones(1), np.zeros(1))
+        return graph.dense(stage, source.shape, inputs[0], parameters, None)
     raise ExportError(f"stage {stage.name!r}: {type(stage).__name__} has no 8-bit form here")
 
 
+def _ranges(stage: Conv | Dense | Add, network: Network) -> tuple[Integers, Integers]:
+    """Lowest and highest values of a stage, by channel where its weights tell."""
+    if isinstance(stage, Add):
+        spec = network.tensors[stage.name]
+        return np.array([spec.lo]), np.array([spec.hi])
+    return stage.channel_ranges(network.tensors[stage.inputs[0]])
+
+
+def _parameters(stage: Conv | Dense, source_scale: float, slopes: Floats, offsets: Floats) -> Parameters:
+    count = len(stage.weights)
+    slopes, offsets = np.broadcast_to(slopes, count), np.broadcast_to(offsets, count)
+    weights = stage.weights * np.sign(slopes).astype(np.int64).reshape(-1, *[1] * (stage.weights.ndim - 1))
+    if weights.min() < -128 or weights.max() > 127:
+        raise ExportError(f"stage {stage.name!r}: expected weights of 8 bits, got {weights.min()}..{weights.max()}")
+    scales = np.abs(slopes)
+    return Parameters(weights.astype(np.int8), scales, np.rint(offsets / (source_scale * scales)).astype(np.int32))
+
+
 def _sum(
-    graph: _Graph, stage: Add, inputs: list[Quantized], target: Quantized, slopes: Floats, offsets: Floats
+    graph: Builder, stage: Add, inputs: list[Quantized], target: Quantized, slopes: Floats, offsets: Floats
 ) -> Quantized:
     if len(inputs) != 2 or min(stage.multipliers) < 1 or len(slopes) > 1 or abs(offsets[0]) > 0.5:
         raise ExportError(f"stage {stage.name!r}: expected the sum of two tensors, requantized by one scale alone")
@@ -139,6 +193,14 @@ def _window(stage: Conv) -> dict[str, Any]:
         "dilations": stage.dilations,
         "group": stage.groups,
     }
+
+
+@dataclass(frozen=True)
+class Constants:
+    """Names of an operator's int8 weights and int32 bias with their scales and zero points."""
+
+    weights: tuple[str, str, str]
+    bias: tuple[str, str, str]
 
 
 class _Graph:
@@ -164,36 +226,35 @@ class _Graph:
         scale = self.constant(f"{prefix}_scale", tensor.scale, np.float32)
         return [scale, self.constant(f"{prefix}_zero", tensor.zero, np.uint8)]
 
-    def parameters(
-        self, stage: Conv | Dense, source: TensorSpec, source_scale: float, slopes: Floats, offsets: Floats
-    ) -> Parameters:
-        """Constants of a weighted operator that gives ``slopes * accumulator + offsets``."""
-        count = len(stage.weights)
-        slopes, offsets = np.broadcast_to(slopes, count), np.broadcast_to(offsets, count)
-        scales = np.abs(slopes)
-        weights = stage.weights * np.sign(slopes).astype(np.int64).reshape(-1, *[1] * (stage.weights.ndim - 1))
-        if isinstance(stage, Conv):
-            weights = weights.transpose(0, 3, 1, 2)
-        elif len(source.shape) == 3 and not self.channels_last:
-            weights = weights.reshape(count, *source.shape).transpose(0, 3, 1, 2).reshape(count, -1).T
-        else:
-            weights = weights.T
-        bias = np.rint(offsets / (source_scale * scales))
-        return Parameters(
+    def parameters(self, name: str, weights: NDArray[np.int8], source: Quantized, by: Parameters) -> Constants:
+        """`weights`: laid out as the operator wants them."""
+        zeros = np.zeros(len(by.scales))
+        return Constants(
             (
-                self.constant(f"{stage.name}_w", weights, np.int8),
-                self.constant(f"{stage.name}_w_scale", scales, np.float32),
-                self.constant(f"{stage.name}_w_zero", np.zeros(count), np.int8),
+                self.constant(f"{name}_w", weights, np.int8),
+                self.constant(f"{name}_w_scale", by.scales, np.float32),
+                self.constant(f"{name}_w_zero", zeros, np.int8),
             ),
             (
-                self.constant(f"{stage.name}_b", bias, np.int32),
-                self.constant(f"{stage.name}_b_scale", source_scale * scales, np.float32),
-                self.constant(f"{stage.name}_b_zero", np.zeros(count), np.int32),
+                self.constant(f"{name}_b", by.bias, np.int32),
+                self.constant(f"{name}_b_scale", source.scale * by.scales, np.float32),
+                self.constant(f"{name}_b_zero", zeros, np.int32),
             ),
         )
 
-    def flat(self, stage: Dense, source: Quantized) -> Quantized:
-        return Quantized(self.node("Flatten", [source.name], f"{stage.name}_flat"), source.scale, source.zero)
+    def conv(self, stage: Conv, source: Quantized, by: Parameters, target: Quantized) -> Quantized:
+        constants = self.parameters(stage.name, by.weights.transpose(0, 3, 1, 2), source, by)
+        return self.convolve(source, constants, target, _window(stage))
+
+    def dense(
+        self, stage: Dense, shape: tuple[int, ...], source: Quantized, by: Parameters, target: Quantized | None
+    ) -> Quantized:
+        weights = by.weights
+        if len(shape) == 3 and not self.channels_last:
+            weights = weights.reshape(-1, *shape).transpose(0, 3, 1, 2).reshape(len(weights), -1)
+        flat = self.node("Flatten", [source.name], f"{stage.name}_flat")
+        constants = self.parameters(stage.name, weights.T, source, by)
+        return self.gemm(Quantized(flat, source.scale, source.zero), constants, target)
 
     def max_pool(self, stage: MaxPool, source: Quantized) -> Quantized:
         operator, domain = ("NhwcMaxPool", MICROSOFT) if self.channels_last else ("MaxPool", "")
@@ -201,10 +262,10 @@ class _Graph:
         self.node(operator, [source.name], stage.name, domain, **window)
         return Quantized(stage.name, source.scale, source.zero)
 
-    def conv(self, source: Quantized, by: Parameters, target: Quantized, window: dict[str, Any]) -> Quantized:
+    def convolve(self, source: Quantized, by: Constants, target: Quantized, window: dict[str, Any]) -> Quantized:
         raise NotImplementedError
 
-    def gemm(self, source: Quantized, by: Parameters, target: Quantized | None) -> Quantized:
+    def gemm(self, source: Quantized, by: Constants, target: Quantized | None) -> Quantized:
         """Matrix product; without a `target` it ends the graph in floats."""
         raise NotImplementedError
 
@@ -233,7 +294,7 @@ class _QLinear(_Graph):
         super().__init__()
         self.channels_last = channels_last
 
-    def conv(self, source: Quantized, by: Parameters, target: Quantized, window: dict[str, Any]) -> Quantized:
+    def convolve(self, source: Quantized, by: Constants, target: Quantized, window: dict[str, Any]) -> Quantized:
         inputs = [source.name, *self.scale_and_zero(source), *by.weights, *self.scale_and_zero(target), by.bias[0]]
         if self.channels_last:
             self.node("QLinearConv", inputs, target.name, MICROSOFT, channels_last=1, **window)
@@ -241,7 +302,7 @@ class _QLinear(_Graph):
             self.node("QLinearConv", inputs, target.name, **window)
         return target
 
-    def gemm(self, source: Quantized, by: Parameters, target: Quantized | None) -> Quantized:
+    def gemm(self, source: Quantized, by: Constants, target: Quantized | None) -> Quantized:
         inputs = [source.name, *self.scale_and_zero(source), *by.weights, by.bias[0]]
         inputs += self.scale_and_zero(target) if target else []
         self.node("QGemm", inputs, target.name if target else "logits", MICROSOFT)
@@ -264,7 +325,7 @@ class _Qdq(_Graph):
         inputs = [tensor.name, *self.scale_and_zero(tensor, reader)]
         return self.node("DequantizeLinear", inputs, f"{tensor.name}_{reader}_real")
 
-    def constants_real(self, by: Parameters, axis: int) -> list[str]:
+    def constants_real(self, by: Constants, axis: int) -> list[str]:
         weights = self.node("DequantizeLinear", list(by.weights), f"{by.weights[0]}_real", axis=axis)
         return [weights, self.node("DequantizeLinear", list(by.bias), f"{by.bias[0]}_real", axis=0)]
 
@@ -272,11 +333,11 @@ class _Qdq(_Graph):
         self.node("QuantizeLinear", [name, *self.scale_and_zero(target)], target.name)
         return target
 
-    def conv(self, source: Quantized, by: Parameters, target: Quantized, window: dict[str, Any]) -> Quantized:
+    def convolve(self, source: Quantized, by: Constants, target: Quantized, window: dict[str, Any]) -> Quantized:
         inputs = [self.real(source, target.name), *self.constants_real(by, axis=0)]
         return self.quantize(self.node("Conv", inputs, f"{target.name}_float", **window), target)
 
-    def gemm(self, source: Quantized, by: Parameters, target: Quantized | None) -> Quantized:
+    def gemm(self, source: Quantized, by: Constants, target: Quantized | None) -> Quantized:
         name = f"{target.name}_float" if target else "logits"
         self.node("Gemm", [self.real(source, name), *self.constants_real(by, axis=1)], name)
         return self.quantize(name, target) if target else Quantized(name, 1.0, 0)

@@ -1,6 +1,7 @@
 """Peers whose pins collide with this environment's: each has one of its own below .cache/, and a process there.
 
-A peer is given the 8-bit graph of `int8_graph` in QDQ form, and interleaved with all others like them.
+A peer is given the 8-bit graph of `int8_graph`, in QDQ form or as `litert_graph` writes it, and interleaved with all
+others like them. What it logs goes to a file there.
 """
 
 from __future__ import annotations
@@ -8,14 +9,16 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from benchmark import CPU_CLOCK, WALL_CLOCK, Clock, Measure
 from int8_graph import int8_model
+from litert_graph import litert_model
 from numpy.typing import NDArray
 
 from bitswath.errors import BackendError
@@ -25,12 +28,36 @@ __all__ = ["ENGINES", "OutsidePeer", "outside_peer"]
 
 CACHE = Path(__file__).resolve().parent.parent / ".cache" / "peers"
 WORKER = Path(__file__).with_name("peer_worker.py")
-ENGINES: Mapping[str, tuple[str, ...]] = {
-    "openvino": ("openvino>=2026.4", "numpy"),
-    "onnxruntime": ("onnxruntime>=1.27", "numpy"),
+CODES = 64
+"""Random ones, whose logits set the range of 8-bit logits."""
+
+
+def _qdq(network: Network, _batch: int) -> bytes:
+    data: bytes = int8_model(network, "qdq").SerializeToString()
+    return data
+
+
+def _tflite(network: Network, batch: int) -> bytes:
+    entry = network.input
+    codes = np.random.default_rng(0).integers(entry.lo, entry.hi + 1, (CODES, *entry.shape), np.uint8)
+    return litert_model(network, codes, batch)
+
+
+@dataclass(frozen=True)
+class Engine:
+    """`packages`: what pip installs, the newest; `model`: the file it takes for a network and a batch."""
+
+    shown: str
+    form: str
+    packages: tuple[str, ...]
+    model: Callable[[Network, int], bytes]
+
+
+ENGINES: Mapping[str, Engine] = {
+    "openvino": Engine("OpenVINO", "qdq", ("openvino>=2026.4", "numpy"), _qdq),
+    "onnxruntime": Engine("newest ONNX Runtime", "qdq", ("onnxruntime>=1.27", "numpy"), _qdq),
+    "litert": Engine("LiteRT", "XNNPACK", ("ai-edge-litert>=2.3", "numpy"), _tflite),
 }
-"""What pip installs for each engine: the newest."""
-SHOWN = {"openvino": "OpenVINO", "onnxruntime": "newest ONNX Runtime"}
 
 
 @dataclass(frozen=True)
@@ -62,34 +89,37 @@ class OutsidePeer:
 
 def outside_peer(engine: str, network: Network, batch: int, threads: int = 1) -> OutsidePeer:
     """Raises `BackendError` where the engine cannot be installed or does not take the graph."""
-    command = [_python(engine), str(WORKER), engine, str(_model(network)), str(batch), str(threads)]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    chosen = ENGINES[engine]
+    model = _file(chosen.model(network, batch))
+    command = [_python(engine), str(WORKER), engine, str(model), str(batch), str(threads)]
+    log = CACHE / f"{engine}.log"
+    with log.open("w") as messages:
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=messages, text=True)
     assert process.stdout is not None
     version = process.stdout.readline().strip()
     if not version:
-        raise BackendError(f"{SHOWN[engine]}: expected its version, but its process ended")
-    return OutsidePeer(f"{SHOWN[engine]} {version} int8, qdq", batch, process)
+        raise BackendError(f"{chosen.shown}: expected its version, but its process ended: {log.read_text()[-500:]}")
+    return OutsidePeer(f"{chosen.shown} {version} int8, {chosen.form}", batch, process)
 
 
 @cache
 def _python(engine: str) -> str:
-    folder = CACHE / engine
+    chosen, folder = ENGINES[engine], CACHE / engine
     python, installed = folder / "bin" / "python", folder / "installed"
-    wanted = " ".join(ENGINES[engine])
+    wanted = " ".join(chosen.packages)
     if not installed.exists() or installed.read_text() != wanted:
         try:
             subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-            subprocess.run([python, "-m", "pip", "install", "--quiet", *ENGINES[engine]], check=True)
+            subprocess.run([python, "-m", "pip", "install", "--quiet", *chosen.packages], check=True)
         except subprocess.CalledProcessError as error:
-            raise BackendError(f"{SHOWN[engine]}: cannot be installed: {error}") from error
+            raise BackendError(f"{chosen.shown}: cannot be installed: {error}") from error
         installed.write_text(wanted)
     return str(python)
 
 
-def _model(network: Network) -> Path:
-    data = int8_model(network, "qdq").SerializeToString()
-    path = CACHE / f"{hashlib.sha256(data).hexdigest()[:16]}.onnx"
+def _file(model: bytes) -> Path:
+    path = CACHE / hashlib.sha256(model).hexdigest()[:16]
     if not path.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
+        path.write_bytes(model)
     return path

@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +48,23 @@ def onnxruntime(model: Path, batch: int, threads: int) -> tuple[str, Callable[[]
     return ort.__version__, lambda: session.run(None, feed)
 
 
-ENGINES = {"openvino": openvino, "onnxruntime": onnxruntime}
+def litert(model: Path, batch: int, threads: int) -> tuple[str, Callable[[], object]]:
+    """All operators by XNNPACK, or none. The model's batch is fixed."""
+    from ai_edge_litert.compiled_model import CompiledModel
+    from ai_edge_litert.options import CpuOptions, HardwareAccelerator, Options
+
+    options = Options(hardware_accelerators=HardwareAccelerator.CPU, cpu_options=CpuOptions(num_threads=threads))
+    graph = CompiledModel.from_file(str(model), options=options)
+    if not graph.is_fully_accelerated():
+        raise SystemExit("expected a graph that XNNPACK takes all of, but plain kernels of LiteRT are left")
+    (signature,) = graph.get_signature_list()
+    (entry,) = graph.get_input_tensor_details(signature).values()
+    inputs, outputs = graph.create_input_buffers(0), graph.create_output_buffers(0)
+    inputs[0].write((codes(entry["shape"]) ^ 128).view(np.int8))
+    return version("ai-edge-litert"), lambda: graph.run_by_index(0, inputs, outputs)
+
+
+ENGINES = {"openvino": openvino, "onnxruntime": onnxruntime, "litert": litert}
 
 
 def codes(shape: list[int]) -> np.ndarray:
@@ -70,8 +87,8 @@ def latency(run: Callable[[], object]) -> float:
 
 
 def main(engine: str, model: str, batch: str, threads: str) -> None:
-    version, run = ENGINES[engine](Path(model), int(batch), int(threads))
-    print(version, flush=True)
+    release, run = ENGINES[engine](Path(model), int(batch), int(threads))
+    print(release, flush=True)
     for line in sys.stdin:
         match line.split():
             case ["rate", clock, seconds]:

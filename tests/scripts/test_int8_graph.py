@@ -126,22 +126,21 @@ def test_a_sum_over_the_map_is_its_mean_at_another_scale(form: Form) -> None:
 def test_the_line_through_even_thresholds_rounds_to_their_codes(direction: int) -> None:
     rows = np.sort(uniform_rows(5, 15, RNG), axis=1)
     stage = Threshold("t", ("x",), rows, np.full(5, direction, np.int8), base=-8)
-    source = TensorSpec((5,), -2000, 2000)
-    slopes, offsets = affine_of(stage, source)
-    x = np.arange(source.lo, source.hi + 1)[:, None] * np.ones((1, 5), np.int64)
+    slopes, offsets = affine_of(stage, np.array([-2000]), np.array([2000]))
+    x = np.arange(-2000, 2001)[:, None] * np.ones((1, 5), np.int64)
     line = np.clip(slopes * x + offsets, -8, 7)
     assert np.abs(line - compute(stage, x)).max() < 0.75
     assert (np.rint(line) == compute(stage, x)).mean() > 0.97
 
 
 def test_thresholds_out_of_reach_do_not_bend_the_line() -> None:
-    stage = Threshold("t", ("x",), np.array([[10, 20, 30, 10**6]]))
-    slopes, offsets = affine_of(stage, TensorSpec((1,), 0, 100))
-    assert slopes[0] == pytest.approx(0.1) and offsets[0] == pytest.approx(0.5 - 9.5 * 0.1)
+    stage = Threshold("t", ("x",), np.array([[10, 20, 30, 200], [100, 200, 300, 400]]))
+    slopes, offsets = affine_of(stage, np.array([0, 0]), np.array([100, 1000]))
+    assert slopes == pytest.approx([0.1, 0.01]) and offsets == pytest.approx([0.5 - 9.5 * 0.1, 0.5 - 99.5 * 0.01])
 
 
 def test_one_threshold_is_a_step_where_it_lies() -> None:
-    slopes, offsets = affine_of(Threshold("t", ("x",), np.array([[5]])), TensorSpec((1,), 0, 100))
+    slopes, offsets = affine_of(Threshold("t", ("x",), np.array([[5]])), np.array([0]), np.array([100]))
     assert [np.clip(np.rint(slopes[0] * x + offsets[0]), 0, 1) for x in (4, 5)] == [0, 1]
 
 
