@@ -83,6 +83,7 @@ class EmulatorBackend:
     `bits`: width of a code in a frame, 1..8. `unpack`: of compressed frames (N, W), codes (N, ...) or raises
     `CodecError`; None: frames are dense. `threads`: None for every core. `timeout_s`: the longest that nothing
     gets done while `submit` waits for room, and `collect` for results unless told otherwise: a host may be slow.
+    `winograd`: False keeps convolutions from that form, to measure what it gains; results are the same.
     Raises `NetworkError` if the network cannot be emulated, `InputError` if its input does not fit `bits`.
     """
 
@@ -98,12 +99,13 @@ class EmulatorBackend:
         kernel: Kernel = "auto",
         frames_in_flight: int = 4096,
         timeout_s: float = 600.0,
+        winograd: bool = True,
     ) -> None:
         if network.input.hi >= 1 << max(bits, 0) or network.input.lo < 0:
             raise InputError(
                 f"expected a network input that fits {bits} unsigned bits, got {network.input.lo}..{network.input.hi}"
             )
-        self._native = _compile(network, threads, kernel, fuse=True, room=frames_in_flight)
+        self._native = _compile(network, threads, kernel, fuse=True, room=frames_in_flight, winograd=winograd)
         self._frame_bytes: int = self._native.frame_bytes(bits)
         self.packing = Packing(bits, compressed=unpack is not None)
         self._unpack = unpack
@@ -180,14 +182,16 @@ class EmulatorBackend:
             )
 
 
-def _compile(network: Network, threads: int | None, kernel: Kernel, *, fuse: bool, room: int = 1) -> Emulator:
+def _compile(
+    network: Network, threads: int | None, kernel: Kernel, *, fuse: bool, room: int = 1, winograd: bool = True
+) -> Emulator:
     if threads is None:
         threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if threads < 1:
         raise InputError(f"expected 1 or more threads, got {threads}")
     spec = network.input
     stages = [_parameters(stage) for stage in network.stages]
-    return Emulator((spec.shape, spec.lo, spec.hi), stages, threads, kernel, fuse, room)
+    return Emulator((spec.shape, spec.lo, spec.hi), stages, threads, kernel, fuse, room, winograd)
 
 
 def _parameters(stage: Stage) -> dict[str, object]:

@@ -58,7 +58,7 @@ Case read_case(Reader& reader, const std::string& kernel, int threads, bool fuse
         Graph graph(dims, lo, hi);
         const int64_t stages = reader.next();
         for (int64_t i = 1; i <= stages; ++i) graph.add(read_stage(reader, i, storage));
-        one.engine = std::make_unique<Engine>(graph, kernel, threads, fuse, 0);  // fewer frames than threads by rows
+        one.engine = std::make_unique<Engine>(graph, kernel, threads, fuse, true, 0);  // fewer frames than threads by rows
     }
     one.count = reader.next();
     one.bytes = reader.next();

@@ -78,8 +78,8 @@ Graph graph_of(const py::tuple& input, const py::list& stages) {
 class Emulator {
 public:
     Emulator(const py::tuple& input, const py::list& stages, int threads, const std::string& kernel, bool fuse,
-             int64_t room)
-        : engine_(graph_of(input, stages), kernel, threads, fuse), queue_(std::make_unique<Queue>(engine_, room)) {}
+             int64_t room, bool winograd)
+        : engine_(graph_of(input, stages), kernel, threads, fuse, winograd), queue_(std::make_unique<Queue>(engine_, room)) {}
 
     ~Emulator() {
         py::gil_scoped_release release;
@@ -261,9 +261,9 @@ void bind_emulator(py::module_& m) {
     py::register_exception_translator(emulator::translate);
     m.def("emulator_kernels", emulator::kernel_names, "Names of the emulator's kernel sets this CPU can run, quickest last.");
     py::class_<Emulator>(m, "Emulator", "An integer network compiled for this CPU; see bitswath.backends.emulator.")
-        .def(py::init<const py::tuple&, const py::list&, int, const std::string&, bool, int64_t>(), py::arg("input"),
+        .def(py::init<const py::tuple&, const py::list&, int, const std::string&, bool, int64_t, bool>(), py::arg("input"),
              py::arg("stages"), py::arg("threads"), py::arg("kernel") = "auto", py::arg("fuse") = true,
-             py::arg("room") = 4096)
+             py::arg("room") = 4096, py::arg("winograd") = true)
         .def("frame_bytes", &Emulator::frame_bytes, py::arg("bits"))
         .def("run_packed", &Emulator::run_packed, py::arg("frames").noconvert(), py::arg("bits"))
         .def("run_codes", &Emulator::run_codes, py::arg("codes"), py::arg("taps") = false)

@@ -11,10 +11,11 @@ using Clock = std::chrono::steady_clock;
 
 constexpr int kMostThreads = 1024;
 
-Kernels kernels_called(const std::string& name) {
+Kernels kernels_called(const std::string& name, bool winograd) {
     Kernels kernels;
     if (!find_kernels(name, kernels))
         throw BackendFault("kernel '" + name + "' is not one this CPU can run; leave it at 'auto'");
+    if (!winograd) kernels.winograd.clear();
     return kernels;
 }
 
@@ -36,8 +37,9 @@ private:
 
 }  // namespace
 
-Engine::Engine(const Graph& graph, const std::string& kernel, int threads, bool fuse, double rows_from_s)
-    : plan_(graph, kernels_called(kernel), fuse),
+Engine::Engine(const Graph& graph, const std::string& kernel, int threads, bool fuse, bool winograd,
+               double rows_from_s)
+    : plan_(graph, kernels_called(kernel, winograd), fuse),
       done_(std::clamp(threads, 1, kMostThreads)),
       paces_(done_.size(), Pace(rows_from_s)),
       crew_(static_cast<int>(done_.size())) {

@@ -38,9 +38,10 @@ constexpr double kRowsFromS = 0.002;
 
 class Engine {
 public:
-    // `rows_from_s`: as `Pace` takes it. Throws NetworkFault for a graph that cannot be run, BackendFault for kernels
-    // this CPU does not have.
-    Engine(const Graph& graph, const std::string& kernel, int threads, bool fuse, double rows_from_s = kRowsFromS);
+    // `winograd`: whether convolutions may take that form. `rows_from_s`: as `Pace` takes it. Throws NetworkFault for a
+    // graph that cannot be run, BackendFault for kernels this CPU does not have.
+    Engine(const Graph& graph, const std::string& kernel, int threads, bool fuse, bool winograd,
+           double rows_from_s = kRowsFromS);
 
     // Throws InputFault for a code out of range, BackendFault if `unwanted`, or the engine cancelled, before it is done:
     // then it returns once the steps at hand are done.

@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bitswath.backends.emulator import Kernel, available_kernels
+from bitswath.backends.emulator import EmulatorBackend, Kernel, available_kernels
+from bitswath.codecs.packing import pack
 from bitswath.network.network import INPUT, Conv, Network, Threshold
+from tests import reference
 from tests.host.backends.emulator.test_emulator_bits import Case, assert_exact, kernels_of
-from tests.networks import network_of
+from tests.networks import network_of, random_codes
 
 KERNELS = [kernel for kernel in available_kernels() if kernel != "scalar"]
 every_kernel = pytest.mark.parametrize("kernel", KERNELS)
@@ -100,6 +102,18 @@ def test_it_is_chosen_where_it_is_exact_and_pays() -> None:
         replace(FOUR_BITS, hi=255),
     ):
         assert not first(other).startswith("winograd")
+
+
+@pytest.mark.skipif("avx2" not in KERNELS, reason="chosen by what other sets' kernels cost")
+def test_it_is_left_out_on_request() -> None:
+    network = CASES["pooled"].network()
+    codes = random_codes(network.input, 3, np.random.default_rng(0))
+    frames = pack(codes.astype(np.uint8), 4)
+    with EmulatorBackend(network, 4, threads=1, kernel="avx2", winograd=False) as backend:
+        results = backend.collect(backend.submit(frames))
+        kernels = [kernel for _, kernel, _ in backend.profile(frames)]
+    assert not any(kernel.startswith("winograd") for kernel in kernels)
+    np.testing.assert_array_equal(results, reference.interpret(network, codes)["pool"])
 
 
 @every_kernel
