@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from math import prod
 from typing import Any
 
@@ -24,19 +24,24 @@ Integers = NDArray[np.signedinteger]
 class Result:
     """Predictions for N patches.
 
-    `labels`: int64 (N,), indices into `classes`; of equal logits the lowest index wins. `logits`:
-    float32 (N, classes), probabilities if the network ends in a softmax, None if it, or FINN's bitstream, ends in
-    ArgMax. `outputs`: where the network has several, the predictions of each, by name; `labels` and `logits` are those
-    of the first, whose classes have names; the others' are numbered.
+    `labels`: int64 (N,), indices into `classes`; of equal logits the lowest index wins. `outputs`: where the network
+    has several, the predictions of each, by name; `labels` and `logits` are those of the first, whose classes have
+    names; the others' are numbered. `made_logits`: what `logits` are made by.
     """
 
     labels: NDArray[np.integer]
-    logits: NDArray[np.float32] | None
+    made_logits: Callable[[], NDArray[np.float32]] | None = field(repr=False)
     classes: tuple[str, ...]
     outputs: Mapping[str, Result] = field(default_factory=dict, kw_only=True)
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @cached_property
+    def logits(self) -> NDArray[np.float32] | None:
+        """float32 (N, classes), made when they are first asked for: probabilities if the network ends in a softmax,
+        None if it, or FINN's bitstream, ends in ArgMax."""
+        return None if self.made_logits is None else self.made_logits()
 
     @property
     def of_patches(self) -> NDArray[np.int64]:
@@ -102,13 +107,17 @@ def answer(bundle: Bundle, values: Integers) -> Result:
 def _one(values: Integers, head: Head, classes: tuple[str, ...], output: OutputInfo | None = None) -> Result:
     """Of one output: values (N, *shape), or flat ones (N, size) of an `output` with that shape."""
     shape = values.shape[1:] if output is None else output.shape
-    real = head.dequantize(values).reshape(len(values), *shape)
-    scores = _comparable(values, head).reshape(len(values), *shape)
-    if prod(shape[:-1]) == 1:
-        flat = (len(values), shape[-1])
-        return Result(scores.reshape(flat).argmax(axis=1).astype(np.int64), real.reshape(flat), classes)
-    kind = np.uint8 if shape[-1] <= 256 else np.uint16
-    return DenseResult(scores.argmax(axis=-1).astype(kind), real, classes)
+    dense = prod(shape[:-1]) != 1
+    whole = (len(values), *(shape if dense else shape[-1:]))
+    best = _comparable(values, head).reshape(whole).argmax(axis=-1)
+    logits = partial(_dequantized, values, head, whole)
+    if not dense:
+        return Result(best.astype(np.int64, copy=False), logits, classes)
+    return DenseResult(best.astype(np.uint8 if shape[-1] <= 256 else np.uint16), logits, classes)
+
+
+def _dequantized(values: Integers, head: Head, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    return head.dequantize(values).reshape(shape)
 
 
 def _comparable(values: Integers, head: Head) -> NDArray[Any]:

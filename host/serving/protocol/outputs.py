@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,6 @@ from numpy.typing import NDArray
 from bitswath.bundle.answers import DenseResult, Result, answer
 from bitswath.bundle.bundle import Bundle
 from bitswath.errors import InputError
-from bitswath.network.network import ArgMax
 from bitswath.serving.protocol.inputs import Input
 from bitswath.serving.protocol.requests import InferRequest, Wanted
 from bitswath.serving.protocol.tensors import BYTES, Tensor, datatype_of
@@ -58,20 +58,24 @@ def _makers(bundle: Bundle, result: Result) -> dict[str, Callable[[], _Data]]:
         "labels": lambda: _labels(result),
         "names": lambda: [name.encode() for name in result.names],
     }
-    if result.logits is not None and not isinstance(bundle.network.stages[-1], ArgMax):
-        logits = result.logits
-        makers["logits"] = lambda: logits
-        makers["scores"] = lambda: logits if bundle.network.head.softmax else _softmax(logits)
+    if result.made_logits is not None:
+        makers["logits"] = lambda: _logits(result)
+        makers["scores"] = lambda: _logits(result) if bundle.network.head.softmax else _softmax(_logits(result))
     for name, part in result.outputs.items():
-        makers[f"{name}.labels"] = lambda part=part: _labels(part)  # type: ignore[misc]
-        if part.logits is not None:
-            makers[f"{name}.logits"] = lambda logits=part.logits: logits  # type: ignore[misc]
+        makers[f"{name}.labels"] = partial(_labels, part)
+        if part.made_logits is not None:
+            makers[f"{name}.logits"] = partial(_logits, part)
     return makers
 
 
 def _labels(result: Result) -> NDArray[Any]:
     """int64 a patch; of pixels as wide as the classes need."""
     return result.labels if isinstance(result, DenseResult) else result.labels.astype(np.int64, copy=False)
+
+
+def _logits(result: Result) -> NDArray[np.float32]:
+    assert result.logits is not None
+    return result.logits
 
 
 def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:

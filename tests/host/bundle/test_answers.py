@@ -135,3 +135,14 @@ def test_maps_of_a_bundle_that_has_none_are_refused(tmp_path: Path) -> None:
     )
     assert isinstance(run.exception, InputError)
     assert "gives a class a patch, none a pixel" in str(run.exception)
+
+
+def test_logits_are_those_of_their_own_patches_whenever_they_are_asked_for(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    network = scores(rng, Head(np.full(1, 0.5)))
+    patches = rng.integers(0, 256, (3, 2, 8, 6, 2), np.uint8)
+    with bs.open(saved(tmp_path / "dense.bsw", network)) as accelerator:
+        results = [*accelerator.stream(list(patches)), *map(accelerator.classify, patches)]
+    for result, seen in zip(results, (*patches, *patches)):
+        np.testing.assert_array_equal(result.logits, reference.output(network, seen >> 4) * 0.5)
+        assert result.logits is result.logits, "made once"
