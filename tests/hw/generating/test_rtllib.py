@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -12,13 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from bitswath.backends.netlist.mapping import map_parts, read_netlist
-from bitswath.backends.netlist.parts import Part
 from bitswath.backends.netlist.yosys import PRIMITIVES
 from bitswath.errors import BuildError
-from bitswath.hw.counting.timing import TimingPath, longest_path
 from bitswath.hw.generating.rtllib import PATCHES, patched_rtllib
-from tests.designs import CACHE
 from tests.hw.mvu_bench import Core, simulate, verilator
 
 FINN_RTLLIB = Path(str(distribution("finn-plus").locate_file("finn/finn-rtllib")))
@@ -103,46 +98,6 @@ def test_verilator_refuses_the_library_without(name: str, top: str, patched: Pat
 def test_yosys_refuses_the_library_without(name: str, top: str, patched: Path, tmp_path: Path) -> None:
     code, said = elaborate(without(name, patched, tmp_path), top)
     assert code != 0, said
-
-
-# Windows
-
-
-WINDOW = {
-    "LAST_READ_ELEM": 32767, "LAST_WRITE_ELEM": 32767, "BUF_ELEM_TOTAL": 1008, "ELEM_PER_WINDOW": 4,
-    "INCR_BITWIDTH": 11, "LOOP_H_ITERATIONS": 30, "LOOP_W_ITERATIONS": 30, "LOOP_KH_ITERATIONS": 6,
-    "LOOP_KW_ITERATIONS": 0, "LOOP_SIMD_ITERATIONS": -1, "HEAD_INCR_SIMD": 8, "HEAD_INCR_KW": 504,
-    "HEAD_INCR_KH": -519, "HEAD_INCR_W": -511, "HEAD_INCR_H": 1, "TAIL_INCR_W": 9, "TAIL_INCR_H": 521,
-    "TAIL_INCR_LAST": 527, "IS_DEPTHWISE": 1, "INNERMOST_STATE": "STATE_LOOP_SIMD", "RAM_STYLE": '"block"',
-}  # fmt: skip
-"""A pool of 64 x 64 pixels in 8 beats each."""
-
-STREAMS = ".in0_V_V_TDATA(in_tdata), .in0_V_V_TVALID(in_tvalid), .in0_V_V_TREADY(in_tready), "
-STREAMS += ".out_V_V_TDATA(out_tdata), .out_V_V_TVALID(out_tvalid), .out_V_V_TREADY(out_tready)"
-
-
-def window_path(library: Path, folder: Path) -> TimingPath:
-    """The longest in a window generator on 7 series."""
-    folder.mkdir()
-    text = (library / "swg" / "swg_template_default.sv").read_text().replace("$TOP_MODULE_NAME$", "pool")
-    for name, value in WINDOW.items():
-        text = text.replace(f"${name}$", str(value))
-    (folder / "pool.sv").write_text(text)
-    sources = ("swg_pkg.sv", "swg_common.sv")
-    for name in sources:
-        shutil.copy(library / "swg" / name, folder)
-    sizes = "pool_impl #(.BIT_WIDTH(4), .SIMD(1), .MMV_IN(1), .MMV_OUT(1))"
-    instance = f"  {sizes} pool (.ap_clk(clk), .ap_rst_n(rst_n), {STREAMS});\n"
-    part = Part("pool", "pool", {"in": 4}, {"out": 4}, instance, (*sources, "pool.sv"), {"in": "x", "out": "y"})
-    mapped = map_parts([part], folder, "xc7")
-    assert not mapped.problems
-    return longest_path(read_netlist(mapped.files["pool"]))
-
-
-def test_windows_keep_up_with_150_mhz(patched: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BITSWATH_CACHE", str(CACHE))
-    assert window_path(patched, tmp_path / "patched").clock_hz > 150e6
-    assert window_path(FINN_RTLLIB, tmp_path / "stock").clock_hz < 125e6
 
 
 # The output queue

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import re
 import secrets
-import subprocess
 from importlib.metadata import distribution
 from pathlib import Path
 
 import numpy as np
 
 from bitswath.backends.rtl import stand_in as fast
-from bitswath.backends.rtl.verilator import find_verilator
 from bitswath.hw.generating.rtllib import PATCHES
 from bitswath.hw.rtl import KERNELS
 from tests.designs import finn_fifo
+from tests.twins import WINDOW_PORTS, assert_twins, renamed, stream
 
 FINN = (
     *("mvu/mvu_pkg.sv", "mvu/mvu.sv", "mvu/add_multi.sv", "dwc/hdl/dwc_axi.sv", "dwc/hdl/vpc.sv"),
@@ -24,20 +21,6 @@ FINN = (
 )
 MVU = ((4, 1, 4, 4, 14, 0), (3, 6, 4, 4, 16, 1), (2, 9, 3, 5, 20, 0), (1, 16, 8, 8, 24, 1), (5, 8, 2, 8, 17, 0))
 QUEUES = ((2, 8, "auto"), (6, 65, "shift"), (33, 3, "auto"), (40, 16, "distributed"), (257, 7, "auto"))
-
-BENCH = """
-// Random inputs for both; `bad` counts cycles in which they differ where it matters, `moved` results or beats.
-module bench (input logic clk);
-  int cycle = 0;
-  logic rst;
-  assign rst = cycle < 5 || cycle % 9001 == 0;
-{blocks}
-  always @(posedge clk) begin
-    cycle <= cycle + 1;
-    if (cycle == 20000) $finish;
-  end
-endmodule
-"""
 
 MVU_BLOCK = """
   if (1) begin : mvu{n}
@@ -132,36 +115,10 @@ LUT_DOT_BLOCK = """
   end
 """
 
-STREAM_BLOCK = """
-  if (1) begin : {name}
-    int bad = 0, moved = 0;
-    final $display("{name}: bad %0d moved %0d", bad, moved);
-    logic [{width}-1:0] data; logic [{out_width}-1:0] out, out_fast;
-    logic valid, ready, ready_fast, out_valid, out_valid_fast, take;
-    int mode;
-{fast}
-{exact}
-    always @(posedge clk) begin
-      mode <= cycle % 128 == 0 ? $urandom : mode;
-      if (!valid || ready) begin
-        valid <= ($urandom & 3) <= (mode & 3);
-        for (int i = 0; i < {width}; i++) data[i] <= $urandom[0];
-      end
-      take <= ($urandom & 3) <= (mode >> 2 & 3);
-      if (!rst) begin
-        if (ready !== ready_fast || out_valid !== out_valid_fast || out_valid && out !== out_fast) bad <= bad + 1;
-        if (out_valid && take) moved <= moved + 1;
-      end
-    end
-  end
-"""
-
 AXIS = ".s_axis_tdata(data), .s_axis_tvalid(valid), .s_axis_tready(ready{0}),"
 AXIS += " .m_axis_tdata(out{0}), .m_axis_tvalid(out_valid{0}), .m_axis_tready(take)"
 FINN_AXIS = ".ap_clk(clk), .ap_rst_n(!rst), " + AXIS
 AXI_LITE = ".s_axilite_AWVALID(1'b0), .s_axilite_WVALID(1'b0), .s_axilite_ARVALID(1'b0), "
-WINDOW_PORTS = ".ap_clk(clk), .ap_rst_n(!rst), .in0_V_V_TDATA(data), .in0_V_V_TVALID(valid), .in0_V_V_TREADY(ready{0}),"
-WINDOW_PORTS += " .out_V_V_TDATA(out{0}), .out_V_V_TVALID(out_valid{0}), .out_V_V_TREADY(take)"
 THRESHOLD_PORTS = ".clk, .rst, .cfg_en(1'b0), .cfg_we(1'b0), .cfg_a('0), .cfg_d('0), .cfg_rack(), .cfg_q(), .iset('0),"
 THRESHOLD_PORTS += " .idat(data), .ivld(valid), .irdy(ready{0}), .odat(out{0}), .ovld(out_valid{0}), .ordy(take)"
 ROM_PORTS = ".clk, .rst_n(!rst), .m_axis_tdata(out{0}), .m_axis_tvalid(out_valid{0}), .m_axis_tready(take)"
@@ -190,15 +147,6 @@ WINDOW_VALUES = (  # a convolution of one beat a pixel, a pool, a convolution of
 WINDOWS = [dict(zip(WINDOW_KEYS.split(), values)) for values in WINDOW_VALUES]
 
 
-def stream(name: str, module: str, fast_module: str, parameters: dict[str, object], ports: str, **widths: int) -> str:
-    given = ", ".join(f".{key}({value})" for key, value in parameters.items())
-    lines = {
-        kind: f"    {which} #({given}) {kind} ({ports.format(suffix)});"
-        for kind, which, suffix in (("fast", fast_module, "_fast"), ("exact", module, ""))
-    }
-    return STREAM_BLOCK.format(name=name, **lines, **widths)
-
-
 def finn(*files: str) -> dict[str, str]:
     """Files of FINN's library with the patches of rtllib.py; what a model stands for gets the suffix _finn."""
     root = Path(str(distribution("finn-plus").locate_file("finn/finn-rtllib")))
@@ -210,10 +158,6 @@ def finn(*files: str) -> dict[str, str]:
     return {
         name: renamed(text, Path(name).stem, "_finn") if name in fast.MODELS else text for name, text in named.items()
     }
-
-
-def renamed(text: str, module: str, suffix: str) -> str:
-    return re.sub(rf"\b(module\s+|endmodule\s*:\s*){module}\b", rf"\g<1>{module}{suffix}", text)
 
 
 def streams(random: np.random.Generator, folder: Path) -> tuple[list[str], dict[str, str]]:
@@ -251,7 +195,7 @@ def streams(random: np.random.Generator, folder: Path) -> tuple[list[str], dict[
         parameters = {"WIDTH": width, "DEPTH": depth, "INIT_FILE": f'"r{n}.dat"'}
         widths = {"width": 1, "out_width": -(-width // 8) * 8}
         block = stream(f"rom{n}", "rom_stream_exact", "rom_stream", parameters, ROM_PORTS, **widths)
-        blocks.append(block.replace("logic valid, ready, ready_fast,", "logic valid, ready = 1, ready_fast = 1,"))
+        blocks.append(block.replace("logic valid, ready, ready_twin,", "logic valid, ready = 1, ready_twin = 1,"))
     template = finn("swg/swg_template_default.sv")["swg_template_default.sv"]
     for n, given in enumerate(WINDOWS):
         text = template.replace("$RAM_STYLE$", '"auto"')
@@ -293,37 +237,6 @@ def test_the_models_equal_what_they_stand_for(tmp_path: Path) -> None:
     texts["axis_check.sv"] = KERNELS["axis_check.sv"].read_text()
     for name in ("lut_dot_model", "rom_stream"):
         texts[f"{name}_exact.sv"] = renamed(KERNELS[f"{name}.sv"].read_text(), name, "_exact")
-    texts["bench.sv"] = BENCH.replace("{blocks}", "".join(blocks))
-    for name, text in texts.items():
-        (tmp_path / name).write_text(text)
-    (tmp_path / "main.cpp").write_text(
-        '#include "Vbench.h"\nint main(int n, char** a) { VerilatedContext c; c.commandArgs(n, a); Vbench top(&c);'
-        " for (top.clk = 0; !c.gotFinish(); top.clk = !top.clk) top.eval(); top.final(); }\n"
-    )
-    tool = find_verilator()
-    command = [
-        *(str(tool.program), "--cc", "--exe", "--build", "--no-timing", "--Mdir", "build", "-o", "bench"),
-        *("--top-module", "bench", "-Wno-fatal", "-Wno-lint", "-Wno-style", "-Wno-MULTIDRIVEN", "-DBITSWATH_FAST"),
-        *("--compiler-include", str(fast.HEADER), "-CFLAGS", "-std=c++17 -march=native"),
-        *("-MAKEFLAGS", "CFG_CXXFLAGS_PCH_I=-include", "-MAKEFLAGS", "OPT_FAST=-O1"),
-        *(
-            "main.cpp",
-            *(name for name in sorted(texts, key=lambda name: "_pkg" not in name)),
-            *map(str, (*fast.MODELS.values(), fast.WINDOW)),
-        ),
-    ]
-    environment = {**os.environ, **tool.environment}
-    built = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
-    assert built.returncode == 0, built.stdout[-2000:] + built.stderr[-2000:]
-    ran = subprocess.run(
-        [str(tmp_path / "build" / "bench"), f"+verilator+seed+{seed}"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    found = re.findall(r"(\w+): bad (\d+) moved (\d+)", ran.stdout)
-    assert len(found) == len(blocks), ran.stdout + ran.stderr
-    for name, bad, moved in found:
-        assert int(bad) == 0, name
-        assert int(moved) > 500, name
+    models = (*fast.MODELS.values(), fast.WINDOW)
+    options = ("-DBITSWATH_FAST", "--compiler-include", str(fast.HEADER), "-CFLAGS", "-std=c++17 -march=native")
+    assert_twins(blocks, texts, tmp_path, seed, options=options, models=models)
