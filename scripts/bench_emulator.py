@@ -25,13 +25,14 @@ from bench_run import conditions, measure, options, publish
 from benchmark import CPU_CLOCK, Clock, Facts, Measure, batch_for, interleaved, latencies_s, ratios, summary, timed
 from emulator_report import report
 from numpy.typing import NDArray
-from outside import ENGINES, OutsidePeer, outside_peer
+from outside import INT8, OutsidePeer, outside_peer
 from peak import Peak
+from peer_worker import codes as codes_of_peers
 from peers import BATCHES, Peer, best_int8, best_of, exact_qcdq, float_peer, int8_peer, onnx_path, qcdq_peer, qonnx_peer
 from steps import measure_steps
 
 from bitswath.accelerator import open as open_accelerator
-from bitswath.backends.emulator import EmulatorBackend, Kernel, available_kernels
+from bitswath.backends.emulator import EmulatorBackend, Kernel, available_kernels, run
 from bitswath.bundle.bundle import Bundle, load_bundle
 from bitswath.codecs.packing import pack
 from bitswath.network.network import Network
@@ -101,8 +102,12 @@ class Bench:
         return {name: load_bundle(path) for name, path in bundles().items()}
 
     @contextmanager
-    def engine(self, bundle: Bundle, threads: int = 1, kernel: Kernel = "auto") -> Iterator[Engine]:
-        with EmulatorBackend(bundle.network, bundle.codec.bits, threads=threads, kernel=kernel) as backend:
+    def engine(
+        self, bundle: Bundle, threads: int = 1, kernel: Kernel = "auto", winograd: bool = True
+    ) -> Iterator[Engine]:
+        with EmulatorBackend(
+            bundle.network, bundle.codec.bits, threads=threads, kernel=kernel, winograd=winograd
+        ) as backend:
             yield Engine(bundle.network, backend, self.frames)
 
     def measure_peak(self, unit: str) -> Measure:
@@ -138,9 +143,9 @@ class Bench:
 
 
 def outside_peers(bench: Bench, network: Network) -> dict[str, OutsidePeer]:
-    """Every engine with an environment of its own, at its fastest batch."""
+    """Every engine of 8 bits with an environment of its own, at its fastest batch."""
     codes = bench.codes[:PEER_CODES]
-    return {engine: best_of(partial(outside_peer, engine, network), codes) for engine in ENGINES}
+    return {engine: best_of(partial(outside_peer, engine, network), codes) for engine in INT8}
 
 
 def gmac_rates(patches_per_s: list[float], network: Network) -> list[float]:
@@ -174,7 +179,7 @@ def batch1(bench: Bench) -> Facts:
         engines: dict[str, Callable[[], object]] = {"emulator": partial(engine.run, 1)}
         engines |= {peer.name: partial(peer.run, feed) for peer, feed in zip(peers, feeds)}
         takes = {name: partial(latencies_s, single, SINGLES) for name, single in engines.items()}
-        others = [outside_peer(engine, bench.zoo_vgg.network, 1) for engine in ENGINES]
+        others = [outside_peer(engine, bench.zoo_vgg.network, 1) for engine in INT8]
         takes |= {peer.name: partial(peer.latencies_s, SINGLES) for peer in others}
         rounds: dict[str, list[list[float]]] = {name: [] for name in takes}
         for _ in range(bench.rounds):
@@ -219,7 +224,7 @@ def singles(bench: Bench) -> Facts:
 def cores(bench: Bench) -> Facts:
     """Two cores over one, and what the machine itself gives: its peak in two processes over one; and over the peers."""
     unit, codes = bench.peak.kinds[0], bench.codes[:PEER_CODES]
-    peers = {engine: outside_peer(engine, bench.zoo_vgg.network, BATCHES[-1], threads=2) for engine in ENGINES}
+    peers = {engine: outside_peer(engine, bench.zoo_vgg.network, BATCHES[-1], threads=2) for engine in INT8}
     with bench.engine(bench.zoo_vgg) as one, bench.engine(bench.zoo_vgg, threads=2) as two:
         batch = min(LARGEST_BATCH, 2 * one.batch(RUN_S))
         measures: dict[str, Measure] = {
@@ -244,32 +249,42 @@ def cores(bench: Bench) -> Facts:
 
 
 def widths(bench: Bench) -> Facts:
-    """The same VGG at fewer bits over four bits, on every kernel set; "auto" is the last."""
+    """The same VGG at fewer bits over four bits, with and without Winograd's form, on every kernel set; "auto" is the
+    last."""
     kernels = {kernel: kernel_set(bench, kernel) for kernel in available_kernels()}
     best = kernels[available_kernels()[-1]]
     facts: Facts = {"kernels": kernels}
     for width in ("w2a2", "w1a1"):
         with bench.engine(bench.others[f"vgg-{width}"]) as engine:
-            key = f"{width}_over_w4a4"
-            quartiles = {"over_w4a4": best["quartiles"][key]}
-            facts[width] = {"over_w4a4": best[key], "quartiles": quartiles, "blocks": engine.steps()}
+            over = {base: f"{width}_{base}" for base in ("over_w4a4", "over_w4a4_direct")}
+            facts[width] = {
+                **{base: best[key] for base, key in over.items()},
+                "quartiles": {base: best["quartiles"][key] for base, key in over.items()},
+                "blocks": engine.steps(),
+            }
     return facts
 
 
 def kernel_set(bench: Bench, kernel: Kernel) -> Facts:
-    """The VGG at three widths on one kernel set, and the peak of the unit it computes with."""
+    """The VGG at three widths on one kernel set, that of four bits also without Winograd's form, and the peak of the
+    unit it computes with."""
     vggs = {"w4a4": bench.zoo_vgg, "w2a2": bench.others["vgg-w2a2"], "w1a1": bench.others["vgg-w1a1"]}
+    engines = {width: bench.engine(bundle, kernel=kernel) for width, bundle in vggs.items()}
+    engines["w4a4_direct"] = bench.engine(bench.zoo_vgg, kernel=kernel, winograd=False)
     with ExitStack() as stack:
         measures = {
-            width: stack.enter_context(bench.engine(bundle, kernel=kernel)).large_batch(bench.clock, KERNEL_RUN_S)
-            for width, bundle in vggs.items()
+            name: stack.enter_context(engine).large_batch(bench.clock, KERNEL_RUN_S) for name, engine in engines.items()
         }
         if kernel in bench.peak.kinds:
             measures["peak"] = bench.measure_peak(kernel)
         rates = interleaved(measures, bench.rounds)
     gmacs = gmac_rates(rates["w4a4"], bench.zoo_vgg.network)
-    pairs = {f"{width}_over_w4a4": (rates[width], rates["w4a4"]) for width in ("w2a2", "w1a1")}
-    facts: Facts = {f"{width}_patches_per_s": statistics.median(rates[width]) for width in vggs}
+    pairs = {
+        f"{width}_over_{base}": (rates[width], rates[base])
+        for width in ("w2a2", "w1a1")
+        for base in ("w4a4", "w4a4_direct")
+    }
+    facts: Facts = {f"{name}_patches_per_s": statistics.median(rates[name]) for name in engines}
     facts["w4a4_gmac_per_s"] = statistics.median(gmacs)
     if "peak" in rates:
         pairs["fraction_of_peak"] = (gmacs, rates["peak"])
@@ -283,6 +298,16 @@ def other(bench: Bench, name: str) -> Facts:
     peer = best_int8(bundle.network, bench.codes[:PEER_CODES])
     with bench.engine(bundle) as engine:
         return bench.against({"ort_int8": peer, **outside_peers(bench, bundle.network)}, engine)
+
+
+def binary(bench: Bench) -> Facts:
+    """The VGG of one bit against the 8-bit runtimes and a binary one, whose integers are compared."""
+    bundle = bench.others["vgg-w1a1"]
+    larq = best_of(partial(outside_peer, "larq", bundle.network), bench.codes[:PEER_CODES])
+    expected = run(bundle.network, codes_of_peers((larq.batch, *bundle.network.input.shape)))
+    with bench.engine(bundle) as engine:
+        facts = bench.against({**outside_peers(bench, bundle.network), "larq": larq}, engine)
+    return {**facts, "larq_mismatches": int((larq.outputs() != expected.ravel()).sum())}
 
 
 def memory(bench: Bench) -> Facts:
@@ -303,6 +328,7 @@ SECTIONS: dict[str, Callable[[Bench], Facts]] = {
     "widths": widths,
     "resnet": lambda bench: {"resnet": other(bench, "eurosat-resnet-u4-w4a4")},
     "separable": lambda bench: {"separable": other(bench, "eurosat-separable-u4-w4a4")},
+    "binary": lambda bench: {"binary": binary(bench)},
     "memory": lambda bench: {"memory": memory(bench)},
 }
 

@@ -3,44 +3,25 @@
 Operators are those of `int8_graph`, channels last, with LiteRT's int8 codes: uint8 less 128. A sum there takes each
 input at the one scale that its tensor has, so tensors get the scales that make every sum its target's code; the scales
 of a convolution's weights take them up. Logits are int8 too; their range is what some codes give.
-
-The schema is the one that TensorFlow ships, read alone: TensorFlow must not enter a process that measures.
 """
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-import flatbuffers
 import numpy as np
 from int8_graph import Parameters, Quantized, build
 from numpy.typing import NDArray
+from tflite_file import PADDINGS, TfliteFile, same_pads
 
 from bitswath.backends.emulator import run
-from bitswath.errors import DependencyError, ExportError
+from bitswath.errors import ExportError
 from bitswath.network.network import Conv, Dense, MaxPool, Network
 
 __all__ = ["litert_model"]
 
-VERSION = 3
-IDENTIFIER = b"TFL3"
-OPERATORS = {
-    "CONV_2D": ("Conv2DOptions", 3),
-    "DEPTHWISE_CONV_2D": ("DepthwiseConv2DOptions", 3),
-    "FULLY_CONNECTED": ("FullyConnectedOptions", 4),
-    "MAX_POOL_2D": ("Pool2DOptions", 2),
-    "ADD": ("AddOptions", 2),
-    "MEAN": ("ReducerOptions", 2),
-    "PAD": ("PadOptions", 2),
-}
-"""Their options' type, and their first version with int8."""
-PADDINGS = {"SAME": 0, "VALID": 1}
 ZERO = 128
 """What int8 codes are below those of uint8."""
 
@@ -57,7 +38,7 @@ def litert_model(network: Network, codes: NDArray[np.uint8], batch: int) -> byte
     scale = (hi - lo) / 255
     graph = _Graph(network, Quantized("logits", scale, round(-lo / scale)))
     build(network, graph)
-    return _File(graph, batch).data()
+    return _data(graph, batch)
 
 
 @dataclass(frozen=True)
@@ -122,7 +103,7 @@ class _Graph:
         top, left, bottom, right = stage.pads
         if not any(stage.pads):
             return source, "VALID"
-        if stage.pads == _same(stage, height, width):
+        if stage.pads == same_pads((height, width), stage.weights.shape[1:3], stage.strides, stage.dilations):
             return source, "SAME"
         target = Quantized(f"{stage.name}_padded", source.scale, source.zero)
         self.shapes[target.name] = (top + height + bottom, left + width + right, channels)
@@ -151,117 +132,33 @@ def _along(name: str, pair: Sequence[int], suffix: str = "") -> dict[str, int]:
     return {f"{name}H{suffix}": pair[0], f"{name}W{suffix}": pair[1]}
 
 
-def _same(stage: Conv, *sizes: int) -> tuple[int, ...]:
-    """TensorFlow's "SAME" padding of a map of these sizes: (top, left, bottom, right)."""
-    before, after = [], []
-    for size, kernel, stride, dilation in zip(sizes, stage.weights.shape[1:3], stage.strides, stage.dilations):
-        whole = max(-(-size // stride) * stride - stride + dilation * (kernel - 1) + 1 - size, 0)
-        before.append(whole // 2)
-        after.append(whole - whole // 2)
-    return (*before, *after)
-
-
-class _File:
-    """The graph in the schema's objects."""
-
-    def __init__(self, graph: _Graph, batch: int) -> None:
-        self.graph = graph
-        self.scales = graph.scales()
-        self.buffers = [_made("Buffer")]  # the first stands for none
-        self.tensors: list[Any] = []
-        self.indices = {
-            name: self.tensor(name, (batch, *graph.shapes[name]), "INT8", [self.scales[name]], tensor.zero - ZERO)
-            for name, tensor in graph.tensors.items()
-        }
-
-    def data(self) -> bytes:
-        operators = [self.operator(operation) for operation in self.graph.operations]
-        ends = {"inputs": [self.indices["codes"]], "outputs": [self.indices["logits"]]}
-        codes = [
-            _made("OperatorCode", builtinCode=code, deprecatedBuiltinCode=code, version=version)
-            for code, version in ((getattr(_schema().BuiltinOperator, name), of[1]) for name, of in OPERATORS.items())
-        ]
-        subgraph = _made("SubGraph", operators=operators, tensors=self.tensors, **ends)
-        model = _made("Model", version=VERSION, subgraphs=[subgraph], buffers=self.buffers, operatorCodes=codes)
-        builder = flatbuffers.Builder()
-        builder.Finish(model.Pack(builder), IDENTIFIER)
-        return bytes(builder.Output())
-
-    def operator(self, operation: Operation) -> Any:
-        options, _ = OPERATORS[operation.operator]
-        inputs = [self.indices[source.name] for source in operation.inputs]
+def _data(graph: _Graph, batch: int) -> bytes:
+    file, scales = TfliteFile(), graph.scales()
+    tensors = {
+        name: file.tensor(
+            name, (batch, *graph.shapes[name]), np.int8, scale=[scales[name]], zeroPoint=[tensor.zero - ZERO]
+        )
+        for name, tensor in graph.tensors.items()
+    }
+    for operation in graph.operations:
+        name = operation.output.name
+        inputs = [tensors[source.name] for source in operation.inputs]
         if operation.by is not None:
-            inputs += self.parameters(operation, operation.by)
+            inputs += _parameters(file, operation, operation.by, scales)
         if operation.constant is not None:
-            inputs.append(
-                self.tensor(
-                    f"{operation.output.name}_constant", operation.constant.shape, "INT32", data=operation.constant
-                )
-            )
-        return _made(
-            "Operator",
-            opcodeIndex=list(OPERATORS).index(operation.operator),
-            inputs=inputs,
-            outputs=[self.indices[operation.output.name]],
-            builtinOptionsType=getattr(_schema().BuiltinOptions, options),
-            builtinOptions=_made(options, **operation.options),
-        )
-
-    def parameters(self, operation: Operation, by: Parameters) -> list[int]:
-        """Weights and bias. What the operation sees as a step of its source's code is one of the tensor's scale."""
-        (source,), name = operation.inputs, operation.output.name
-        steps = source.scale * by.scales * self.scales[name] / operation.output.scale
-        weights = steps / self.scales[source.name]
-        return [
-            self.tensor(f"{name}_weights", by.weights.shape, "INT8", weights, axis=operation.axis, data=by.weights),
-            self.tensor(f"{name}_bias", by.bias.shape, "INT32", steps, data=by.bias),
-        ]
-
-    def tensor(
-        self,
-        name: str,
-        shape: Sequence[int],
-        kind: str,
-        scales: Sequence[float] | NDArray[np.float64] = (),
-        zero: int = 0,
-        axis: int = 0,
-        data: NDArray[np.signedinteger] | None = None,
-    ) -> int:
-        """The index of a new tensor, constant if it has `data`."""
-        quantization = _made(
-            "QuantizationParameters", scale=list(scales), zeroPoint=[zero] * len(scales), quantizedDimension=axis
-        )
-        if data is not None:
-            self.buffers.append(_made("Buffer", data=np.frombuffer(data.tobytes(), np.uint8)))
-        self.tensors.append(
-            _made(
-                "Tensor",
-                name=name,
-                shape=list(shape),
-                type=getattr(_schema().TensorType, kind),
-                buffer=0 if data is None else len(self.buffers) - 1,
-                quantization=quantization if len(scales) else None,
-            )
-        )
-        return len(self.tensors) - 1
+            inputs.append(file.constant(f"{name}_constant", operation.constant))
+        file.operator(operation.operator, inputs, tensors[name], **operation.options)
+    return file.data(tensors["codes"], tensors["logits"])
 
 
-def _made(kind: str, **values: Any) -> Any:
-    """An object of the schema with these fields."""
-    found = getattr(_schema(), f"{kind}T")()
-    for name, value in values.items():
-        setattr(found, name, value)
-    return found
-
-
-@cache
-def _schema() -> ModuleType:
-    tensorflow = importlib.util.find_spec("tensorflow")
-    if tensorflow is None or tensorflow.origin is None:
-        raise DependencyError("expected TensorFlow, whose TFLite schema is needed; install bitswath[train]")
-    path = Path(tensorflow.origin).parent / "lite" / "python" / "schema_py_generated.py"
-    spec = importlib.util.spec_from_file_location("tflite_schema", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def _parameters(file: TfliteFile, operation: Operation, by: Parameters, scales: dict[str, float]) -> list[int]:
+    """Weights and bias, with the scales that make an accumulator's step one of the bias."""
+    (source,), name = operation.inputs, operation.output.name
+    steps = source.scale * by.scales * scales[name] / operation.output.scale
+    zeros, weights = [0] * len(steps), steps / scales[source.name]
+    return [
+        file.constant(
+            f"{name}_weights", by.weights, scale=list(weights), zeroPoint=zeros, quantizedDimension=operation.axis
+        ),
+        file.constant(f"{name}_bias", by.bias, scale=list(steps), zeroPoint=zeros, quantizedDimension=0),
+    ]

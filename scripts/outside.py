@@ -1,7 +1,7 @@
 """Peers whose pins collide with this environment's: each has one of its own below .cache/, and a process there.
 
-A peer is given the 8-bit graph of `int8_graph`, in QDQ form or as `litert_graph` writes it, and interleaved with all
-others like them. What it logs goes to a file there.
+Of 8 bits, a peer is given the graph of `int8_graph`, in QDQ form or as `litert_graph` writes it; of one bit, that of
+`larq_graph`. It is interleaved with all others like them. What it logs goes to a file there.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ from typing import Any
 import numpy as np
 from benchmark import CPU_CLOCK, WALL_CLOCK, Clock, Measure
 from int8_graph import int8_model
+from larq_graph import larq_model
 from litert_graph import litert_model
 from numpy.typing import NDArray
 
 from bitswath.errors import BackendError
 from bitswath.network.network import Network
 
-__all__ = ["ENGINES", "OutsidePeer", "outside_peer"]
+__all__ = ["ENGINES", "INT8", "OutsidePeer", "outside_peer"]
 
 CACHE = Path(__file__).resolve().parent.parent / ".cache" / "peers"
 WORKER = Path(__file__).with_name("peer_worker.py")
@@ -45,7 +46,8 @@ def _tflite(network: Network, batch: int) -> bytes:
 
 @dataclass(frozen=True)
 class Engine:
-    """`packages`: what pip installs, the newest; `model`: the file it takes for a network and a batch."""
+    """`form`: what is said of its graph; `packages`: what pip installs, the newest; `model`: the file it takes for a
+    network and a batch."""
 
     shown: str
     form: str
@@ -54,10 +56,13 @@ class Engine:
 
 
 ENGINES: Mapping[str, Engine] = {
-    "openvino": Engine("OpenVINO", "qdq", ("openvino>=2026.4", "numpy"), _qdq),
-    "onnxruntime": Engine("newest ONNX Runtime", "qdq", ("onnxruntime>=1.27", "numpy"), _qdq),
-    "litert": Engine("LiteRT", "XNNPACK", ("ai-edge-litert>=2.3", "numpy"), _tflite),
+    "openvino": Engine("OpenVINO", "int8, qdq", ("openvino>=2026.4", "numpy"), _qdq),
+    "onnxruntime": Engine("newest ONNX Runtime", "int8, qdq", ("onnxruntime>=1.27", "numpy"), _qdq),
+    "litert": Engine("LiteRT", "int8, XNNPACK", ("ai-edge-litert>=2.3", "numpy"), _tflite),
+    "larq": Engine("larq-compute-engine", "1 bit", ("larq-compute-engine>=0.16", "numpy<2"), larq_model),
 }
+INT8 = ("openvino", "onnxruntime", "litert")
+"""Those that take any network in 8 bits."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,10 @@ class OutsidePeer:
     def latencies_s(self, count: int) -> list[float]:
         """Of so many runs, one after the other."""
         return list(map(float, self._ask(f"singles {count}").split()))
+
+    def outputs(self) -> NDArray[np.float64]:
+        """Of `peer_worker.codes` for its batch, flat; not of every engine."""
+        return np.array(self._ask("outputs").split(), np.float64)
 
     def _ask(self, question: str) -> str:
         assert self.process.stdin is not None and self.process.stdout is not None
@@ -99,7 +108,7 @@ def outside_peer(engine: str, network: Network, batch: int, threads: int = 1) ->
     version = process.stdout.readline().strip()
     if not version:
         raise BackendError(f"{chosen.shown}: expected its version, but its process ended: {log.read_text()[-500:]}")
-    return OutsidePeer(f"{chosen.shown} {version} int8, {chosen.form}", batch, process)
+    return OutsidePeer(f"{chosen.shown} {version} {chosen.form}", batch, process)
 
 
 @cache

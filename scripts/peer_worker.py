@@ -2,16 +2,19 @@
 
 `peer_worker.py ENGINE MODEL BATCH THREADS` prints the engine's version, then answers each line: `rate CLOCK SECONDS`
 with patches per second of the wall's or the process's time over at least so long, `singles COUNT` with so many
-latencies in seconds. Codes are random. Imports nothing of bitswath, which is not installed here.
+latencies in seconds, `outputs` with what a run gives. Codes are random. Imports nothing of bitswath, which is not
+installed here.
 """
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 
@@ -64,10 +67,28 @@ def litert(model: Path, batch: int, threads: int) -> tuple[str, Callable[[], obj
     return version("ai-edge-litert"), lambda: graph.run_by_index(0, inputs, outputs)
 
 
-ENGINES = {"openvino": openvino, "onnxruntime": onnxruntime, "litert": litert}
+def larq(model: Path, batch: int, threads: int) -> tuple[str, Callable[[], object]]:
+    """The quickest of its kernels here. The model's batch is fixed.
+
+    The package itself would import TensorFlow, which only its converter needs.
+    """
+    package = ModuleType("larq_compute_engine")
+    spec = find_spec(package.__name__)
+    assert spec is not None and spec.submodule_search_locations is not None
+    package.__path__ = list(spec.submodule_search_locations)
+    sys.modules[package.__name__] = package
+    from larq_compute_engine.tflite.python.interpreter import Interpreter
+
+    graph = Interpreter(model.read_bytes(), threads, use_indirect_bgemm=True, use_xnnpack=True).interpreter
+    (shape,) = graph.input_shapes
+    feed = [codes(shape).astype(np.float32)]
+    return version("larq-compute-engine"), lambda: graph.predict(feed)
 
 
-def codes(shape: list[int]) -> np.ndarray:
+ENGINES = {"openvino": openvino, "onnxruntime": onnxruntime, "litert": litert, "larq": larq}
+
+
+def codes(shape: Sequence[int]) -> np.ndarray:
     return np.random.default_rng(0).integers(0, CODES, shape, np.uint8)
 
 
@@ -95,6 +116,8 @@ def main(engine: str, model: str, batch: str, threads: str) -> None:
                 print(rate(run, int(batch), CLOCKS[clock], float(seconds)), flush=True)
             case ["singles", count]:
                 print(*(latency(run) for _ in range(int(count))), flush=True)
+            case ["outputs"]:
+                print(*np.ravel(run()), flush=True)
 
 
 if __name__ == "__main__":

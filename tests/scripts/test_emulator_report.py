@@ -18,7 +18,9 @@ VGG = {"ratio_ort_int8": 2.0, "fraction_of_peak": 0.1, "peak": PEAK, "blocks": B
 
 
 def kernels(*names: str) -> dict[str, Any]:
-    rates = {f"{width}_patches_per_s": 1000.0 for width in ("w4a4", "w2a2", "w1a1")}
+    rates = {f"{name}_patches_per_s": 1000.0 for name in ("w4a4", "w2a2", "w1a1")} | {
+        "w4a4_direct_patches_per_s": 700.0
+    }
     ratios = {"w2a2_over_w4a4": 1.1, "w1a1_over_w4a4": 1.2, "fraction_of_peak": 0.5}
     return {name: {**rates, **ratios, "w4a4_gmac_per_s": 56.0, "peak_gmac_per_s": 112.0} for name in names}
 
@@ -37,11 +39,15 @@ def test_fewer_bits_have_a_bar_on_the_best_kernel_set_alone() -> None:
     found = {bar.key: bar.bound for bar in bars(facts) if "over_w4a4" in bar.key}
     assert found == {
         "w1a1.over_w4a4": 1.05,
-        "kernels.avx512.w1a1_over_w4a4": None,
-        "kernels.avx2.w1a1_over_w4a4": None,
+        "w1a1.over_w4a4_direct": 2.0,
         "w2a2.over_w4a4": 1.05,
-        "kernels.avx512.w2a2_over_w4a4": None,
-        "kernels.avx2.w2a2_over_w4a4": None,
+        "w2a2.over_w4a4_direct": 1.25,
+        **{
+            f"kernels.{kernel}.{width}_over_{base}": None
+            for kernel in ("avx512", "avx2")
+            for width in ("w1a1", "w2a2")
+            for base in ("w4a4", "w4a4_direct")
+        },
     }
 
 
@@ -61,10 +67,21 @@ def test_what_falls_short_is_explained_once_for_each_reason() -> None:
     assert limits(bars(facts), {"zoo_vgg": VGG | {"ratio_ort_int8": 9.0, "fraction_of_peak": 0.3}}) == []
 
 
+def test_exact_peers_that_differ_are_named() -> None:
+    facts = {"zoo_vgg": {"qcdq_mismatches": 2}, "binary": {"larq_mismatches": 3}}
+    assert limits([], facts) == [
+        "QCDQ is not bit-exact here: 2 logits differ.",
+        "larq-compute-engine is not exact here: 3 logits differ.",
+    ]
+
+
 def test_widths_that_are_not_faster_are_explained_by_their_kernels() -> None:
     facts = {"kernels": kernels("amx"), "w1a1": {"over_w4a4": 0.98, "blocks": BLOCKS}}
     (line,) = limits(bars(facts), facts)
     assert line.startswith("VGG W1A1 over W4A4, amx 0.98x: ") and "tdpbusd 92%" in line
+    facts["w1a1"]["over_w4a4_direct"] = 1.9
+    (line,) = limits(bars(facts), facts)
+    assert "; VGG W1A1 over W4A4 without Winograd's form, amx 1.90x: " in line
 
 
 def test_the_report_has_a_table_for_what_was_measured() -> None:
@@ -75,6 +92,6 @@ def test_the_report_has_a_table_for_what_was_measured() -> None:
     assert fastest == (("zoo VGG", "7,000", "10", "qonnx execute_onnx", "700.00x"),)
     assert ("zoo VGG over ONNX Runtime int8", "2.00x") in [row[:2] for row in bar_rows]
     assert engines == (("emulator", "large", "7,000"), ("qonnx execute_onnx", "1", "10"))
-    assert sets[1] == ("amx", "1,000", "1,000", "1,000", "56", "50% of 112")
+    assert sets[1] == ("amx", "1,000", "700", "1,000", "1,000", "56", "50% of 112")
     assert steps[0] == ("input", "unpack", "4.0", "4%", "") and steps[1][-1] == "10"
     assert len(report({"memory": {"over_mb": 8}}).tables) == 1
