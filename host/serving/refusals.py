@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from http import HTTPStatus
 
 from bitswath.errors import BackendError, BackendTimeoutError, BitswathError, InputError
 
-__all__ = ["RequestError", "busy", "refusal"]
+__all__ = ["RequestError", "busy", "logged_refusal", "refusal"]
 
 _LONGEST = 500
+_log = logging.getLogger("bitswath.serving")
 
 
 class RequestError(InputError):
@@ -37,6 +39,17 @@ def refusal(error: BaseException) -> RequestError:
     if isinstance(error, BitswathError):
         return RequestError(HTTPStatus.BAD_REQUEST, _one_line(str(error)))
     return RequestError(HTTPStatus.INTERNAL_SERVER_ERROR, "the server failed on this request; its log says why")
+
+
+def logged_refusal(path: str, error: Exception) -> RequestError:
+    """`refusal`, with a line in the log where it is the server's fault or a device's: the server's own has its
+    traceback there. `path`: of the request, or its method's name."""
+    told = refusal(error)
+    if told.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        cause = error.__cause__ or error
+        own = None if isinstance(cause, BitswathError) else cause
+        _log.error("request failed", extra={"path": path, "reason": str(error)}, exc_info=own)
+    return told
 
 
 def _one_line(text: str) -> str:

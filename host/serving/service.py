@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import time
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator
@@ -19,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitswath.bundle.bundle import Bundle
-from bitswath.errors import BitswathError, InputError
+from bitswath.errors import InputError
 from bitswath.serving.protocol.inputs import as_frames
 from bitswath.serving.protocol.outputs import check_wanted, labels_of, tensors_of
 from bitswath.serving.protocol.requests import Answer, InferRequest
@@ -31,7 +30,6 @@ from bitswath.serving.settings import Settings
 __all__ = ["Seen", "Service"]
 
 _QUICK_BYTES = 64 << 10
-_log = logging.getLogger("bitswath.serving")
 _SEEN, _SEEN_EVERY_S = 8, 0.1
 _Made = TypeVar("_Made")
 
@@ -106,8 +104,6 @@ class Service:
             entry.statistics.failed(499, time.monotonic_ns() - arrived_ns)
             raise
         except Exception as error:
-            if not isinstance(error, BitswathError):
-                _log.error("request failed unexpectedly", extra={"model": entry.name}, exc_info=error)
             told = refusal(error)
             entry.statistics.failed(told.status, time.monotonic_ns() - arrived_ns)
             raise told from error

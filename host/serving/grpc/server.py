@@ -17,7 +17,7 @@ from bitswath.serving.access import Access
 from bitswath.serving.grpc.conversion import as_response, read_message
 from bitswath.serving.grpc.messages import METHODS, SERVICE, message
 from bitswath.serving.protocol.description import metadata, server_metadata, statistics
-from bitswath.serving.refusals import RequestError, refusal
+from bitswath.serving.refusals import RequestError, logged_refusal
 from bitswath.serving.service import Service
 
 __all__ = ["grpc_server"]
@@ -81,9 +81,7 @@ def _handlers(servicer: _Servicer, access: Access) -> Any:
             try:
                 return await call(request, context, _client(context, access, name))
             except BitswathError as error:
-                told = refusal(error)
-                if told.status == HTTPStatus.INTERNAL_SERVER_ERROR:
-                    _log.error("request failed", extra={"path": name, "reason": str(error)})
+                told = logged_refusal(name, error)
                 await context.abort(_CODES.get(told.status, grpc.StatusCode.INTERNAL), str(told))
 
         return grpc.unary_unary_rpc_method_handler(
@@ -168,4 +166,5 @@ class _Servicer:
             return message("ModelStreamInferResponse")(infer_response=await self.ModelInfer(request, context, client))
         except BitswathError as error:
             empty = message("ModelInferResponse")(model_name=request.model_name, id=request.id)
-            return message("ModelStreamInferResponse")(error_message=str(refusal(error)), infer_response=empty)
+            told = str(logged_refusal("ModelStreamInfer", error))
+            return message("ModelStreamInferResponse")(error_message=told, infer_response=empty)

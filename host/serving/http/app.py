@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from bitswath.errors import BitswathError, InputError
+from bitswath.errors import InputError
 from bitswath.serving.access import Access
 from bitswath.serving.http.body import Bodies, header, header_length
 from bitswath.serving.http.openapi import openapi
@@ -25,7 +25,7 @@ from bitswath.serving.metrics import Metrics
 from bitswath.serving.protocol.description import configuration, metadata, server_metadata, statistics
 from bitswath.serving.protocol.requests import InferRequest, as_body, json_of, read_request
 from bitswath.serving.protocol.tensors import BYTES, Tensor
-from bitswath.serving.refusals import RequestError, refusal
+from bitswath.serving.refusals import RequestError, logged_refusal
 from bitswath.serving.service import Service
 
 __all__ = ["http_application"]
@@ -75,7 +75,7 @@ class _Answering:
         except ClientDisconnect:
             response = Response(status_code=499)  # goes nowhere
         except Exception as error:
-            response = _refused(scope["path"], error)
+            response = _error(logged_refusal(scope["path"], error))
         await response(scope, receive, send)
 
 
@@ -243,12 +243,3 @@ def _error(error: RequestError) -> Response:
     if error.status in (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.REQUEST_TIMEOUT):
         headers["Connection"] = "close"  # what is left of the body is not waited for
     return _json({"error": str(error)}, error.status, headers)
-
-
-def _refused(path: str, error: Exception) -> Response:
-    told = refusal(error)
-    if not isinstance(error, BitswathError):
-        _log.error("request failed unexpectedly", extra={"path": path}, exc_info=error)
-    elif told.status == HTTPStatus.INTERNAL_SERVER_ERROR:
-        _log.error("request failed", extra={"path": path, "reason": str(error)})
-    return _error(told)

@@ -213,6 +213,20 @@ def test_an_unexpected_error_of_a_backend_is_told_and_the_server_goes_on(tmp_pat
         assert labels(address) == (200, True)
 
 
+def test_a_fault_of_the_server_itself_is_logged_once_with_its_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(*_: object) -> None:
+        raise KeyError("secret")
+
+    monkeypatch.setattr("bitswath.serving.service.tensors_of", fails)
+    with serving(bundle(tmp_path).path) as address:
+        status, error = labels(address)
+        assert status == 500 and "secret" not in error
+    (record,) = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert record.exc_info is not None and record.exc_info[0] is KeyError
+
+
 def test_devices_that_answer_differently_are_refused(tmp_path: Path) -> None:
     made = bundle(tmp_path)
 
