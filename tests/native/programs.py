@@ -23,7 +23,7 @@ WARNINGS = ("-Wall", "-Wextra", "-Werror", "-Wno-psabi")  # psabi: GCC 7 changed
 
 @dataclass(frozen=True)
 class Target:
-    """A compiler with its flags, and what runs its programs: nothing for this CPU."""
+    """A compiler with its flags, and what runs its programs: nothing for this CPU. Those of one `name` share them."""
 
     name: str
     compiler: str
