@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
+from typing import Any
 
 from bitswath.backends.rtl.backend import Statistics
 from bitswath.builds.design import Design, Link, Stage
@@ -67,12 +68,8 @@ def make_report(
     """
     if measured.interval is None or measured.latency is None:
         raise BuildError("expected a simulation of two frames or more; without it there is no rate to report")
-    copies, sharing = design.instances, sharing_cost(design, board)
-    guessed = sum((estimates or {}).values(), Resources()) * copies + sharing
     stages = tuple(_stage(stage, measured, synthesis, estimates or {}) for stage in design.stages)
     busiest = max((stage for stage in stages if stage.cycles), key=lambda stage: stage.cycles or 0, default=None)
-    whole = synthesis.whole.resources * copies + sharing if synthesis and synthesis.whole else None
-    parts = synthesis.parts * copies + sharing if synthesis else guessed
     tool = {"synthesis": synthesis.tool} if synthesis else {}
     paths = synthesis.paths if synthesis else {}
     longest = "" if "" in paths else max(paths, key=lambda name: paths[name].ns, default=None)
@@ -81,8 +78,8 @@ def make_report(
         board=board.name,
         part=design.part,
         clock_hz=design.clock_hz,
-        instances=copies,
-        frames_per_s=design.clock_hz / max(measured.interval / copies, design.input.step_words),
+        instances=design.instances,
+        frames_per_s=design.clock_hz / max(measured.interval / design.instances, design.input.step_words),
         initiation_interval=measured.interval,
         latency_cycles=measured.latency,
         checked_frames=checked_frames,
@@ -90,10 +87,7 @@ def make_report(
         folding=folding,
         input=_link(design.input),
         output=_link(design.output),
-        resources=_counts(whole or parts),
-        resources_from="whole design" if whole else "sum of parts" if synthesis else "estimates",
-        parts=_counts(parts),
-        estimated=_counts(guessed) if estimates else None,
+        **_resources(design, board, synthesis, estimates or {}),
         available=Counts(**{name: float(getattr(board, name)) for name in Counts.model_fields}),
         path=_path(synthesis, longest) if longest is not None else None,
         path_from=None if longest is None else "parts" if longest else "whole design",
@@ -101,12 +95,7 @@ def make_report(
         queues=_queues(design, synthesis, high_water or {}),
         problems=dict(synthesis.problems) if synthesis else {},
         tools={**(tools or {}), **tool},
-        notes=(
-            *_notes(board, counted=synthesis is not None),
-            *((_COMPRESSED_NOTE,) if design.input.compressed else ()),
-            *((_SHARING_NOTE,) if copies > 1 else ()),
-            *((_POWER_NOTE,) if routed else ()),
-        ),
+        notes=tuple(_notes(design, board, counted=synthesis is not None, routed=routed is not None)),
         bitstream=bitstream,
         bitstream_reason=bitstream_reason,
         routed=routed,
@@ -122,10 +111,36 @@ def sharing_cost(design: Design, board: Board) -> Resources:
     return sum(each, Resources()) * design.instances
 
 
-def _notes(board: Board, *, counted: bool) -> tuple[str, ...]:
-    if not counted:
-        return _CYCLES_NOTE, _ESTIMATES_NOTE
-    return (_CYCLES_NOTE, _COUNTS_NOTE, *((_VERSAL_NOTE,) if board.family == "versal" else ()))
+def _resources(
+    design: Design, board: Board, synthesis: Synthesis | None, estimates: Mapping[str, Resources]
+) -> dict[str, Any]:
+    """Of all instances and what they share: those counted of the whole, else of the parts, else estimated."""
+
+    def shared(one: Resources) -> Resources:
+        return one * design.instances + sharing_cost(design, board)
+
+    guessed = shared(sum(estimates.values(), Resources()))
+    parts = shared(synthesis.parts) if synthesis else guessed
+    whole = shared(synthesis.whole.resources) if synthesis and synthesis.whole else None
+    return {
+        "resources": _counts(whole or parts),
+        "resources_from": "whole design" if whole else "sum of parts" if synthesis else "estimates",
+        "parts": _counts(parts),
+        "estimated": _counts(guessed) if estimates else None,
+    }
+
+
+def _notes(design: Design, board: Board, *, counted: bool, routed: bool) -> Iterator[str]:
+    yield _CYCLES_NOTE
+    yield _COUNTS_NOTE if counted else _ESTIMATES_NOTE
+    if counted and board.family == "versal":
+        yield _VERSAL_NOTE
+    if design.input.compressed:
+        yield _COMPRESSED_NOTE
+    if design.instances > 1:
+        yield _SHARING_NOTE
+    if routed:
+        yield _POWER_NOTE
 
 
 def _stage(
