@@ -71,20 +71,64 @@ struct Narrow {
     using In = uint8_t;
     using Acc = int16_t;
 
-    // Lanes of 16 bits, neighbours exchanged.
-    BITSWATH_TARGET static inline __m256i turned(__m256i x) {
+    BITSWATH_TARGET static inline __m256i joined(const __m256i (&sums)[2], const Acc* scale) {
         const __m128i order = _mm_setr_epi8(2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13);
-        return _mm256_shuffle_epi8(x, _mm256_broadcastsi128_si256(order));
+        const __m256i turned = _mm256_shuffle_epi8(sums[1], _mm256_broadcastsi128_si256(order));
+        return _mm256_mullo_epi16(_mm256_add_epi16(sums[0], turned), load(scale));
     }
 
     template <int Windows>
     BITSWATH_TARGET static inline void tile(const ConvRows& rows, const In* in, const int8_t* w, int64_t o, Acc* acc) {
         const Tile<Windows> sums = sums_of<Pairs, Windows>(rows, in, w, 0, rows.depth);
-        const __m256i scale = load(static_cast<const Acc*>(rows.scale) + o);
+        for (int p = 0; p < Windows; ++p)
+            store(acc + p * rows.stride, joined(sums.of[p], static_cast<const Acc*>(rows.scale) + o));
+    }
+};
+
+// The same of two blocks of outputs, for which inputs are loaded once. The second block's weights stay in memory, as
+// three windows' sums fill the registers.
+struct NarrowBlocks {
+    using In = uint8_t;
+    using Acc = int16_t;
+
+    BITSWATH_TARGET static inline __m256i product(__m256i x, const int8_t* w) {
+        __m256i products;
+        asm("vpmaddubsw %2, %1, %0" : "=x"(products) : "x"(x), "m"(*reinterpret_cast<const __m256i_u*>(w)));
+        return products;
+    }
+    template <bool First>
+    BITSWATH_TARGET static inline void add(__m256i& sum, __m256i products) {
+        if (First)
+            sum = products;
+        else
+            asm("vpaddw %1, %0, %0" : "+x"(sum) : "x"(products));
+    }
+
+    template <bool First, int Windows>
+    BITSWATH_TARGET static inline void add_group(__m256i (&sums)[Windows][2][2], const In* x, int64_t step,
+                                                 const int8_t* w) {
+        __m256i w0 = load(w), w1 = load(w + 32);
+        asm("" : "+x"(w0), "+x"(w1));  // stay in registers, and are not loaded for every window
         for (int p = 0; p < Windows; ++p) {
-            const __m256i sum = _mm256_add_epi16(sums.of[p][0], turned(sums.of[p][1]));
-            store(acc + p * rows.stride, _mm256_mullo_epi16(sum, scale));
+            const __m256i group = four_bytes(x + p * step);
+            __m256i(&sum)[2][2] = sums[p];
+            add<First>(sum[0][0], _mm256_maddubs_epi16(group, w0));
+            add<First>(sum[0][1], _mm256_maddubs_epi16(group, w1));
+            add<First>(sum[1][0], product(group, w + 64));
+            add<First>(sum[1][1], product(group, w + 96));
         }
+    }
+
+    template <int Windows>
+    BITSWATH_TARGET static inline void tile(const ConvRows& rows, const In* in, const int8_t* w, int64_t o, Acc* acc) {
+        __m256i sums[Windows][2][2];
+        const int32_t *offset = rows.offsets, *end = offset + rows.depth;
+        add_group<true>(sums, in + *offset, rows.step, w);
+        while (++offset != end) add_group<false>(sums, in + *offset, rows.step, w += 128);
+        const auto* scale = static_cast<const Acc*>(rows.scale) + o;
+        for (int p = 0; p < Windows; ++p)
+            for (int b = 0; b < 2; ++b)
+                store(acc + p * rows.stride + b * kBlock, Narrow::joined(sums[p][b], scale + b * kBlock));
     }
 };
 
@@ -203,12 +247,13 @@ BITSWATH_TARGET void depthwise_pairs(const ConvRows& given) {
 // From 32 sums to codes: `Sums` brings them to 16 bits in two registers and the codes back in order.
 struct SumsS32 {
     using Acc = int32_t;
-    BITSWATH_TARGET static inline __m256i sum(const Acc* x, const Acc* bias) {
-        return _mm256_add_epi32(load(x), load(bias));
-    }
-    BITSWATH_TARGET static inline void in_words(const Acc* x, const Acc* bias, __m256i& x0, __m256i& x1) {
-        x0 = _mm256_packs_epi32(sum(x, bias), sum(x + 8, bias + 8));
-        x1 = _mm256_packs_epi32(sum(x + 16, bias + 16), sum(x + 24, bias + 24));
+    static constexpr int kBiases = 4;
+    BITSWATH_TARGET static inline void in_words(const Acc* x, const __m256i* bias, __m256i (&words)[2]) {
+        for (int i = 0; i < 2; ++i) {
+            const Acc* half = x + 16 * i;
+            words[i] = _mm256_packs_epi32(_mm256_add_epi32(load(half), bias[2 * i]),
+                                          _mm256_add_epi32(load(half + 8), bias[2 * i + 1]));
+        }
     }
     BITSWATH_TARGET static inline __m256i sorted(__m256i codes) {
         return _mm256_permutevar8x32_epi32(codes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
@@ -222,38 +267,60 @@ struct SumsS32 {
 
 struct SumsS16 {
     using Acc = int16_t;
-    BITSWATH_TARGET static inline void in_words(const Acc* x, const Acc* bias, __m256i& x0, __m256i& x1) {
-        x0 = _mm256_add_epi16(load(x), load(bias));
-        x1 = _mm256_add_epi16(load(x + 16), load(bias + 16));
+    static constexpr int kBiases = 2;
+    BITSWATH_TARGET static inline void in_words(const Acc* x, const __m256i* bias, __m256i (&words)[2]) {
+        for (int i = 0; i < 2; ++i) words[i] = _mm256_add_epi16(load(x + 16 * i), bias[i]);
     }
     BITSWATH_TARGET static inline __m256i sorted(__m256i codes) { return _mm256_permute4x64_epi64(codes, 0xD8); }
 };
 
-template <typename Sums>
-BITSWATH_TARGET inline void line_group(const NarrowLine& line, int64_t at, const typename Sums::Acc* x, uint8_t* out) {
-    for (int i = 0; i < kLineGroup; i += 32) {
-        const int16_t *gain = line.gain + at + i, *slice = line.slice + at + i;
-        __m256i x0, x1;
-        Sums::in_words(x + i, static_cast<const typename Sums::Acc*>(line.bias) + at + i, x0, x1);
-        const __m256i y0 = _mm256_mulhi_epi16(_mm256_mulhrs_epi16(x0, load(gain)), load(slice));
-        const __m256i y1 = _mm256_mulhi_epi16(_mm256_mulhrs_epi16(x1, load(gain + 16)), load(slice + 16));
-        const __m256i low = _mm256_max_epi8(_mm256_packs_epi16(y0, y1), _mm256_set1_epi8(line.lo));
-        const __m256i codes = _mm256_min_epi8(low, _mm256_set1_epi8(line.hi));
-        store(out + i, _mm256_add_epi8(Sums::sorted(codes), _mm256_set1_epi8(line.offset)));
-    }
-}
+constexpr int kLineBlock = 32;
 
+// The parameters of neighbouring elements.
 template <typename Sums>
-BITSWATH_TARGET void line(const NarrowLine& given, const void* acc, uint8_t* out, int64_t count) {
-    const NarrowLine line = given;  // which no store can change
+struct LineBlock {
+    using Acc = typename Sums::Acc;
+    __m256i bias[Sums::kBiases], gain[2], slice[2], lo, hi, offset;
+
+    BITSWATH_TARGET LineBlock(const NarrowLine& line, int64_t at)
+        : lo(_mm256_set1_epi8(line.lo)), hi(_mm256_set1_epi8(line.hi)), offset(_mm256_set1_epi8(line.offset)) {
+        const Acc* biases = static_cast<const Acc*>(line.bias) + at;
+        for (int i = 0; i < Sums::kBiases; ++i) bias[i] = load(biases + i * kLineBlock / Sums::kBiases);
+        for (int i = 0; i < 2; ++i) {
+            gain[i] = load(line.gain + at + 16 * i);
+            slice[i] = load(line.slice + at + 16 * i);
+        }
+    }
+
+    BITSWATH_TARGET inline void run(const Acc* x, uint8_t* out) const {
+        __m256i words[2];
+        Sums::in_words(x, bias, words);
+        for (int i = 0; i < 2; ++i)
+            words[i] = _mm256_mulhi_epi16(_mm256_mulhrs_epi16(words[i], gain[i]), slice[i]);
+        const __m256i codes = _mm256_min_epi8(_mm256_max_epi8(_mm256_packs_epi16(words[0], words[1]), lo), hi);
+        store(out, _mm256_add_epi8(Sums::sorted(codes), offset));
+    }
+};
+
+// Whole periods by blocks, whose parameters stay in registers; then what is left.
+template <typename Sums>
+BITSWATH_TARGET void line(const NarrowLine& line, const void* acc, uint8_t* out, int64_t count) {
     const auto* x = static_cast<const typename Sums::Acc*>(acc);
-    int64_t i = 0, at = 0;
-    for (; i + kLineGroup <= count; i += kLineGroup, at = at + kLineGroup == line.period ? 0 : at + kLineGroup)
-        line_group<Sums>(line, at, x + i, out + i);
-    if (i == count) return;
-    uint8_t rest[kLineGroup];
-    line_group<Sums>(line, at, x + i, rest);
-    std::memcpy(out + i, rest, count - i);
+    const int64_t whole = count / line.period * line.period;
+    for (int64_t at = 0; at < line.period && whole; at += kLineBlock) {
+        const LineBlock<Sums> block(line, at);
+        for (int64_t i = at; i < whole; i += line.period) block.run(x + i, out + i);
+    }
+    for (int64_t i = whole; i < count; i += kLineBlock) {
+        const LineBlock<Sums> block(line, i - whole);
+        if (i + kLineBlock <= count) {
+            block.run(x + i, out + i);
+        } else {
+            uint8_t rest[kLineBlock];
+            block.run(x + i, rest);
+            std::memcpy(out + i, rest, count - i);
+        }
+    }
 }
 
 template <typename T>
@@ -310,6 +377,8 @@ Kernels avx2_kernels() {
         ConvForm("depthwise8", depthwise_pairs, u8, s8, s16).outputs(kTapBlock).windows(kWindows).channelwise().in_pairs().scaling(),
         depthwise_form<uint8_t>(u8),
         depthwise_form<int8_t>(s8),
+        form<NarrowBlocks, 3, 2 * kBlock>("vpmaddubsw16", u8, s8, s16)
+            .in_whole_blocks().in_pairs().scaling().in_crossed_pairs(),
         form<Narrow, 6>("vpmaddubsw16", u8, s8, s16).in_pairs().scaling().in_crossed_pairs(),
         form<Narrow, 1>("vpmaddubsw16", u8, s8, s16).in_pairs().scaling().in_crossed_pairs(),
         form<Partial<true>, kWindows>("vpmaddubsw", u8, s8, s32).in_pairs().scaling(),

@@ -51,6 +51,7 @@ struct ConvForm {
     bool pairs = false;           // adds products of neighbours in 16 bits, with saturation,
     int64_t together = 2;         // of so many
     int64_t least_windows = 1;    // a frame must have at least so many for it to pay
+    bool whole = false;           // outputs must fill its blocks
     int64_t highest = INT64_MAX;  // of the codes it takes
     bool scales = false;          // multiplies sums, by `scale`
     bool crossed = false;         // of four inputs' weights of two outputs, [output][pair], in order of output + pair
@@ -64,6 +65,7 @@ struct ConvForm {
     ConvForm& outputs(int a_block) { return block = a_block, *this; }
     ConvForm& windows(int a_tile) { return tile = a_tile, *this; }
     ConvForm& pays_from(int64_t windows) { return least_windows = windows, *this; }
+    ConvForm& in_whole_blocks() { return whole = true, *this; }
     ConvForm& channelwise() { return depthwise = true, *this; }
     ConvForm& in_pairs(int64_t products = 2) { return pairs = true, together = products, *this; }
     ConvForm& codes_up_to(int64_t code) { return highest = code, *this; }

@@ -60,10 +60,10 @@ struct Wide {
     }
 };
 
-template <typename Sums, int Windows>
+template <typename Sums, int Windows, int Outputs>
 BITSWATH_TARGET void conv(const ConvRows& given) {
     const ConvRows rows = given;  // which no store can change
-    for (int64_t o = 0; o < rows.outputs; o += kBlock) {
+    for (int64_t o = 0; o < rows.outputs; o += Outputs) {
         const auto* weights = static_cast<const int8_t*>(rows.weights) + o * rows.depth * 4;
         auto* acc = static_cast<typename Sums::Acc*>(rows.acc) + o;
         for (int64_t t = 0; t < rows.tiles; ++t, acc += Windows * rows.stride)
@@ -72,8 +72,8 @@ BITSWATH_TARGET void conv(const ConvRows& given) {
     }
 }
 
-template <typename Sums, int Windows>
+template <typename Sums, int Windows, int Outputs = kBlock>
 ConvForm form(const char* name, Type in, Type weights, Type acc) {
     const int group = 4 / static_cast<int>(kTypeBytes[weights]);  // of inputs, in 32 bits
-    return tiled_form(Windows, name, conv<Sums, Windows>, in, weights, acc).inputs(group).outputs(kBlock);
+    return tiled_form(Windows, name, conv<Sums, Windows, Outputs>, in, weights, acc).inputs(group).outputs(Outputs);
 }

@@ -33,6 +33,7 @@ bool suits(const ConvForm& form, const Stage& stage, const Graph& graph, const s
     const Tensor& in = graph.tensors()[stage.inputs[0]];
     const Tensor& out = graph.tensors()[graph.tensor(stage.name)];
     if (form.depthwise != is_depthwise(stage) || out.shape.h * out.shape.w < form.least_windows) return false;
+    if (form.whole && stage.values.shape[0] / stage.groups % form.block) return false;
     if (in.min() < kLowest[form.in] || in.max() > std::min(kHighest[form.in], form.highest) || needs_s64(stage.bound)) return false;
     if (form.acc == s16 && (out.min() < -INT16_MAX || out.max() > INT16_MAX)) return false;
     for (int64_t o = 0; o < stage.values.shape[0]; ++o)
