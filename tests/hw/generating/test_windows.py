@@ -173,7 +173,7 @@ def luts(netlist: Module) -> int:
     [
         ("first", "KV260_SOM", "xcup", 200, 250),
         ("pooled", "KV260_SOM", "xcup", 200, 250),
-        ("pool", "Pynq-Z2", "xc7", 125, 150),
+        ("pool", "Pynq-Z2", "xc7", 125, 185),
     ],
 )
 def test_patched_windows_keep_up_with_faster_clocks(
@@ -184,10 +184,11 @@ def test_patched_windows_keep_up_with_faster_clocks(
     grade = slowness(find_board(board).part)
     ours = netlist(name, filled, patched, family, tmp_path / "ours")
     theirs = netlist(name, filled, stock, family, tmp_path / "theirs")
-    assert longest_path(theirs, grade).clock_hz < before_mhz * 1e6
-    assert longest_path(ours, grade).clock_hz > mhz * 1e6
-    if LARGE[name].parallel:
-        assert luts(ours) < luts(theirs)
+    before, now = longest_path(theirs, grade), longest_path(ours, grade)
+    print(f"{before.ns:.2f} ns and {luts(theirs)} LUTs, patched {now.ns:.2f} ns and {luts(ours)} LUTs")
+    assert before.clock_hz < before_mhz * 1e6
+    assert now.clock_hz > mhz * 1e6
+    assert luts(ours) < luts(theirs)
 
 
 @pytest.mark.parametrize("patch", WINDOW_PATCHES, ids=lambda patch: patch.name)
