@@ -97,6 +97,7 @@ _STEPS = """\
             STATE_LOOP_KH   : {wrap_incr, addr_step, addr_step_2} = steps(HEAD_INCR_KH);
             STATE_LOOP_W    : {wrap_incr, addr_step, addr_step_2} = steps(HEAD_INCR_W);
             STATE_LOOP_H    : {wrap_incr, addr_step, addr_step_2} = steps(HEAD_INCR_H);
+            default         : {wrap_incr, addr_step, addr_step_2} = 'x;  // so that no tool sees a latch
         endcase
     end
 
@@ -230,6 +231,7 @@ WINDOW_PATCHES = (
                 r"(    output  logic \[INCR_BITWIDTH-1:0\]  addr_incr,\n)",
                 rf"\1{_MORE_OUTPUTS}",
             ),
+            (r"( +)STATE_LOOP_H( +): addr_incr = HEAD_INCR_H;\n", r"\g<0>\1default     \2: addr_incr = 'x;\n"),
             (
                 r"(    // combinational logic for tail_incr generation\n)",
                 rf"{_STEPS}\1",
