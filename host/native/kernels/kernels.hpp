@@ -9,6 +9,7 @@
 #include "common/cpu.hpp"
 #include "kernels/bits/bits.hpp"
 #include "kernels/interleaving.hpp"
+#include "kernels/lines/lines.hpp"
 #include "kernels/types.hpp"
 #include "kernels/winograd/winograd.hpp"
 
@@ -107,23 +108,6 @@ struct Requantizer {
 };
 using RequantizeKernel = void (*)(const Requantizer&, const void* acc, void* out, int64_t pixels, int64_t channels);
 
-// The narrow form of affine, on sums x that were scaled when they were made:
-//   z = (saturated to 16 bits(x + bias) * gain + 2^14) >> 15,  y = clamp((z * slice) >> 16, lo, hi) + offset
-// with int16 gain and slice (2^n) and bias (as the accumulators, modulo their width) per element, repeated to `period`
-// elements, and y modulo 2^8.
-struct NarrowLine {
-    const void* bias = nullptr;
-    const int16_t *gain = nullptr, *slice = nullptr;
-    int64_t period = 0;
-    int8_t lo = 0, hi = 0, offset = 0;
-};
-// Elements whose parameters a kernel takes at once; `period` is a multiple.
-constexpr int64_t kLineGroup = 64;
-// May read and write no more than `count` elements of `out`; reads accumulators up to a multiple of kLineGroup.
-using LineKernel = void (*)(const NarrowLine&, const void* acc, uint8_t* out, int64_t count);
-// Where in a group of kLineGroup gains and slices each kernel wants those of element i; biases are in order.
-using LineOrder = int (*)(int element);
-
 // out[i] = in[i]
 using ConvertKernel = void (*)(const void* in, void* out, int64_t count);
 // out[i] = max(out[i], in[i])
@@ -156,8 +140,7 @@ struct Kernels {
     RequantizeKernel affine64[2][kTypes];
     RequantizeKernel count[2][kTypes];
     RequantizeKernel search[2][kTypes];
-    LineKernel line[2];  // s16, s32 accumulators
-    LineOrder line_order[2];
+    LineKernels lines;
     void (*enter)() = nullptr;  // called by a thread before and after it runs kernels
     void (*leave)() = nullptr;
     std::vector<BitForm> bits;

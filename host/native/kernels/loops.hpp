@@ -68,8 +68,6 @@ BITSWATH_TARGET void line_loop(const NarrowLine& line, const void* acc, uint8_t*
     }
 }
 
-inline int in_order(int element) { return element; }
-
 template <typename In, typename Out>
 BITSWATH_TARGET void convert_loop(const void* in, void* out, int64_t count) {
     const In* __restrict x = static_cast<const In*>(in);
@@ -199,9 +197,7 @@ void fill_to(Kernels& k, Type out) {
 inline Kernels loops() {
     Kernels k{};
     k.interleave = interleave_loop;
-    k.line[0] = line_loop<int16_t>;
-    k.line[1] = line_loop<int32_t>;
-    k.line_order[0] = k.line_order[1] = in_order;
+    k.lines = {{line_loop<int16_t>, line_loop<int32_t>}, {in_order, in_order}};
     fill_from<uint8_t>(k, u8);
     fill_from<int8_t>(k, s8);
     fill_from<int16_t>(k, s16);

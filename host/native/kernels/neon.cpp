@@ -49,14 +49,6 @@ BITSWATH_TARGET inline int16x8_t multiply_add(int16x8_t sum, int8x16_t x, int8x1
     return add_upper(vmlal_s8(sum, vget_low_s8(x), vget_low_s8(w)), x, w);
 }
 
-// To GCC an overflow of vaddq_s16 is as undefined as one of `+`, and so on.
-BITSWATH_TARGET inline int16x8_t wrapping_add(int16x8_t a, int16x8_t b) {
-    return vreinterpretq_s16_u16(vaddq_u16(vreinterpretq_u16_s16(a), vreinterpretq_u16_s16(b)));
-}
-BITSWATH_TARGET inline int32x4_t wrapping_add(int32x4_t a, int32x4_t b) {
-    return vreinterpretq_s32_u32(vaddq_u32(vreinterpretq_u32_s32(a), vreinterpretq_u32_s32(b)));
-}
-
 // The sum of each vector.
 BITSWATH_TARGET inline int32x4_t across(int32x4_t a, int32x4_t b, int32x4_t c, int32x4_t d) {
 #if defined(__aarch64__)
@@ -212,40 +204,6 @@ BITSWATH_TARGET void depthwise(const ConvRows& rows) {
         }
 }
 
-BITSWATH_TARGET inline int16x8_t saturated(const int16_t* x, const int16_t* bias) {
-    return wrapping_add(vld1q_s16(x), vld1q_s16(bias));
-}
-BITSWATH_TARGET inline int16x8_t saturated(const int32_t* x, const int32_t* bias) {
-    const int32x4_t low = wrapping_add(vld1q_s32(x), vld1q_s32(bias));
-    return vcombine_s16(vqmovn_s32(low), vqmovn_s32(wrapping_add(vld1q_s32(x + 4), vld1q_s32(bias + 4))));
-}
-
-// vqrdmulh is (2 * x * gain + 2^15) >> 16, gain is never -2^15; vqdmulh is (2 * z * slice) >> 16.
-template <typename Acc>
-BITSWATH_TARGET inline int8x8_t line_codes(const NarrowLine& line, int64_t at, const Acc* x) {
-    const int16x8_t sums = saturated(x, static_cast<const Acc*>(line.bias) + at);
-    const int16x8_t z = vqrdmulhq_s16(sums, vld1q_s16(line.gain + at));
-    return vqshrn_n_s16(vqdmulhq_s16(z, vld1q_s16(line.slice + at)), 1);
-}
-
-template <typename Acc>
-BITSWATH_TARGET void line(const NarrowLine& line, const void* acc, uint8_t* out, int64_t count) {
-    const auto* x = static_cast<const Acc*>(acc);
-    const int8x16_t lo = vdupq_n_s8(line.lo), hi = vdupq_n_s8(line.hi);
-    const uint8x16_t offset = vdupq_n_u8(static_cast<uint8_t>(line.offset));
-    for (int64_t i = 0, at = 0; i < count; i += 16, at = at + 16 == line.period ? 0 : at + 16) {
-        const int8x16_t drawn = vcombine_s8(line_codes(line, at, x + i), line_codes(line, at + 8, x + i + 8));
-        const uint8x16_t codes = vaddq_u8(vreinterpretq_u8_s8(vminq_s8(vmaxq_s8(drawn, lo), hi)), offset);
-        if (count - i >= 16) {
-            vst1q_u8(out + i, codes);
-        } else {
-            uint8_t rest[16];
-            vst1q_u8(rest, codes);
-            std::memcpy(out + i, rest, count - i);
-        }
-    }
-}
-
 // A pixel's channels are copied as one word, whose surplus the next copy overwrites.
 template <int Bytes>
 BITSWATH_TARGET void interleave_words(const Interleaving& how, const uint8_t* const* rows, int64_t pixels,
@@ -312,9 +270,8 @@ Kernels neon_kernels() {
     add_forms16<uint8_t>(k.convs, u8);
     add_forms16<int8_t>(k.convs, s8);
     add_forms16<int16_t>(k.convs, s16);
-    k.line[0] = line<int16_t>;
-    k.line[1] = line<int32_t>;
     k.interleave = interleave;
+    k.lines = neon_lines();
     k.bits = {neon_bits(s16), neon_bits(s32)};
     return k;
 }

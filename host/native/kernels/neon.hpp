@@ -1,6 +1,14 @@
 // Sums in registers of 128 bits. Included once by each set's file that has them, inside its own namespace, with
 // BITSWATH_TARGET set. No include guard on purpose.
 
+// To GCC an overflow of vaddq_s16 is as undefined as one of `+`, and so on.
+BITSWATH_TARGET inline int16x8_t wrapping_add(int16x8_t a, int16x8_t b) {
+    return vreinterpretq_s16_u16(vaddq_u16(vreinterpretq_u16_s16(a), vreinterpretq_u16_s16(b)));
+}
+BITSWATH_TARGET inline int32x4_t wrapping_add(int32x4_t a, int32x4_t b) {
+    return vreinterpretq_s32_u32(vaddq_u32(vreinterpretq_u32_s32(a), vreinterpretq_u32_s32(b)));
+}
+
 // Sums of eight outputs.
 struct Sums {
     int32x4_t low, high;

@@ -169,8 +169,8 @@ bool Finish::narrow(const Kernels& kernels, const Stage& stage, const Tensor& in
     const int half = half_of(stage.values.shape[1]);
     finish = store(kernels, headroom.acc, out);
     finish.name_ = "narrow";
-    finish.line_ = kernels.line[headroom.acc == s32];
-    finish.line_order_ = kernels.line_order[headroom.acc == s32];
+    finish.line_ = kernels.lines.line[headroom.acc == s32];
+    finish.line_order_ = kernels.lines.order[headroom.acc == s32];
     finish.narrow_.lo = static_cast<int8_t>(-half);
     finish.narrow_.hi = static_cast<int8_t>(stage.values.shape[1] - half);
     finish.narrow_.offset = static_cast<int8_t>(half + stage.base);
