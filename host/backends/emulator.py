@@ -7,7 +7,6 @@ fits, else 64.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import fields
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 
 from bitswath._native import Emulator, emulator_kernels
 from bitswath.backends.base import Packing, Ticket, patient
+from bitswath.basics.machine import cores
 from bitswath.codecs.packing import pack
 from bitswath.errors import CodecError, FrameError, InputError, NetworkError
 from bitswath.network.network import Network, Stage
@@ -186,7 +186,7 @@ def _compile(
     network: Network, threads: int | None, kernel: Kernel, *, fuse: bool, room: int = 1, winograd: bool = True
 ) -> Emulator:
     if threads is None:
-        threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        threads = cores()
     if threads < 1:
         raise InputError(f"expected 1 or more threads, got {threads}")
     spec = network.input

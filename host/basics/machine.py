@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import os
 import platform
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from bitswath.version import __version__
 
-__all__ = ["machine", "versions"]
+__all__ = ["cores", "machine", "versions"]
+
+
+def cores() -> int:
+    """That this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def machine() -> dict[str, Any]:
     """Processor, cores this process may use, operating system; a board's model where the device tree has one."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     board = _board()
     return {
         "processor": _processor(),
         "architecture": platform.machine(),
-        "cores": cores,
+        "cores": cores(),
         "system": f"{platform.system()} {platform.release()}",
         **({"board": board} if board else {}),
     }
@@ -28,6 +31,8 @@ def machine() -> dict[str, Any]:
 
 def versions(*packages: str) -> dict[str, str]:
     """Of bitswath, of Python and of installed packages."""
+    from importlib.metadata import version  # slow, and most who import this ask for cores only
+
     own = {"bitswath": __version__, "python": platform.python_version()}
     return own | {package: version(package) for package in packages}
 

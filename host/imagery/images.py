@@ -17,7 +17,6 @@ may think, such as classes without images.
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +28,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from bitswath.basics.machine import cores
 from bitswath.errors import ImageError
 from bitswath.imagery.decode import SUFFIXES, decode, decode_image
 from bitswath.imagery.fit import AS_THEY_ARE, Fit
@@ -157,7 +157,7 @@ def open_images(
         raise ImageError(f"{path}: holds no images ({others} other files); expected {', '.join(sorted(SUFFIXES))}")
     found = label_images(path, listing, split, classes)
     wanted = None if dtype is None else np.dtype(dtype)
-    workers = threads or min(4, os.cpu_count() or 1)
+    workers = threads or min(4, cores())
     ignored = others - listing.left_out["hidden"]
     notes = (*_left_out(listing), *found.notes)
     return ImageSource(

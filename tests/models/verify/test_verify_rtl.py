@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from bitswath.accelerator import open
+from bitswath.backends.emulator import run
 from bitswath.builds.folder import CHECKED
 from bitswath.bundle.bundle import NETWORK, Bundle, load_bundle, save_bundle
 from bitswath.codecs.packing import pack
@@ -60,19 +61,47 @@ def test_a_good_build_is_equal(bundle: Bundle) -> None:
     assert "5 frames" in note
 
 
-def test_a_fault_is_traced_to_its_stream(bundle: Bundle) -> None:
-    """Beat 40 of the held branch has a wrong second code."""
-    built(bundle, fault=40, stop=4 * BEATS)
-    codes = codes_of(4)
-    found, _ = verify_rtl(bundle, pack(codes, BITS), exact=False)
+@pytest.mark.parametrize(("frames", "simulations"), [(4, 1), (9, 2)])
+def test_a_fault_is_traced_to_its_stream(bundle: Bundle, frames: int, simulations: int) -> None:
+    """Beat 40 of the held branch has a wrong second code, in each simulation's second frame."""
+    built(bundle, fault=40, stop=9 * BEATS)
+    codes = codes_of(frames)
+    found, note = verify_rtl(bundle, pack(codes, BITS), exact=False, simulations=simulations)
     index = np.unravel_index((40 - BEATS) * 2 + 1, SHAPE)
     assert not found.equal
-    assert found.differing == 1
+    assert found.differing == simulations
+    assert (" of 2 simulations" in note) == (simulations == 2)
     assert found.first is not None
     assert found.first.tensor == "stream held_out"
     assert found.first.index == (1, *index)
     assert found.first.expected == codes[1][index]
     assert found.first.actual == codes[1][index] ^ 1
+
+
+def test_a_difference_in_a_later_simulation_is_looked_for_there(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An emulator that is wrong about frame 6 of 8, which the second simulation has as its third."""
+    built(bundle)
+    frames, asked = pack(codes_of(8), BITS), []
+
+    def wrong(network: Network, codes: np.ndarray, *, taps: bool = False) -> object:
+        found = run(network, codes, taps=taps)
+        if not taps:
+            found[6, 0, 0, 0] += 1
+        return found
+
+    def streams(folder: Path, frames: np.ndarray, **ends: object) -> list[object]:
+        asked.append((frames, ends["seed"]))
+        return []
+
+    monkeypatch.setattr("bitswath.models.verify.rtl.run", wrong)
+    monkeypatch.setattr("bitswath.backends.rtl.taps.last_frame_streams", streams)
+    found, _ = verify_rtl(bundle, frames, exact=False, seed=2, simulations=2)
+    assert found.first is not None and found.first.index == (6, 0, 0, 0)
+    ((before, seed),) = asked
+    assert seed == 3
+    np.testing.assert_array_equal(before, frames[4:7])
 
 
 @pytest.mark.parametrize("content", [b"", b"no array", np.zeros((1, 29), np.uint8), np.zeros((2, 30))])
