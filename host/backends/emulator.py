@@ -25,7 +25,7 @@ from bitswath.network.network import Network, Stage
 
 __all__ = ["EmulatorBackend", "Kernel", "Outputs", "available_kernels", "run"]
 
-Kernel = Literal["auto", "scalar", "avx2", "avxvnni", "avx512", "amx", "neon", "neondot"]
+Kernel = Literal["auto", "scalar", "avx2", "avxvnni", "avx512", "zen4", "amx", "neon", "neondot"]
 Outputs = NDArray[np.signedinteger]
 
 

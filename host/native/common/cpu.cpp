@@ -11,6 +11,17 @@
 namespace bitswath {
 namespace {
 
+#if defined(__x86_64__)
+// AMD's family 19h, which has AVX512 in Zen 4 alone.
+bool is_zen3_or_4() {
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    if (!__get_cpuid(0, &a, &b, &c, &d) || b != signature_AMD_ebx) return false;
+    __get_cpuid(1, &a, &b, &c, &d);
+    const unsigned family = (a >> 8 & 0xF) + (a >> 20 & 0xFF);
+    return family == 0x19;
+}
+#endif
+
 Cpu detected() {
     Cpu found;
 #if defined(__x86_64__)
@@ -22,6 +33,7 @@ Cpu detected() {
     found.avx512vnni = found.avx512 && __builtin_cpu_supports("avx512vnni");
     found.avx512vbmi = found.avx512 && __builtin_cpu_supports("avx512vbmi");
     found.avx512vpopcntdq = found.avx512 && __builtin_cpu_supports("avx512vpopcntdq");
+    found.avx512halves = found.avx512 && is_zen3_or_4();
     unsigned a = 0, b = 0, c = 0, d = 0;  // what older compilers know no names for
     if (__get_cpuid_count(7, 0, &a, &b, &c, &d)) found.amx = found.avx512vnni && (d >> 24 & 3) == 3;
     if (__get_cpuid_count(7, 1, &a, &b, &c, &d)) found.avxvnni = found.avx2 && (a >> 4 & 1);

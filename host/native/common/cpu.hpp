@@ -44,6 +44,7 @@ struct Cpu {
     bool avx2 = false, avx2fma = false, avxvnni = false;
     bool avx512 = false;  // what all processors with AVX-512BW have
     bool avx512vnni = false, avx512vbmi = false, avx512vpopcntdq = false;  // and avx512
+    bool avx512halves = false;  // which it computes in two halves, as Zen 4 does
     bool amx = false;  // and avx512vnni; Linux grants its registers on request
     bool neon = false;
     bool neondot = false;  // NEON with sdot and udot

@@ -15,7 +15,10 @@ Kernels kernels_called(const std::string& name, bool winograd) {
     Kernels kernels;
     if (!find_kernels(name, kernels))
         throw BackendFault("kernel '" + name + "' is not one this CPU can run; leave it at 'auto'");
-    if (!winograd) kernels.winograd.clear();
+    if (!winograd) {
+        kernels.winograd.clear();
+        kernels.winograd_rows.clear();
+    }
     return kernels;
 }
 

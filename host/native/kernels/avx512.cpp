@@ -17,17 +17,26 @@ namespace {
 
 constexpr int kBlock = 16;  // outputs a register
 
+BITSWATH_TARGET inline __m512i four_bytes(const void* from) {
+    int32_t group;
+    std::memcpy(&group, from, 4);
+    return _mm512_set1_epi32(group);
+}
+
+// Written out, since GCC would copy every sum in every step.
 struct U8ByS8 {
     using In = uint8_t;
     BITSWATH_TARGET static inline __m512i dot(__m512i acc, __m512i x, __m512i w) {
-        return _mm512_dpbusd_epi32(acc, x, w);
+        asm("vpdpbusd %2, %1, %0" : "+v"(acc) : "v"(x), "v"(w));
+        return acc;
     }
 };
 
 struct S16ByS16 {
     using In = int16_t;
     BITSWATH_TARGET static inline __m512i dot(__m512i acc, __m512i x, __m512i w) {
-        return _mm512_dpwssd_epi32(acc, x, w);
+        asm("vpdpwssd %2, %1, %0" : "+v"(acc) : "v"(x), "v"(w));
+        return acc;
     }
 };
 
@@ -44,9 +53,7 @@ BITSWATH_TARGET inline void tile(const ConvRows& rows, const typename Dot::In* i
         for (int b = 0; b < Blocks; ++b) weights[b] = _mm512_loadu_si512(w + b * block_bytes);
         const auto* x = in + rows.offsets[k];
         for (int p = 0; p < Windows; ++p) {
-            int32_t group;
-            std::memcpy(&group, x + p * rows.step, 4);
-            const __m512i broadcast = _mm512_set1_epi32(group);
+            const __m512i broadcast = four_bytes(x + p * rows.step);
             for (int b = 0; b < Blocks; ++b) sums[p][b] = Dot::dot(sums[p][b], broadcast, weights[b]);
         }
     }
@@ -63,12 +70,52 @@ BITSWATH_TARGET inline void tiles(const ConvRows& rows, int64_t o) {
                                    acc + t * Windows * rows.stride);
 }
 
-// Two blocks share a broadcast as long as there are two.
-template <typename Dot, int Windows>
+constexpr int kPairs = 4;
+
+// Pairs of windows along a row, see `WinogradRowsForm`.
+BITSWATH_TARGET inline void row_tile(const ConvRows& rows, const uint8_t* in, const int8_t* w, int64_t o, int32_t* acc) {
+    __m512i sums[kRowPoints][kPairs];
+    const auto* start = static_cast<const int32_t*>(rows.start) + kRowPoints * o;
+    for (int p = 0; p < kRowPoints; ++p)
+        for (__m512i& sum : sums[p]) sum = _mm512_loadu_si512(start + p * kBlock);
+    const int64_t point = rows.point;
+    for (int64_t k = 0; k < rows.depth; ++k) {
+        const uint8_t* x = in + rows.offsets[k];
+        for (int p = 0; p < kRowPoints; ++p, w += 64, x += point) {
+            const __m512i weights = _mm512_loadu_si512(w);
+            for (int t = 0; t < kPairs; ++t)
+                sums[p][t] = U8ByS8::dot(sums[p][t], four_bytes(x + t * kRowPoints * point), weights);
+        }
+    }
+    const __m512i scale = _mm512_loadu_si512(static_cast<const int32_t*>(rows.scale) + o);
+#pragma GCC unroll 4  // else all sums go through memory
+    for (int t = 0; t < kPairs; ++t, acc += 2 * rows.stride) {
+        const __m512i plus = _mm512_srai_epi32(_mm512_add_epi32(sums[1][t], sums[2][t]), 1);
+        const __m512i minus = _mm512_srai_epi32(_mm512_sub_epi32(sums[1][t], sums[2][t]), 1);
+        _mm512_storeu_si512(acc, _mm512_mullo_epi32(_mm512_add_epi32(sums[0][t], plus), scale));
+        _mm512_storeu_si512(acc + rows.stride, _mm512_mullo_epi32(_mm512_sub_epi32(minus, sums[3][t]), scale));
+    }
+}
+
+BITSWATH_TARGET void conv_rows(const ConvRows& rows) {
+    for (int64_t o = 0; o < rows.outputs; o += kBlock) {
+        const auto* weights = static_cast<const int8_t*>(rows.weights) + o * rows.depth * 4 * kRowPoints;
+        auto* acc = static_cast<int32_t*>(rows.acc) + o;
+        for (int64_t t = 0; t < rows.tiles; ++t, acc += 2 * kPairs * rows.stride)
+            row_tile(rows, static_cast<const uint8_t*>(rows.in) + rows.starts[t], weights, o, acc);
+    }
+}
+
+// So many blocks share a broadcast as long as there are so many.
+template <typename Dot, int Windows, int Blocks>
+BITSWATH_TARGET inline void blocks(const ConvRows& rows, int64_t o) {
+    for (; o + Blocks * kBlock <= rows.outputs; o += Blocks * kBlock) tiles<Dot, Windows, Blocks>(rows, o);
+    if constexpr (Blocks > 1) blocks<Dot, Windows, Blocks / 2>(rows, o);
+}
+
+template <typename Dot, int Windows, int Blocks>
 BITSWATH_TARGET void conv(const ConvRows& rows) {
-    int64_t o = 0;
-    for (; o + 2 * kBlock <= rows.outputs; o += 2 * kBlock) tiles<Dot, Windows, 2>(rows, o);
-    if (o < rows.outputs) tiles<Dot, Windows, 1>(rows, o);
+    blocks<Dot, Windows, Blocks>(rows, 0);
 }
 
 // Sixteen-bit sums of one product a channel and tap, 32 channels a register.
@@ -166,10 +213,11 @@ ConvForm depthwise_form(Type in) {
     return ConvForm("depthwise16", depthwise<In, Windows>, in, s16, s16).outputs(32).windows(Windows).channelwise();
 }
 
+// Sixteen or eight sums stay in registers.
 template <typename Dot, int Windows>
 ConvForm form(const char* name, Type in, Type weights, Type acc) {
     const int group = 4 / static_cast<int>(kTypeBytes[weights]);  // of inputs, in 32 bits
-    return tiled_form(Windows, name, conv<Dot, Windows>, in, weights, acc).inputs(group).outputs(kBlock);
+    return tiled_form(Windows, name, conv<Dot, Windows, Windows == 4 ? 4 : 2>, in, weights, acc).inputs(group).outputs(kBlock);
 }
 
 }  // namespace
@@ -179,19 +227,41 @@ Kernels avx512_kernels() {
     k.convs = {
         depthwise_form<uint8_t, 4>(u8),
         depthwise_form<int8_t, 4>(s8),
+        form<U8ByS8, 4>("vpdpbusd", u8, s8, s32).for_rows_up_to(4),
         form<U8ByS8, 8>("vpdpbusd", u8, s8, s32),
         form<U8ByS8, 1>("vpdpbusd", u8, s8, s32),
+        form<S16ByS16, 4>("vpdpwssd", s16, s16, s32).for_rows_up_to(4),
         form<S16ByS16, 8>("vpdpwssd", s16, s16, s32),
         form<S16ByS16, 1>("vpdpwssd", s16, s16, s32),
     };
     const WinogradKernels winograd = avx512_winograd();
-    k.winograd = {{form<U8ByS8, 8>("vpdpbusd", u8, s8, s32), s32, winograd.input, winograd.integers, 1, 120, 600}};
+    k.winograd = {
+        {form<U8ByS8, 4>("vpdpbusd", u8, s8, s32).for_rows_up_to(4), s32, winograd.input, winograd.integers, 1, 120, 600},
+        {form<U8ByS8, 8>("vpdpbusd", u8, s8, s32), s32, winograd.input, winograd.integers, 1, 120, 600},
+    };
+    const ConvForm rows =
+        ConvForm("vpdpbusd", conv_rows, u8, s8, s32).inputs(4).outputs(kBlock).windows(2 * kPairs).scaling();
+    k.winograd_rows = {{rows, winograd.row, 4, 6}};
     if (cpu().avx512vbmi) k.interleave = interleave_vbmi;
     k.affine[u8] = affine_u8;
     k.pool2x2[s32] = pool2x2_s32;
     k.lines = avx512_lines();
     k.bits = {avx512_bits(s16), avx512_bits(s32)};
     if (cpu().avx512vpopcntdq) k.bits.insert(k.bits.begin(), {vpopcntdq_bits(s16), vpopcntdq_bits(s32)});
+    return k;
+}
+
+// Registers of 512 bits are two of 256 there. So those are as quick where products are added in lanes of 16 bits, and
+// quicker where a sum has few of them.
+Kernels zen4_kernels() {
+    constexpr int64_t kFew = 64;
+    Kernels k = avx512_kernels();
+    const Kernels halves = avx2_kernels();
+    std::vector<ConvForm> words;
+    for (ConvForm form : halves.convs)
+        if (form.acc == s16 && form.pairs) words.push_back(form.depthwise ? form : form.for_sums_up_to(kFew));
+    k.convs.insert(k.convs.begin(), words.begin(), words.end());
+    k.pool2x2[s16] = halves.pool2x2[s16];
     return k;
 }
 

@@ -37,6 +37,7 @@ const KernelSet kSets[] = {
 #endif
 #if defined(__x86_64__)
     {"avx512", [] { return cpu().avx512vnni; }, avx512_kernels},
+    {"zen4", [] { return cpu().avx512vnni && cpu().avx512halves; }, zen4_kernels},
 #endif
 #if defined(BITSWATH_AMX)
     {"amx", granted_amx, amx_kernels},

@@ -33,6 +33,7 @@ struct ConvRows {
     int64_t outputs;  // rounded up to whole blocks
     void* acc;
     int64_t stride;
+    int64_t point;  // bytes from one of Winograd's points to the next, for its form along rows
     // For forms that scale: how many offsets' sums of pairs of products fit 16 bits, and by what the sum of each output
     // is multiplied, as the accumulators.
     int64_t run;
@@ -51,7 +52,9 @@ struct ConvForm {
     bool depthwise = false;
     bool pairs = false;           // adds products of neighbours in 16 bits, with saturation,
     int64_t together = 2;         // of so many
-    int64_t least_windows = 1;    // a frame must have at least so many for it to pay
+    int64_t least_windows = 1;    // a frame must have at least so many for it to pay,
+    int64_t widest = INT64_MAX;   // a row at most so many,
+    int64_t longest = INT64_MAX;  // a sum at most so many products
     bool whole = false;           // outputs must fill its blocks
     int64_t highest = INT64_MAX;  // of the codes it takes
     bool scales = false;          // multiplies sums, by `scale`
@@ -66,6 +69,8 @@ struct ConvForm {
     ConvForm& outputs(int a_block) { return block = a_block, *this; }
     ConvForm& windows(int a_tile) { return tile = a_tile, *this; }
     ConvForm& pays_from(int64_t windows) { return least_windows = windows, *this; }
+    ConvForm& for_rows_up_to(int64_t windows) { return widest = windows, *this; }
+    ConvForm& for_sums_up_to(int64_t products) { return longest = products, *this; }
     ConvForm& in_whole_blocks() { return whole = true, *this; }
     ConvForm& channelwise() { return depthwise = true, *this; }
     ConvForm& in_pairs(int64_t products = 2) { return pairs = true, together = products, *this; }
@@ -87,6 +92,14 @@ struct WinogradForm {
     WinogradInputKernel input;
     WinogradOutputKernel output;
     int64_t copies;  // of a pair of inputs
+    double input_cost, output_cost;
+};
+
+// Winograd's convolutions along rows: of windows whose inputs are V, and whose weights are [outputs / block][k][point]...
+// Sums start from `start`, [outputs / block][point][block], and are scaled. Costs are a window's.
+struct WinogradRowsForm {
+    ConvForm conv;
+    WinogradRowKernel input;
     double input_cost, output_cost;
 };
 
@@ -130,6 +143,7 @@ struct Kernels {
     ConvKernel conv[kTypes][2];       // lanes, chunk and tile 1, block = outputs, weights as wide as the accumulator
     ConvKernel depthwise[kTypes][2];
     std::vector<WinogradForm> winograd;  // the quickest first
+    std::vector<WinogradRowsForm> winograd_rows;
     ConvertKernel convert[kTypes][kTypes];
     MaxKernel max[kTypes];
     Pool2x2Kernel pool2x2[kTypes];
@@ -154,6 +168,7 @@ Kernels scalar_kernels();
 #if defined(__x86_64__)
 Kernels avx2_kernels();
 Kernels avx512_kernels();
+Kernels zen4_kernels();
 #endif
 #if defined(BITSWATH_AVXVNNI)
 Kernels avxvnni_kernels();

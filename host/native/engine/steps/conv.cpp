@@ -6,6 +6,7 @@
 #include "engine/steps/reduction.hpp"
 #include "engine/steps/windows.hpp"
 #include "engine/steps/winograd.hpp"
+#include "engine/steps/winograd_rows.hpp"
 
 namespace bitswath::emulator {
 namespace {
@@ -33,6 +34,7 @@ bool suits(const ConvForm& form, const Stage& stage, const Graph& graph, const s
     const Tensor& in = graph.tensors()[stage.inputs[0]];
     const Tensor& out = graph.tensors()[graph.tensor(stage.name)];
     if (form.depthwise != is_depthwise(stage) || out.shape.h * out.shape.w < form.least_windows) return false;
+    if (out.shape.w > form.widest || stage.values.size() / stage.values.shape[0] > form.longest) return false;
     if (form.whole && stage.values.shape[0] / stage.groups % form.block) return false;
     if (in.min() < kLowest[form.in] || in.max() > std::min(kHighest[form.in], form.highest) || needs_s64(stage.bound)) return false;
     if (form.acc == s16 && (out.min() < -INT16_MAX || out.max() > INT16_MAX)) return false;
@@ -214,7 +216,8 @@ std::vector<int64_t> most_factors(const ConvForm& form, const Stage& stage, cons
 }  // namespace
 
 bool wanted_input(const Stage& stage, const Graph& graph, const Kernels& kernels, Type& type) {
-    if (winograd_cost(stage, graph, kernels, true) < static_cast<double>(stage.values.size())) return false;
+    const double winograd = std::min(winograd_cost(stage, graph, kernels, true), winograd_rows_cost(stage, graph, kernels));
+    if (winograd < static_cast<double>(stage.values.size())) return false;
     const std::vector<int64_t> signs(stage.values.shape[0], 1);
     for (const ConvForm& form : kernels.convs)
         if (suits(form, stage, graph, signs)) return type = form.in, true;
@@ -224,6 +227,7 @@ bool wanted_input(const Stage& stage, const Graph& graph, const Kernels& kernels
 std::unique_ptr<Step> make_conv(const StepContext& context) {
     if (auto step = make_bits(context)) return step;
     if (auto step = make_winograd(context)) return step;
+    if (auto step = make_winograd_rows(context)) return step;
     const Stage& stage = context.stage;
     const Tensor& tensor = context.tensor(stage.inputs[0]);
     const Type in = context.layouts[stage.inputs[0]].type;

@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "engine/steps/windows.hpp"
+#include "engine/steps/winograd_rows.hpp"
 
 namespace bitswath::emulator {
 namespace {
@@ -36,9 +37,6 @@ bool is_plain3x3(const Stage& stage) {
     return stage.op == Op::conv && stage.kernel == std::array<int64_t, 2>{3, 3} && stage.strides == ones &&
            stage.dilations == ones && stage.groups == 1;
 }
-
-// G times three weights.
-std::array<int64_t, 4> lengthened(int64_t g0, int64_t g1, int64_t g2) { return {g0, g0 + g1 + g2, g0 - g1 + g2, g2}; }
 
 // A stage as Winograd's form sees it, all of its weights transformed.
 struct Transformed {
@@ -114,7 +112,7 @@ bool is_small(const Stage& stage) {
 
 // Null unless bytes hold codes and weights, and tensors of them.
 std::unique_ptr<Transformed> transformed(const Stage& stage, const Tensor& in) {
-    if (!is_plain3x3(stage) || in.min() < INT8_MIN || in.max() > UINT8_MAX || !is_small(stage)) return nullptr;
+    if (!suits_winograd(stage, in)) return nullptr;
     auto weights = std::make_unique<Transformed>(stage, in);
     const bool fits = weights->largest_input() <= UINT8_MAX && weights->largest <= INT8_MAX;
     return fits ? std::move(weights) : nullptr;
@@ -143,8 +141,9 @@ double cost(const WinogradForm& form, const Stage& stage, const Shape& out) {
     return tiles * tile / static_cast<double>(out.h * out.w);
 }
 
-bool pays(const WinogradForm& form, const Stage& stage, const Shape& out) {
-    return cost(form, stage, out) < static_cast<double>(stage.values.size());
+bool pays(const WinogradForm& form, const Stage& stage, const Shape& out, double other_way) {
+    const int64_t tiles = ((out.h + 1) / 2) * ((out.w + 1) / 2);
+    return tiles <= form.products.widest && cost(form, stage, out) < other_way;
 }
 
 // The transformed inputs of some tiles and their products follow the sums in the scratch.
@@ -288,6 +287,12 @@ private:
 
 }  // namespace
 
+bool suits_winograd(const Stage& stage, const Tensor& in) {
+    return is_plain3x3(stage) && in.min() >= INT8_MIN && in.max() <= UINT8_MAX && is_small(stage);
+}
+
+std::array<int64_t, 4> lengthened(int64_t g0, int64_t g1, int64_t g2) { return {g0, g0 + g1 + g2, g0 - g1 + g2, g2}; }
+
 double winograd_cost(const Stage& stage, const Graph& graph, const Kernels& kernels, bool any_threshold) {
     const Tensor& sums = graph.tensors()[graph.tensor(stage.name)];
     const auto weights = transformed(stage, graph.tensors()[stage.inputs[0]]);
@@ -300,13 +305,15 @@ double winograd_cost(const Stage& stage, const Graph& graph, const Kernels& kern
 
 std::unique_ptr<Step> make_winograd(const StepContext& context) {
     const Stage& stage = context.stage;
+    const double along_rows = winograd_rows_cost(stage, context.graph, context.kernels);
+    const double other_way = std::min(along_rows, static_cast<double>(stage.values.size()));
     const auto weights = transformed(stage, context.tensor(stage.inputs[0]));
     if (!weights || kTypeBytes[context.layouts[stage.inputs[0]].type] > 1) return nullptr;
     const std::vector<int64_t> signs = signs_of(stage, context.threshold), most(signs.size(), kMostScale);
     Finish finish;
     Factors factors;
     for (const WinogradForm& form : context.kernels.winograd)
-        if (pays(form, stage, context.sums().shape) && is_exact(form.products, *weights, context.sums()) &&
+        if (pays(form, stage, context.sums().shape, other_way) && is_exact(form.products, *weights, context.sums()) &&
             make_finish(context, form.sums, most, signs, finish, factors))
             return std::make_unique<WinogradStep>(context, form, *weights, std::move(finish), factors);
     return nullptr;

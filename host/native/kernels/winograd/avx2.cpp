@@ -41,9 +41,9 @@ BITSWATH_TARGET inline void double_pairs(Bytes16 bytes, Bytes16 (&pairs)[2]) {
 
 }  // namespace
 
-WinogradKernels avx2_winograd() { 
+WinogradKernels avx2_winograd() {
     return {input<32>, input<32, true>, output<int32_t, int32_t, 32>, output<uint16_t, int16_t, 32>,
-            output<uint16_t, int32_t, 32>};
+            output<uint16_t, int32_t, 32>, nullptr};
 }
 
 }  // namespace bitswath::emulator

@@ -19,6 +19,7 @@ BITSWATH_TARGET inline Integers half(Integers a, Integers b) { return (a + b) >>
 WinogradKernels avx512_winograd() {
     WinogradKernels kernels;
     kernels.input = input<64>;
+    kernels.row = row<64>;
     kernels.integers = output<int32_t, int32_t, 64>;
     return kernels;
 }

@@ -19,7 +19,7 @@ from tests.networks import network_of, random_codes, random_network, small_cnn, 
 
 KERNELS = [
     pytest.param(k, marks=pytest.mark.skipif(k not in available_kernels(), reason=f"this CPU has no {k}"))
-    for k in ("scalar", "avx2", "avxvnni", "avx512", "amx")
+    for k in ("scalar", "avx2", "avxvnni", "avx512", "zen4", "amx")
 ]
 every_kernel = pytest.mark.parametrize("kernel", KERNELS)
 

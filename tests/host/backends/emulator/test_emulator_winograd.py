@@ -37,6 +37,9 @@ CASES = {
     "few channels": replace(FOUR_BITS, shape=(12, 12, 5), outputs=64, thresholds=15),
     "no padding": replace(FOUR_BITS, pads=(0, 0, 0, 0), thresholds=15),
     "padding of two": replace(FOUR_BITS, pads=(2, 0, 1, 2), thresholds=15),
+    "seven bits": replace(FOUR_BITS, hi=127, thresholds=31, falling=True),
+    "thin": replace(FOUR_BITS, shape=(9, 16, 16), outputs=16, thresholds=15, pooled=True),
+    "thin, odd rows": replace(FOUR_BITS, shape=(7, 15, 20), outputs=23, thresholds=15, falling=True),
     "wide rows": replace(FOUR_BITS, shape=(4, 150, 32), outputs=32, thresholds=15, pooled=True),
 }
 
@@ -46,7 +49,7 @@ def extreme(weight: int, channels: int, lo: int, hi: int) -> Network:
     weights = np.full((16, 3, 3, channels), weight)
     weights[1::3, :, 1] = -weight if weight > -8 else 7
     weights[2::3, 1] = 0
-    return network_of((6, 6, channels), lo, hi, Conv("conv", (INPUT,), weights, pads=(1, 1, 1, 1)))
+    return network_of((6, 8, channels), lo, hi, Conv("conv", (INPUT,), weights, pads=(1, 1, 1, 1)))
 
 
 @every_kernel
@@ -56,9 +59,12 @@ def test_windows_are_exact(name: str, kernel: Kernel) -> None:
 
 
 @every_kernel
-@pytest.mark.parametrize(("lo", "hi"), [(0, 15), (0, 31), (0, 63), (0, 64), (-8, 7), (-16, 15), (-32, 31), (-15, 0)])
+@pytest.mark.parametrize(
+    ("lo", "hi"),
+    [(0, 15), (0, 31), (0, 63), (0, 64), (0, 127), (0, 128), (-64, 63), (-8, 7), (-16, 15), (-32, 31), (-15, 0)],
+)
 @pytest.mark.parametrize("weight", [-8, 7, -1, 14, -15])
-@pytest.mark.parametrize("channels", [33, 512])
+@pytest.mark.parametrize("channels", [16, 33, 512])
 def test_ranges_at_their_edge_are_exact(weight: int, channels: int, lo: int, hi: int, kernel: Kernel) -> None:
     assert_exact(extreme(weight, channels, lo, hi), kernel)
 
@@ -104,15 +110,27 @@ def test_it_is_chosen_where_it_is_exact_and_pays() -> None:
         assert not first(other).startswith("winograd")
 
 
-@pytest.mark.skipif("avx2" not in KERNELS, reason="chosen by what other sets' kernels cost")
-def test_it_is_left_out_on_request() -> None:
+@pytest.mark.skipif("avx512" not in KERNELS, reason="this CPU has no avx512")
+def test_it_goes_along_rows_where_that_pays() -> None:
+    def first(case: Case) -> str:
+        return kernels_of(case.network(), "avx512")[0].partition("+")[0]
+
+    thin = replace(FOUR_BITS, shape=(16, 16, 16), outputs=16)
+    assert first(thin) == first(replace(thin, hi=127)) == "winograd-rows-vpdpbusd"
+    assert first(replace(FOUR_BITS, shape=(8, 8, 128), outputs=128)) == "winograd-vpdpbusd"
+    for other in (replace(thin, hi=128), replace(thin, strides=(2, 2)), replace(thin, shape=(16, 4, 16))):
+        assert first(other) == "vpdpbusd"
+
+
+@every_kernel
+def test_it_is_left_out_on_request(kernel: Kernel) -> None:
     network = CASES["pooled"].network()
     codes = random_codes(network.input, 3, np.random.default_rng(0))
     frames = pack(codes.astype(np.uint8), 4)
-    with EmulatorBackend(network, 4, threads=1, kernel="avx2", winograd=False) as backend:
+    with EmulatorBackend(network, 4, threads=1, kernel=kernel, winograd=False) as backend:
         results = backend.collect(backend.submit(frames))
-        kernels = [kernel for _, kernel, _ in backend.profile(frames)]
-    assert not any(kernel.startswith("winograd") for kernel in kernels)
+        taken = [name for _, name, _ in backend.profile(frames)]
+    assert not any(name.startswith("winograd") for name in taken)
     np.testing.assert_array_equal(results, reference.interpret(network, codes)["pool"])
 
 
