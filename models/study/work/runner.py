@@ -6,7 +6,6 @@ alone. However it ends, by an interrupt too, no process of this machine is left 
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterable, Sequence, Set
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -16,6 +15,7 @@ from pathlib import Path
 from threading import Event as Flag
 from typing import Protocol
 
+from bitswath.basics.machine import cores
 from bitswath.errors import StudyError
 from bitswath.models.study.plan.cells import Cell, TrainingCell
 from bitswath.models.study.work.process import Event, Task, run_task
@@ -95,8 +95,7 @@ def standing(rows: Iterable[Row], cells: Sequence[Cell], done: Set[str]) -> list
 
 def threads_for(jobs: int) -> int:
     """Threads of each of so many processes, so that together they fill the machine."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores // jobs)
+    return max(1, cores() // jobs)
 
 
 @dataclass
