@@ -17,7 +17,7 @@ Kernels kernels_called(const std::string& name, bool winograd) {
         throw BackendFault("kernel '" + name + "' is not one this CPU can run; leave it at 'auto'");
     if (!winograd) {
         kernels.winograd.clear();
-        kernels.winograd_rows.clear();
+        kernels.winograd_tiles.clear();
     }
     return kernels;
 }

@@ -70,42 +70,6 @@ BITSWATH_TARGET inline void tiles(const ConvRows& rows, int64_t o) {
                                    acc + t * Windows * rows.stride);
 }
 
-constexpr int kPairs = 4;
-
-// Pairs of windows along a row, see `WinogradRowsForm`.
-BITSWATH_TARGET inline void row_tile(const ConvRows& rows, const uint8_t* in, const int8_t* w, int64_t o, int32_t* acc) {
-    __m512i sums[kRowPoints][kPairs];
-    const auto* start = static_cast<const int32_t*>(rows.start) + kRowPoints * o;
-    for (int p = 0; p < kRowPoints; ++p)
-        for (__m512i& sum : sums[p]) sum = _mm512_loadu_si512(start + p * kBlock);
-    const int64_t point = rows.point;
-    for (int64_t k = 0; k < rows.depth; ++k) {
-        const uint8_t* x = in + rows.offsets[k];
-        for (int p = 0; p < kRowPoints; ++p, w += 64, x += point) {
-            const __m512i weights = _mm512_loadu_si512(w);
-            for (int t = 0; t < kPairs; ++t)
-                sums[p][t] = U8ByS8::dot(sums[p][t], four_bytes(x + t * kRowPoints * point), weights);
-        }
-    }
-    const __m512i scale = _mm512_loadu_si512(static_cast<const int32_t*>(rows.scale) + o);
-#pragma GCC unroll 4  // else all sums go through memory
-    for (int t = 0; t < kPairs; ++t, acc += 2 * rows.stride) {
-        const __m512i plus = _mm512_srai_epi32(_mm512_add_epi32(sums[1][t], sums[2][t]), 1);
-        const __m512i minus = _mm512_srai_epi32(_mm512_sub_epi32(sums[1][t], sums[2][t]), 1);
-        _mm512_storeu_si512(acc, _mm512_mullo_epi32(_mm512_add_epi32(sums[0][t], plus), scale));
-        _mm512_storeu_si512(acc + rows.stride, _mm512_mullo_epi32(_mm512_sub_epi32(minus, sums[3][t]), scale));
-    }
-}
-
-BITSWATH_TARGET void conv_rows(const ConvRows& rows) {
-    for (int64_t o = 0; o < rows.outputs; o += kBlock) {
-        const auto* weights = static_cast<const int8_t*>(rows.weights) + o * rows.depth * 4 * kRowPoints;
-        auto* acc = static_cast<int32_t*>(rows.acc) + o;
-        for (int64_t t = 0; t < rows.tiles; ++t, acc += 2 * kPairs * rows.stride)
-            row_tile(rows, static_cast<const uint8_t*>(rows.in) + rows.starts[t], weights, o, acc);
-    }
-}
-
 // So many blocks share a broadcast as long as there are so many.
 template <typename Dot, int Windows, int Blocks>
 BITSWATH_TARGET inline void blocks(const ConvRows& rows, int64_t o) {
@@ -239,9 +203,7 @@ Kernels avx512_kernels() {
         {form<U8ByS8, 4>("vpdpbusd", u8, s8, s32).for_rows_up_to(4), s32, winograd.input, winograd.integers, 1, 120, 600},
         {form<U8ByS8, 8>("vpdpbusd", u8, s8, s32), s32, winograd.input, winograd.integers, 1, 120, 600},
     };
-    const ConvForm rows =
-        ConvForm("vpdpbusd", conv_rows, u8, s8, s32).inputs(4).outputs(kBlock).windows(2 * kPairs).scaling();
-    k.winograd_rows = {{rows, winograd.row, 4, 6}};
+    k.winograd_tiles = {{"vpdpbusd", winograd.input, winograd.tiles, winograd.pooled_tiles, 60, 60}};
     if (cpu().avx512vbmi) k.interleave = interleave_vbmi;
     k.affine[u8] = affine_u8;
     k.pool2x2[s32] = pool2x2_s32;

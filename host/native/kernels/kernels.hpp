@@ -33,7 +33,6 @@ struct ConvRows {
     int64_t outputs;  // rounded up to whole blocks
     void* acc;
     int64_t stride;
-    int64_t point;  // bytes from one of Winograd's points to the next, for its form along rows
     // For forms that scale: how many offsets' sums of pairs of products fit 16 bits, and by what the sum of each output
     // is multiplied, as the accumulators.
     int64_t run;
@@ -95,11 +94,11 @@ struct WinogradForm {
     double input_cost, output_cost;
 };
 
-// Winograd's convolutions along rows: of windows whose inputs are V, and whose weights are [outputs / block][k][point]...
-// Sums start from `start`, [outputs / block][point][block], and are scaled. Costs are a window's.
-struct WinogradRowsForm {
-    ConvForm conv;
-    WinogradRowKernel input;
+// The same with products in registers, 32 bits wide.
+struct WinogradTilesForm {
+    const char* name;
+    WinogradInputKernel input;
+    WinogradTilesKernel tiles, pooled;
     double input_cost, output_cost;
 };
 
@@ -143,7 +142,7 @@ struct Kernels {
     ConvKernel conv[kTypes][2];       // lanes, chunk and tile 1, block = outputs, weights as wide as the accumulator
     ConvKernel depthwise[kTypes][2];
     std::vector<WinogradForm> winograd;  // the quickest first
-    std::vector<WinogradRowsForm> winograd_rows;
+    std::vector<WinogradTilesForm> winograd_tiles;  // one or none
     ConvertKernel convert[kTypes][kTypes];
     MaxKernel max[kTypes];
     Pool2x2Kernel pool2x2[kTypes];

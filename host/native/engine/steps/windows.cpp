@@ -49,6 +49,7 @@ WindowStep::WindowStep(const StepContext& context, const SumForm& form, Finish f
 void WindowStep::set_source(int64_t step, int64_t row, int64_t together) {
     together_ = together;
     tiling_ = Tiling(form_.tile, windows_ / together, step * together, row, band_);
+    extra_at_ = sums_bytes() + pooled_bytes();
     for (int64_t t = 0; t < tiling_.tiles(band_); ++t) starts_.push_back(static_cast<int32_t>(tiling_.start(t)));
 }
 
@@ -66,9 +67,9 @@ void WindowStep::run(const Frame& frame, int64_t first, int64_t last) const {
 
 void WindowStep::finish(const Frame& frame, int64_t y, int64_t r) const {
     const uint8_t* sums = frame.scratch + tiling_.sums(r * pooled_) * together_ * stride() * acc_bytes();
-    if (pooled_ > 1) {
+    if (pooled_ > 1 && !form_.pools) {
         const uint8_t* below = frame.scratch + tiling_.sums(r * pooled_ + 1) * together_ * stride() * acc_bytes();
-        uint8_t* pooled = frame.scratch + sums_bytes();
+        uint8_t* pooled = frame.scratch + extra_at_ - pooled_bytes();
         pool_(sums, below, pooled, out_.shape.w, stride());
         sums = pooled;
     }

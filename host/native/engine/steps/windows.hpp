@@ -36,6 +36,7 @@ struct SumForm {
     int64_t groups;
     bool in_order = false;  // windows are written one after the other
     int64_t rows = 1;       // of windows that are made at once
+    bool pools = false;     // sums of a pooled stage are pooled already, in every other row
 };
 
 // A convolution or dense step. Its heirs say where windows are and make the sums of a band; those are pooled
@@ -58,7 +59,7 @@ protected:
     virtual void sum(const Frame& frame, int64_t y, int64_t count) const = 0;
     virtual int64_t extra_bytes() const { return 0; }
 
-    uint8_t* extra(const Frame& frame) const { return frame.scratch + sums_bytes() + pooled_bytes(); }
+    uint8_t* extra(const Frame& frame) const { return frame.scratch + extra_at_; }
     int64_t acc_bytes() const { return static_cast<int64_t>(kTypeBytes[form_.acc]); }
     int64_t per_group() const { return channels_ / form_.groups; }
     int64_t group_outputs() const { return rounded_up(per_group(), form_.block); }
@@ -89,7 +90,7 @@ private:
 
     Finish finish_;
     Pool2x2Kernel pool_;
-    int64_t pooled_;
+    int64_t pooled_, extra_at_ = 0;
 };
 
 // -1 for the outputs that a threshold stage reads falling: their sums are negated, so that all rise.

@@ -3,124 +3,24 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
-#include <numeric>
 
 #include "engine/steps/windows.hpp"
-#include "engine/steps/winograd_rows.hpp"
+#include "engine/steps/winograd_tiles.hpp"
+#include "engine/steps/winograd_weights.hpp"
 
 namespace bitswath::emulator {
 namespace {
 
-constexpr int64_t kMostScale = 1 << 12;  // by which sums are multiplied
 constexpr int64_t kTiles = 32;           // a call of the kernel for products should have
-constexpr int64_t kPixelBytes = 16;      // a tile's channels of a point are filled up to
-constexpr int kSum = 5;                  // the point that adds four inputs
 constexpr int kMiddle[] = {1, 2};        // what is halved
 constexpr int64_t kOffset = 1 << 15;
-
-// The range of sums of terms w * x, x from lo to hi.
-struct Range {
-    int64_t lo = 0, hi = 0;
-
-    void add(int64_t w, const Range& x) {
-        lo += std::min(w * x.lo, w * x.hi);
-        hi += std::max(w * x.lo, w * x.hi);
-    }
-    bool fits_words() const { return lo >= INT16_MIN && hi <= INT16_MAX; }
-};
 
 // Bytes from one point to the next, such that all points' do not lie in the same sets of a cache.
 int64_t apart(int64_t bytes) { return rounded_up(bytes, 128) + 64; }
 
-bool is_plain3x3(const Stage& stage) {
-    const std::array<int64_t, 2> ones{1, 1};
-    return stage.op == Op::conv && stage.kernel == std::array<int64_t, 2>{3, 3} && stage.strides == ones &&
-           stage.dilations == ones && stage.groups == 1;
-}
-
-// A stage as Winograd's form sees it, all of its weights transformed.
-struct Transformed {
-    int64_t outputs, inputs;
-    Range codes;                  // of the input and its border of zeros
-    std::vector<int16_t> values;  // [point][output][input]
-    std::vector<Range> rows;      // of A M at 1 and 2, all outputs
-    int64_t largest = 0;          // magnitude of the weights
-
-    Transformed(const Stage& stage, const Tensor& in)
-        : outputs(stage.values.shape[0]), inputs(stage.values.shape[3]),
-          codes{std::min<int64_t>(in.min(), 0), std::max<int64_t>(in.max(), 0)}, values(kPoints * outputs * inputs) {
-        for (int64_t o = 0; o < outputs; ++o) {
-            Range middle[2];
-            for (int64_t c = 0; c < inputs; ++c) transform(stage.values.data + o * 9 * inputs + c, o, c, middle);
-            rows.insert(rows.end(), middle, middle + 2);
-        }
-    }
-
-    int64_t span() const { return codes.hi - codes.lo; }
-    // Added to V at a point; divisible by four, so that its part in Y is a whole number too.
-    int64_t offset(int point) const { return point == kSum ? -4 * codes.lo : rounded_up(2 * span(), 4); }
-    int64_t largest_input() const { return offset(0) + 2 * span(); }
-    const int16_t* weights(int point, int64_t output) const { return values.data() + (point * outputs + output) * inputs; }
-
-    Range products(int point, int64_t output) const {
-        const Range v = point == kSum ? Range{4 * codes.lo, 4 * codes.hi} : Range{-2 * span(), 2 * span()};
-        Range range;
-        for (int64_t c = 0; c < inputs; ++c) range.add(weights(point, output)[c], v);
-        return range;
-    }
-
-    // Whether lanes of 16 bits hold the products of every run of so many inputs, a lane those of every other pair.
-    bool fits_words(int point, int64_t run) const {
-        for (int64_t o = 0; o < outputs; ++o)
-            for (int64_t first = 0; first < inputs; first += run) {
-                Range lanes[2];
-                for (int64_t c = first; c < std::min(inputs, first + run); ++c)
-                    lanes[c / 2 % 2].add(weights(point, o)[c], {0, largest_input()});
-                if (!lanes[0].fits_words() || !lanes[1].fits_words()) return false;
-            }
-        return true;
-    }
-
-    int64_t sum(int point, int64_t output) const {
-        const int16_t* first = weights(point, output);
-        return std::accumulate(first, first + inputs, int64_t{0});
-    }
-
-private:
-    void transform(const int64_t* g, int64_t o, int64_t c, Range (&middle)[2]) {
-        const int64_t row = 3 * inputs;
-        std::array<int64_t, 4> across[3];
-        for (int y = 0; y < 3; ++y) {
-            across[y] = lengthened(g[y * row], g[y * row + inputs], g[y * row + 2 * inputs]);
-            middle[0].add(across[y][1], {2 * codes.lo, 2 * codes.hi});
-            middle[1].add(across[y][2], {-span(), span()});
-        }
-        for (int b = 0; b < 4; ++b) {
-            const auto column = lengthened(across[0][b], across[1][b], across[2][b]);
-            for (int a = 0; a < 4; ++a) {
-                values[((4 * a + b) * outputs + o) * inputs + c] = static_cast<int16_t>(column[a]);
-                largest = std::max(largest, std::abs(column[a]));
-            }
-        }
-    }
-};
-
-bool is_small(const Stage& stage) {
-    const auto [lo, hi] = std::minmax_element(stage.values.data, stage.values.data + stage.values.size());
-    return *lo >= INT8_MIN && *hi <= INT8_MAX;
-}
-
-// Null unless bytes hold codes and weights, and tensors of them.
-std::unique_ptr<Transformed> transformed(const Stage& stage, const Tensor& in) {
-    if (!suits_winograd(stage, in)) return nullptr;
-    auto weights = std::make_unique<Transformed>(stage, in);
-    const bool fits = weights->largest_input() <= UINT8_MAX && weights->largest <= INT8_MAX;
-    return fits ? std::move(weights) : nullptr;
-}
-
 bool is_exact(const ConvForm& form, const Transformed& weights, const Tensor& sums) {
     const int64_t largest = weights.largest_input() * weights.largest;
-    if (weights.largest_input() > form.highest || largest * weights.inputs > INT32_MAX / kPoints) return false;
+    if (weights.largest_input() > form.highest || !weights.fits_integers()) return false;
     if (form.pairs && largest * form.together > INT16_MAX) return false;
     if (form.acc == s32) return true;
     if (sums.min() < -INT16_MAX || sums.max() > INT16_MAX) return false;
@@ -159,7 +59,7 @@ public:
         input_.channels = weights.inputs;
         input_.pixel = pixel_;
         input_.plane = apart(tiles_ * pixel_);
-        input_.sum = static_cast<uint8_t>(weights.offset(kSum));
+        input_.sum = static_cast<uint8_t>(weights.offset(kSumPoint));
         input_.difference = static_cast<uint8_t>(weights.offset(0));
         output_.channels = rows_.outputs = rows_.stride = stride();
         output_.plane = apart(tiles_ * stride() * product_bytes()) / product_bytes();
@@ -249,7 +149,7 @@ private:
         for (int64_t o = 0; o < weights.outputs; ++o) {
             int64_t start[4][4];
             for (int p = 0; p < kPoints; ++p) {
-                start[p / 4][p % 4] = -weights.offset(p) * weights.sum(p, o);
+                start[p / 4][p % 4] = weights.start(p, o);
                 starts_of_products_[p * stride() + o] =
                     static_cast<uint16_t>(start[p / 4][p % 4] + kOffsetPoints[p] * kOffset);
             }
@@ -287,12 +187,6 @@ private:
 
 }  // namespace
 
-bool suits_winograd(const Stage& stage, const Tensor& in) {
-    return is_plain3x3(stage) && in.min() >= INT8_MIN && in.max() <= UINT8_MAX && is_small(stage);
-}
-
-std::array<int64_t, 4> lengthened(int64_t g0, int64_t g1, int64_t g2) { return {g0, g0 + g1 + g2, g0 - g1 + g2, g2}; }
-
 double winograd_cost(const Stage& stage, const Graph& graph, const Kernels& kernels, bool any_threshold) {
     const Tensor& sums = graph.tensors()[graph.tensor(stage.name)];
     const auto weights = transformed(stage, graph.tensors()[stage.inputs[0]]);
@@ -305,8 +199,8 @@ double winograd_cost(const Stage& stage, const Graph& graph, const Kernels& kern
 
 std::unique_ptr<Step> make_winograd(const StepContext& context) {
     const Stage& stage = context.stage;
-    const double along_rows = winograd_rows_cost(stage, context.graph, context.kernels);
-    const double other_way = std::min(along_rows, static_cast<double>(stage.values.size()));
+    const double in_registers = winograd_tiles_cost(stage, context.graph, context.kernels);
+    const double other_way = std::min(in_registers, static_cast<double>(stage.values.size()));
     const auto weights = transformed(stage, context.tensor(stage.inputs[0]));
     if (!weights || kTypeBytes[context.layouts[stage.inputs[0]].type] > 1) return nullptr;
     const std::vector<int64_t> signs = signs_of(stage, context.threshold), most(signs.size(), kMostScale);

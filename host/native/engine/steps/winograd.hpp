@@ -1,17 +1,11 @@
 // Convolutions of 3 x 3 by Winograd's F(2 x 2, 3 x 3), see kernels/winograd/winograd.hpp.
 #pragma once
 
-#include <array>
 #include <memory>
 
 #include "engine/steps/step.hpp"
 
 namespace bitswath::emulator {
-
-// Of 3 x 3, in steps of one, with codes and weights of bytes.
-bool suits_winograd(const Stage& stage, const Tensor& in);
-// G times three weights.
-std::array<int64_t, 4> lengthened(int64_t g0, int64_t g1, int64_t g2);
 
 // What a form of the kernels that is exact for this stage costs, in products of the set's byte kernels; infinite if none
 // is. Counts only forms that fit any threshold if `any_threshold`.

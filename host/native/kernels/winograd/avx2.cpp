@@ -43,7 +43,7 @@ BITSWATH_TARGET inline void double_pairs(Bytes16 bytes, Bytes16 (&pairs)[2]) {
 
 WinogradKernels avx2_winograd() {
     return {input<32>, input<32, true>, output<int32_t, int32_t, 32>, output<uint16_t, int16_t, 32>,
-            output<uint16_t, int32_t, 32>, nullptr};
+            output<uint16_t, int32_t, 32>, nullptr, nullptr};
 }
 
 }  // namespace bitswath::emulator

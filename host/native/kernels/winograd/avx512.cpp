@@ -1,6 +1,11 @@
 #include "kernels/winograd/winograd.hpp"
 
 #if defined(__x86_64__)
+// GCC 12's own intrinsics start from an undefined register, and warn about it.
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#include <immintrin.h>
+
 #include <cstring>
 
 #define BITSWATH_TARGET BITSWATH_FOR_AVX512VNNI
@@ -14,12 +19,109 @@ BITSWATH_TARGET inline Integers half(Integers a, Integers b) { return (a + b) >>
 
 #include "kernels/winograd/lanes.hpp"
 
+constexpr int kBlock = 16, kTiles = kGroupTiles;
+
+BITSWATH_TARGET inline __m512i four_bytes(const uint8_t* from) {
+    int32_t group;
+    std::memcpy(&group, from, 4);
+    return _mm512_set1_epi32(group);
+}
+
+// Written out, since GCC would copy every sum in every step.
+BITSWATH_TARGET inline void add_products(__m512i& sum, __m512i x, __m512i w) {
+    asm("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(x), "v"(w));
+}
+
+// The rows of A times four numbers.
+BITSWATH_TARGET inline __m512i shortened0(__m512i x0, __m512i x1, __m512i x2) {
+    return _mm512_add_epi32(x0, _mm512_srai_epi32(_mm512_add_epi32(x1, x2), 1));
+}
+BITSWATH_TARGET inline __m512i shortened1(__m512i x1, __m512i x2, __m512i x3) {
+    return _mm512_sub_epi32(_mm512_srai_epi32(_mm512_sub_epi32(x1, x2), 1), x3);
+}
+
+// A row of M A' of a group of tiles: for their left and their right windows.
+struct Halves {
+    __m512i left[kTiles], right[kTiles];
+};
+
+[[gnu::always_inline]] BITSWATH_TARGET inline void row_of_points(const WinogradTiles& of, const uint8_t* in, const int8_t* w,
+                                                                 const int32_t* start, int row, Halves& halves) {
+    __m512i m[4][kTiles];
+#pragma GCC unroll 4
+    for (int p = 0; p < 4; ++p) {
+        const __m512i from = _mm512_loadu_si512(start + (4 * row + p) * kBlock);
+        for (__m512i& sum : m[p]) sum = from;
+    }
+    const int64_t plane = of.plane, pixel = of.pixel;
+    in += 4 * row * plane;
+    w += row * of.chunks * 4 * 64;
+    for (int64_t k = 0; k < of.chunks; ++k, in += 4) {
+        const uint8_t* x = in;
+#pragma GCC unroll 4
+        for (int p = 0; p < 4; ++p, x += plane, w += 64) {
+            const __m512i weights = _mm512_loadu_si512(w);
+#pragma GCC unroll 4
+            for (int t = 0; t < kTiles; ++t) add_products(m[p][t], four_bytes(x + t * pixel), weights);
+        }
+    }
+#pragma GCC unroll 4  // else all sums go through memory
+    for (int t = 0; t < kTiles; ++t) {
+        halves.left[t] = shortened0(m[0][t], m[1][t], m[2][t]);
+        halves.right[t] = shortened1(m[1][t], m[2][t], m[3][t]);
+    }
+}
+
+BITSWATH_TARGET inline void store_two(int32_t* to, int64_t stride, __m512i left, __m512i right) {
+    _mm512_storeu_si512(to, left);
+    _mm512_storeu_si512(to + stride, right);
+}
+
+template <bool Pool>
+BITSWATH_TARGET inline void group(const WinogradTiles& of, const uint8_t* in, const int8_t* w, const int32_t* start,
+                                  __m512i scale, int32_t* sums) {
+    Halves outer, first, second;
+    row_of_points(of, in, w, start, 1, first);
+    row_of_points(of, in, w, start, 2, second);
+    row_of_points(of, in, w, start, 0, outer);
+    __m512i largest[kTiles];
+    for (int t = 0; t < kTiles; ++t) {
+        const __m512i left = _mm512_mullo_epi32(shortened0(outer.left[t], first.left[t], second.left[t]), scale);
+        const __m512i right = _mm512_mullo_epi32(shortened0(outer.right[t], first.right[t], second.right[t]), scale);
+        largest[t] = _mm512_max_epi32(left, right);
+        if (!Pool) store_two(sums + 2 * t * of.stride, of.stride, left, right);
+    }
+    row_of_points(of, in, w, start, 3, outer);
+    for (int t = 0; t < kTiles; ++t) {
+        const __m512i left = _mm512_mullo_epi32(shortened1(first.left[t], second.left[t], outer.left[t]), scale);
+        const __m512i right = _mm512_mullo_epi32(shortened1(first.right[t], second.right[t], outer.right[t]), scale);
+        if (Pool)
+            _mm512_storeu_si512(sums + t * of.stride, _mm512_max_epi32(largest[t], _mm512_max_epi32(left, right)));
+        else
+            store_two(sums + of.row + 2 * t * of.stride, of.stride, left, right);
+    }
+}
+
+template <bool Pool>
+BITSWATH_TARGET void tiles(const WinogradTiles& of) {
+    const int64_t step = kTiles * of.pixel;
+    for (int64_t o = 0; o < of.outputs; o += kBlock) {
+        const int8_t* weights = of.weights + o * of.chunks * 4 * kPoints;
+        const __m512i scale = _mm512_loadu_si512(of.scale + o);
+        for (int64_t r = 0; r < of.rows; ++r)
+            for (int64_t g = 0; g < of.groups; ++g)
+                group<Pool>(of, of.in + (r * of.groups + g) * step, weights, of.start + kPoints * o, scale,
+                            of.sums + 2 * r * of.row + g * kTiles * (Pool ? 1 : 2) * of.stride + o);
+    }
+}
+
 }  // namespace
 
 WinogradKernels avx512_winograd() {
     WinogradKernels kernels;
     kernels.input = input<64>;
-    kernels.row = row<64>;
+    kernels.tiles = tiles<false>;
+    kernels.pooled_tiles = tiles<true>;
     kernels.integers = output<int32_t, int32_t, 64>;
     return kernels;
 }

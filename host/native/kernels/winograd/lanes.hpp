@@ -76,31 +76,6 @@ BITSWATH_TARGET void input(const WinogradInput& from) {
     for (; c < from.channels; c += 16) input_bytes<Twice, Lanes<uint8_t, 16>>(from, c);
 }
 
-template <typename V>
-BITSWATH_TARGET inline void row_bytes(const WinogradRow& from, int64_t c) {
-    const V difference = V{} + from.difference, sum = V{} + from.sum;
-    const uint8_t* in = from.row + c;
-    uint8_t* out = from.out + c;
-    V d0 = load<V>(in), d1 = load<V>(in + from.channels);
-    for (int64_t t = 0; t < from.tiles; ++t, out += kRowPoints * from.point) {
-        in += 2 * from.channels;
-        const V d2 = load<V>(in), d3 = load<V>(in + from.channels);
-        store(out, d0 - d2 + difference);
-        store(out + from.point, d1 + d2 + sum);
-        store(out + 2 * from.point, d2 - d1 + difference);
-        store(out + 3 * from.point, d1 - d3 + difference);
-        d0 = d2;
-        d1 = d3;
-    }
-}
-
-template <int Bytes>
-BITSWATH_TARGET void row(const WinogradRow& from) {
-    int64_t c = 0;
-    for (; c + Bytes <= from.channels; c += Bytes) row_bytes<Lanes<uint8_t, Bytes>>(from, c);
-    for (; c < from.channels; c += 16) row_bytes<Lanes<uint8_t, 16>>(from, c);
-}
-
 // A times four numbers.
 template <typename V>
 BITSWATH_TARGET inline void shorten(V x0, V x1, V x2, V x3, V& y0, V& y1) {

@@ -49,28 +49,28 @@ using WinogradOutputKernel = void (*)(const WinogradOutput&);
 constexpr bool kOffsetPoints[kPoints] = {false, false, false, true, true, true, true, true,
                                          true,  true,  true,  true, true, true, true, false};
 
-// The same along rows alone, F(2, 3): the sums of two neighbouring windows from four products a channel and row of the
-// kernel instead of six. A row of inputs becomes V = B d, which three rows of windows share, and the products of a window
-// pair stay in registers until they are Y = A M. V spans twice what d spans.
-constexpr int kRowPoints = 4;
-
-// V of a row's tiles: byte c of point p of tile t goes to out[(4 * t + p) * point + c], as V + sum at point 1 and
-// V + difference elsewhere, modulo 2^8.
-struct WinogradRow {
-    const uint8_t* row;  // from the first tile's first input on
-    int64_t tiles, channels;
-    int64_t point;  // bytes
-    uint8_t sum, difference;
-    uint8_t* out;
+// Y from V of several rows of tiles, in groups, a row of points after the other, whose products stay in registers until
+// they are a row of A M: output o of window x of the first row goes to sums[x * stride + o], of the rows below it `row`
+// further on each, multiplied by scale[o]. Or only the largest of each tile's windows, to sums[x / 2 * stride + o] of every
+// other row.
+constexpr int64_t kGroupTiles = 4;
+struct WinogradTiles {
+    const uint8_t* in;
+    int64_t plane, pixel;          // bytes from a point, from a tile to the next
+    int64_t rows, groups, chunks;  // of tiles; of four tiles; of four inputs
+    const int8_t* weights;         // [outputs / 16][row of points][chunk][point][16][4]
+    const int32_t *start, *scale;  // what products start from, [outputs / 16][point][16]
+    int64_t outputs;               // whole blocks of 16
+    int32_t* sums;
+    int64_t stride, row;
 };
-// May read and write 16 bytes beyond the channels of a point.
-using WinogradRowKernel = void (*)(const WinogradRow&);
+using WinogradTilesKernel = void (*)(const WinogradTiles&);
 
 // Those that a set has forms for.
 struct WinogradKernels {
     WinogradInputKernel input = nullptr, input_twice = nullptr;
     WinogradOutputKernel integers = nullptr, words = nullptr, widened = nullptr;  // of int32, int16, int16 to int32
-    WinogradRowKernel row = nullptr;
+    WinogradTilesKernel tiles = nullptr, pooled_tiles = nullptr;
 };
 
 #if defined(__x86_64__)

@@ -110,18 +110,6 @@ def test_it_is_chosen_where_it_is_exact_and_pays() -> None:
         assert not first(other).startswith("winograd")
 
 
-@pytest.mark.skipif("avx512" not in KERNELS, reason="this CPU has no avx512")
-def test_it_goes_along_rows_where_that_pays() -> None:
-    def first(case: Case) -> str:
-        return kernels_of(case.network(), "avx512")[0].partition("+")[0]
-
-    thin = replace(FOUR_BITS, shape=(16, 16, 16), outputs=16)
-    assert first(thin) == first(replace(thin, hi=127)) == "winograd-rows-vpdpbusd"
-    assert first(replace(FOUR_BITS, shape=(8, 8, 128), outputs=128)) == "winograd-vpdpbusd"
-    for other in (replace(thin, hi=128), replace(thin, strides=(2, 2)), replace(thin, shape=(16, 4, 16))):
-        assert first(other) == "vpdpbusd"
-
-
 @every_kernel
 def test_it_is_left_out_on_request(kernel: Kernel) -> None:
     network = CASES["pooled"].network()

@@ -1,0 +1,125 @@
+#include "engine/steps/winograd_tiles.hpp"
+
+#include <limits>
+
+#include "engine/steps/windows.hpp"
+#include "engine/steps/winograd_weights.hpp"
+
+namespace bitswath::emulator {
+namespace {
+
+constexpr int kBlock = 16, kChunk = 4;  // outputs, inputs of a kernel's step
+constexpr int kSide = 2;                // of a tile, in windows
+
+// Products of the direct way in whose time one window is done; tiles may have windows that nobody reads.
+double cost(const WinogradTilesForm& form, const Stage& stage, const Shape& out) {
+    const auto outputs = static_cast<double>(rounded_up(stage.values.shape[0], kBlock));
+    const auto inputs = static_cast<double>(rounded_up(stage.values.shape[3], kChunk));
+    const double tile = kPoints * inputs * outputs + form.input_cost * inputs + form.output_cost * outputs;
+    const int64_t tiles = rounded_up(out.h, kSide) / kSide * rounded_up(out.w, kSide * kGroupTiles) / kSide;
+    return tile * static_cast<double>(tiles) / static_cast<double>(out.h * out.w);
+}
+
+// V of the band follows the sums in the scratch.
+class WinogradTilesStep : public WindowStep {
+public:
+    WinogradTilesStep(const StepContext& context, const WinogradTilesForm& form, const Transformed& weights, Finish finish,
+                      const Factors& factors)
+        : WindowStep(context, {s32, kBlock, kSide * kGroupTiles, 1, false, kSide, true}, std::move(finish)), name_(form.name),
+          transform_(form.input), kernel_(context.pool ? form.pooled : form.tiles),
+          last_row_(in_.shape.h + pads_[0] + pads_[2] - 1) {
+        const int64_t windows = rounded_up(windows_, kSide * kGroupTiles);
+        set_source(1, windows);
+        input_.tiles = windows / kSide;
+        input_.channels = weights.inputs;
+        input_.pixel = tiles_.pixel = rounded_up(weights.inputs, kPixelBytes);
+        input_.plane = tiles_.plane = band_ / kSide * input_.tiles * input_.pixel + 64;  // not in the same sets of a cache
+        input_.sum = static_cast<uint8_t>(weights.offset(kSumPoint));
+        input_.difference = static_cast<uint8_t>(weights.offset(0));
+        tiles_.groups = input_.tiles / kGroupTiles;
+        tiles_.chunks = rounded_up(weights.inputs, kChunk) / kChunk;
+        tiles_.outputs = group_outputs();
+        tiles_.stride = stride();
+        tiles_.row = tiling_.sums(1) * stride();
+        pack(weights);
+        scales_.assign(factors.begin(), factors.end());
+        scales_.resize(tiles_.outputs);
+    }
+
+protected:
+    std::string sums_name() const override { return std::string("winograd-") + name_; }
+
+    // Rows beyond the last are of windows that nobody reads.
+    void sum(const Frame& frame, int64_t y, int64_t count) const override {
+        WinogradInput input = input_;
+        WinogradTiles tiles = tiles_;
+        tiles.in = input.out = extra(frame);
+        tiles.rows = (count + 1) / kSide;
+        for (int64_t r = 0; r < tiles.rows; ++r, input.out += input.tiles * input.pixel) {
+            for (int64_t i = 0; i < 4; ++i) input.rows[i] = first_row(frame, std::min(y + kSide * r + i, last_row_));
+            transform_(input);
+        }
+        tiles.weights = reinterpret_cast<const int8_t*>(weights_.data());
+        tiles.start = starts_.data();
+        tiles.scale = scales_.data();
+        tiles.sums = reinterpret_cast<int32_t*>(frame.scratch);
+        kernel_(tiles);
+    }
+
+    int64_t extra_bytes() const override {
+        return rounded_up(kPoints * input_.plane + static_cast<int64_t>(kOverread), 64);
+    }
+
+private:
+    void pack(const Transformed& weights) {
+        weights_ = Buffer(tiles_.outputs * tiles_.chunks * kChunk * kPoints);
+        starts_.resize(tiles_.outputs * kPoints);
+        auto* out = reinterpret_cast<int8_t*>(weights_.data());
+        for (int64_t first = 0; first < tiles_.outputs; first += kBlock)
+            for (int row = 0; row < kPoints; row += 4)
+                for (int64_t c = 0; c < weights.inputs; c += kChunk)
+                    for (int point = row; point < row + 4; ++point)
+                        for (int64_t o = first; o < first + kBlock; ++o)
+                            for (int64_t i = c; i < c + kChunk; ++i, ++out)
+                                if (o < weights.outputs && i < weights.inputs)
+                                    *out = static_cast<int8_t>(weights.weights(point, o)[i]);
+        for (int64_t o = 0; o < weights.outputs; ++o)
+            for (int point = 0; point < kPoints; ++point)
+                starts_[(o / kBlock * kPoints + point) * kBlock + o % kBlock] =
+                    static_cast<int32_t>(weights.start(point, o));
+    }
+
+    const char* name_;
+    WinogradInputKernel transform_;
+    WinogradTilesKernel kernel_;
+    int64_t last_row_;
+    WinogradInput input_{};
+    WinogradTiles tiles_{};
+    Buffer weights_{0};
+    std::vector<int32_t> starts_, scales_;
+};
+
+}  // namespace
+
+double winograd_tiles_cost(const Stage& stage, const Graph& graph, const Kernels& kernels) {
+    const double never = std::numeric_limits<double>::infinity();
+    if (kernels.winograd_tiles.empty()) return never;
+    const auto weights = transformed(stage, graph.tensors()[stage.inputs[0]]);
+    if (!weights || !weights->fits_integers()) return never;
+    return cost(kernels.winograd_tiles.front(), stage, graph.tensors()[graph.tensor(stage.name)].shape);
+}
+
+std::unique_ptr<Step> make_winograd_tiles(const StepContext& context) {
+    const Stage& stage = context.stage;
+    if (kTypeBytes[context.layouts[stage.inputs[0]].type] > 1) return nullptr;
+    if (winograd_tiles_cost(stage, context.graph, context.kernels) >= static_cast<double>(stage.values.size())) return nullptr;
+    const std::vector<int64_t> signs = signs_of(stage, context.threshold), most(signs.size(), kMostScale);
+    Finish finish;
+    Factors factors;
+    if (!make_finish(context, s32, most, signs, finish, factors)) return nullptr;
+    const Transformed weights(stage, context.tensor(stage.inputs[0]));
+    return std::make_unique<WinogradTilesStep>(context, context.kernels.winograd_tiles.front(), weights, std::move(finish),
+                                               factors);
+}
+
+}  // namespace bitswath::emulator
