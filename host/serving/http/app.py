@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -25,7 +26,7 @@ from bitswath.serving.metrics import Metrics
 from bitswath.serving.protocol.description import configuration, metadata, server_metadata, statistics
 from bitswath.serving.protocol.requests import InferRequest, as_body, json_of, read_request
 from bitswath.serving.protocol.tensors import BYTES, Tensor
-from bitswath.serving.refusals import RequestError, logged_refusal
+from bitswath.serving.refusals import RequestError, busy, logged_refusal
 from bitswath.serving.service import Service
 
 __all__ = ["http_application"]
@@ -74,6 +75,8 @@ class _Answering:
             response = await self._endpoint(Request(scope, receive))
         except ClientDisconnect:
             response = Response(status_code=499)  # goes nowhere
+        except asyncio.CancelledError:  # by uvicorn, when the time for draining is over
+            response = _error(busy("the server stopped before the request was answered", 5))
         except Exception as error:
             response = _error(logged_refusal(scope["path"], error))
         await response(scope, receive, send)

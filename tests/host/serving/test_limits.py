@@ -45,6 +45,18 @@ def head(length: int, *lines: str) -> bytes:
     return "\r\n".join([f"POST {INFER} HTTP/1.1", "Host: x", f"Content-Length: {length}", *lines, "", ""]).encode()
 
 
+def test_what_draining_has_no_time_for_is_told_so(tmp_path: Path) -> None:
+    with contextlib.ExitStack() as open_ones:
+        with serving(bundle(tmp_path).path, drain_timeout_s=1) as address:
+            half = open_ones.enter_context(connected(address))
+            half.sendall(head(1000) + b"{")
+            assert ask(address, "/v2/health/live").status == 200  # so the half one was taken, too
+        response = http.client.HTTPResponse(half)
+        response.begin()
+        told = Reply(response)
+    assert told.status == 503 and "stopped" in told.error
+
+
 @pytest.fixture
 def held(tmp_path: Path) -> Iterator[tuple[str, FakeBackend]]:
     """A server whose device answers nothing as long as `hold` is clear."""
