@@ -199,10 +199,6 @@ Kernels avx512_kernels() {
         form<S16ByS16, 1>("vpdpwssd", s16, s16, s32),
     };
     const WinogradKernels winograd = avx512_winograd();
-    k.winograd = {
-        {form<U8ByS8, 4>("vpdpbusd", u8, s8, s32).for_rows_up_to(4), s32, winograd.input, winograd.integers, 1, 120, 600},
-        {form<U8ByS8, 8>("vpdpbusd", u8, s8, s32), s32, winograd.input, winograd.integers, 1, 120, 600},
-    };
     k.winograd_tiles = {{"vpdpbusd", winograd.input, winograd.tiles, winograd.pooled_tiles, 60, 60}};
     if (cpu().avx512vbmi) k.interleave = interleave_vbmi;
     k.affine[u8] = affine_u8;

@@ -41,11 +41,6 @@ double cost(const WinogradForm& form, const Stage& stage, const Shape& out) {
     return tiles * tile / static_cast<double>(out.h * out.w);
 }
 
-bool pays(const WinogradForm& form, const Stage& stage, const Shape& out, double other_way) {
-    const int64_t tiles = ((out.h + 1) / 2) * ((out.w + 1) / 2);
-    return tiles <= form.products.widest && cost(form, stage, out) < other_way;
-}
-
 // The transformed inputs of some tiles and their products follow the sums in the scratch.
 class WinogradStep : public WindowStep {
 public:
@@ -207,7 +202,7 @@ std::unique_ptr<Step> make_winograd(const StepContext& context) {
     Finish finish;
     Factors factors;
     for (const WinogradForm& form : context.kernels.winograd)
-        if (pays(form, stage, context.sums().shape, other_way) && is_exact(form.products, *weights, context.sums()) &&
+        if (cost(form, stage, context.sums().shape) < other_way && is_exact(form.products, *weights, context.sums()) &&
             make_finish(context, form.sums, most, signs, finish, factors))
             return std::make_unique<WinogradStep>(context, form, *weights, std::move(finish), factors);
     return nullptr;

@@ -10,33 +10,35 @@ namespace {
 
 constexpr int kBlock = 16, kChunk = 4;  // outputs, inputs of a kernel's step
 constexpr int kSide = 2;                // of a tile, in windows
+constexpr int kRowPoints = 4;
 
-// Products of the direct way in whose time one window is done; tiles may have windows that nobody reads.
+int64_t tiles_of(int64_t windows) { return (windows + kSide - 1) / kSide; }
+
+// Products of the direct way in whose time one window is done.
 double cost(const WinogradTilesForm& form, const Stage& stage, const Shape& out) {
     const auto outputs = static_cast<double>(rounded_up(stage.values.shape[0], kBlock));
     const auto inputs = static_cast<double>(rounded_up(stage.values.shape[3], kChunk));
     const double tile = kPoints * inputs * outputs + form.input_cost * inputs + form.output_cost * outputs;
-    const int64_t tiles = rounded_up(out.h, kSide) / kSide * rounded_up(out.w, kSide * kGroupTiles) / kSide;
+    const int64_t tiles = rounded_up(tiles_of(out.h) * tiles_of(out.w), kGroupTiles);
     return tile * static_cast<double>(tiles) / static_cast<double>(out.h * out.w);
 }
 
-// V of the band follows the sums in the scratch.
+// What fills up the last group, then V of the band follow the sums in the scratch.
 class WinogradTilesStep : public WindowStep {
 public:
     WinogradTilesStep(const StepContext& context, const WinogradTilesForm& form, const Transformed& weights, Finish finish,
                       const Factors& factors)
-        : WindowStep(context, {s32, kBlock, kSide * kGroupTiles, 1, false, kSide, true}, std::move(finish)), name_(form.name),
+        : WindowStep(context, {s32, kBlock, kSide, 1, false, kSide, true}, std::move(finish)), name_(form.name),
           transform_(form.input), kernel_(context.pool ? form.pooled : form.tiles),
           last_row_(in_.shape.h + pads_[0] + pads_[2] - 1) {
-        const int64_t windows = rounded_up(windows_, kSide * kGroupTiles);
-        set_source(1, windows);
-        input_.tiles = windows / kSide;
+        input_.tiles = tiles_.columns = tiles_of(windows_);
+        set_source(1, kSide * tiles_.columns);
         input_.channels = weights.inputs;
         input_.pixel = tiles_.pixel = rounded_up(weights.inputs, kPixelBytes);
-        input_.plane = tiles_.plane = band_ / kSide * input_.tiles * input_.pixel + 64;  // not in the same sets of a cache
+        const int64_t tiles = rounded_up(band_ / kSide * tiles_.columns, kGroupTiles);
+        input_.plane = tiles_.plane = tiles * input_.pixel + 64;  // not in the same sets of a cache
         input_.sum = static_cast<uint8_t>(weights.offset(kSumPoint));
         input_.difference = static_cast<uint8_t>(weights.offset(0));
-        tiles_.groups = input_.tiles / kGroupTiles;
         tiles_.chunks = rounded_up(weights.inputs, kChunk) / kChunk;
         tiles_.outputs = group_outputs();
         tiles_.stride = stride();
@@ -53,10 +55,10 @@ protected:
     void sum(const Frame& frame, int64_t y, int64_t count) const override {
         WinogradInput input = input_;
         WinogradTiles tiles = tiles_;
-        tiles.in = input.out = extra(frame);
-        tiles.rows = (count + 1) / kSide;
-        for (int64_t r = 0; r < tiles.rows; ++r, input.out += input.tiles * input.pixel) {
-            for (int64_t i = 0; i < 4; ++i) input.rows[i] = first_row(frame, std::min(y + kSide * r + i, last_row_));
+        tiles.in = input.out = extra(frame) + surplus_bytes();
+        tiles.tiles = tiles_of(count) * tiles.columns;
+        for (int64_t r = 0; r < count; r += kSide, input.out += input.tiles * input.pixel) {
+            for (int64_t i = 0; i < 4; ++i) input.rows[i] = first_row(frame, std::min(y + r + i, last_row_));
             transform_(input);
         }
         tiles.weights = reinterpret_cast<const int8_t*>(weights_.data());
@@ -67,18 +69,19 @@ protected:
     }
 
     int64_t extra_bytes() const override {
-        return rounded_up(kPoints * input_.plane + static_cast<int64_t>(kOverread), 64);
+        return surplus_bytes() + rounded_up(kPoints * input_.plane + static_cast<int64_t>(kOverread), 64);
     }
 
 private:
+    int64_t surplus_bytes() const { return kSide * (kGroupTiles - 1) * tiles_.row * acc_bytes(); }
     void pack(const Transformed& weights) {
         weights_ = Buffer(tiles_.outputs * tiles_.chunks * kChunk * kPoints);
         starts_.resize(tiles_.outputs * kPoints);
         auto* out = reinterpret_cast<int8_t*>(weights_.data());
         for (int64_t first = 0; first < tiles_.outputs; first += kBlock)
-            for (int row = 0; row < kPoints; row += 4)
+            for (int row = 0; row < kPoints; row += kRowPoints)
                 for (int64_t c = 0; c < weights.inputs; c += kChunk)
-                    for (int point = row; point < row + 4; ++point)
+                    for (int point = row; point < row + kRowPoints; ++point)
                         for (int64_t o = first; o < first + kBlock; ++o)
                             for (int64_t i = c; i < c + kChunk; ++i, ++out)
                                 if (o < weights.outputs && i < weights.inputs)

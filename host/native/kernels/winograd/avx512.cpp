@@ -13,10 +13,6 @@
 namespace bitswath::emulator {
 namespace {
 
-using Integers = int32_t __attribute__((vector_size(64)));
-
-BITSWATH_TARGET inline Integers half(Integers a, Integers b) { return (a + b) >> 1; }
-
 #include "kernels/winograd/lanes.hpp"
 
 constexpr int kBlock = 16, kTiles = kGroupTiles;
@@ -79,7 +75,7 @@ BITSWATH_TARGET inline void store_two(int32_t* to, int64_t stride, __m512i left,
 
 template <bool Pool>
 BITSWATH_TARGET inline void group(const WinogradTiles& of, const uint8_t* in, const int8_t* w, const int32_t* start,
-                                  __m512i scale, int32_t* sums) {
+                                  __m512i scale, int32_t* const (&sums)[kTiles]) {
     Halves outer, first, second;
     row_of_points(of, in, w, start, 1, first);
     row_of_points(of, in, w, start, 2, second);
@@ -89,29 +85,36 @@ BITSWATH_TARGET inline void group(const WinogradTiles& of, const uint8_t* in, co
         const __m512i left = _mm512_mullo_epi32(shortened0(outer.left[t], first.left[t], second.left[t]), scale);
         const __m512i right = _mm512_mullo_epi32(shortened0(outer.right[t], first.right[t], second.right[t]), scale);
         largest[t] = _mm512_max_epi32(left, right);
-        if (!Pool) store_two(sums + 2 * t * of.stride, of.stride, left, right);
+        if (!Pool) store_two(sums[t], of.stride, left, right);
     }
     row_of_points(of, in, w, start, 3, outer);
     for (int t = 0; t < kTiles; ++t) {
         const __m512i left = _mm512_mullo_epi32(shortened1(first.left[t], second.left[t], outer.left[t]), scale);
         const __m512i right = _mm512_mullo_epi32(shortened1(first.right[t], second.right[t], outer.right[t]), scale);
         if (Pool)
-            _mm512_storeu_si512(sums + t * of.stride, _mm512_max_epi32(largest[t], _mm512_max_epi32(left, right)));
+            _mm512_storeu_si512(sums[t], _mm512_max_epi32(largest[t], _mm512_max_epi32(left, right)));
         else
-            store_two(sums + of.row + 2 * t * of.stride, of.stride, left, right);
+            store_two(sums[t] + of.row, of.stride, left, right);
     }
 }
 
 template <bool Pool>
 BITSWATH_TARGET void tiles(const WinogradTiles& of) {
-    const int64_t step = kTiles * of.pixel;
+    const int64_t across = (Pool ? 1 : 2) * of.stride, down = 2 * of.row - of.columns * across;
     for (int64_t o = 0; o < of.outputs; o += kBlock) {
         const int8_t* weights = of.weights + o * of.chunks * 4 * kPoints;
         const __m512i scale = _mm512_loadu_si512(of.scale + o);
-        for (int64_t r = 0; r < of.rows; ++r)
-            for (int64_t g = 0; g < of.groups; ++g)
-                group<Pool>(of, of.in + (r * of.groups + g) * step, weights, of.start + kPoints * o, scale,
-                            of.sums + 2 * r * of.row + g * kTiles * (Pool ? 1 : 2) * of.stride + o);
+        int32_t* sums = of.sums + o;
+        int64_t left = of.columns;  // of the row
+        for (int64_t first = 0; first < of.tiles; first += kTiles) {
+            int32_t* to[kTiles];
+            for (int32_t*& tile : to) {
+                tile = sums;
+                sums += across;
+                if (--left == 0) sums += down, left = of.columns;
+            }
+            group<Pool>(of, of.in + first * of.pixel, weights, of.start + kPoints * o, scale, to);
+        }
     }
 }
 
@@ -122,7 +125,6 @@ WinogradKernels avx512_winograd() {
     kernels.input = input<64>;
     kernels.tiles = tiles<false>;
     kernels.pooled_tiles = tiles<true>;
-    kernels.integers = output<int32_t, int32_t, 64>;
     return kernels;
 }
 

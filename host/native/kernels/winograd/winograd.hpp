@@ -49,18 +49,19 @@ using WinogradOutputKernel = void (*)(const WinogradOutput&);
 constexpr bool kOffsetPoints[kPoints] = {false, false, false, true, true, true, true, true,
                                          true,  true,  true,  true, true, true, true, false};
 
-// Y from V of several rows of tiles, in groups, a row of points after the other, whose products stay in registers until
-// they are a row of A M: output o of window x of the first row goes to sums[x * stride + o], of the rows below it `row`
-// further on each, multiplied by scale[o]. Or only the largest of each tile's windows, to sums[x / 2 * stride + o] of every
-// other row.
+// Y from V of tiles in groups, row by row, whose products stay in registers, a row of points after the other, until they
+// are a row of A M: output o of window x of row y goes to sums[y * row + x * stride + o], multiplied by scale[o]. Or only
+// the largest of each tile's windows, to sums[y * row + x / 2 * stride + o] of even y. A last group is filled up with tiles
+// of the rows below.
 constexpr int64_t kGroupTiles = 4;
 struct WinogradTiles {
     const uint8_t* in;
-    int64_t plane, pixel;          // bytes from a point, from a tile to the next
-    int64_t rows, groups, chunks;  // of tiles; of four tiles; of four inputs
-    const int8_t* weights;         // [outputs / 16][row of points][chunk][point][16][4]
-    const int32_t *start, *scale;  // what products start from, [outputs / 16][point][16]
-    int64_t outputs;               // whole blocks of 16
+    int64_t plane, pixel;           // bytes from a point, from a tile to the next
+    int64_t tiles, columns;         // all of them, those of a row
+    int64_t chunks;                 // of four inputs
+    const int8_t* weights;          // [outputs / 16][row of points][chunk][point][16][4]
+    const int32_t *start, *scale;   // what products start from, [outputs / 16][point][16]
+    int64_t outputs;                // whole blocks of 16
     int32_t* sums;
     int64_t stride, row;
 };
