@@ -15,10 +15,7 @@ Kernels kernels_called(const std::string& name, bool winograd) {
     Kernels kernels;
     if (!find_kernels(name, kernels))
         throw BackendFault("kernel '" + name + "' is not one this CPU can run; leave it at 'auto'");
-    if (!winograd) {
-        kernels.winograd.clear();
-        kernels.winograd_tiles.clear();
-    }
+    if (!winograd) kernels.winograd.clear();
     return kernels;
 }
 

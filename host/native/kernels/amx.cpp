@@ -112,7 +112,7 @@ Kernels amx_kernels() {
         ConvForm("tdpbusd", conv, u8, s8, s32).inputs(4, kChunk).outputs(kBlock).windows(kTile).pays_from(5);
     k.convs.insert(k.convs.begin(), form);
     k.bits.clear();  // tiles of bytes are quicker
-    k.winograd_tiles.clear();  // their products take longer than tiles of bytes
+    k.winograd.clear();  // their products take longer than tiles of bytes
     k.enter = enter;
     k.leave = leave;
     return k;

@@ -199,7 +199,8 @@ Kernels avx512_kernels() {
         form<S16ByS16, 1>("vpdpwssd", s16, s16, s32),
     };
     const WinogradKernels winograd = avx512_winograd();
-    k.winograd_tiles = {{"vpdpbusd", winograd.input, winograd.tiles, winograd.pooled_tiles, 60, 60}};
+    const ConvForm products = ConvForm("vpdpbusd", nullptr, u8, s8, s32).inputs(4).outputs(kBlock).windows(kGroupTiles);
+    k.winograd = {{products, s32, winograd.input, nullptr, 1, 60, 60, winograd.tiles, winograd.pooled_tiles}};
     if (cpu().avx512vbmi) k.interleave = interleave_vbmi;
     k.affine[u8] = affine_u8;
     k.pool2x2[s32] = pool2x2_s32;

@@ -83,8 +83,9 @@ inline ConvForm tiled_form(int windows, const char* name, ConvKernel kernel, Typ
     return ConvForm(name, kernel, in, weights, acc).windows(windows).pays_from(windows > 1 ? 2 : 1);
 }
 
-// Kernels for one kind of Winograd's convolutions: its points' products are 1 x 1 convolutions of tiles. What else a tile
-// costs, for each of its channels and of its outputs, is told in products.
+// Kernels for one kind of Winograd's convolutions: its points' products are 1 x 1 convolutions of tiles, whose kernel and
+// `output` may be null where `tiles` and `pooled_tiles` do both. What else a tile costs, for each of its channels and of its
+// outputs, is told in products.
 struct WinogradForm {
     ConvForm products;
     Type sums;
@@ -92,14 +93,7 @@ struct WinogradForm {
     WinogradOutputKernel output;
     int64_t copies;  // of a pair of inputs
     double input_cost, output_cost;
-};
-
-// The same with products in registers, 32 bits wide.
-struct WinogradTilesForm {
-    const char* name;
-    WinogradInputKernel input;
-    WinogradTilesKernel tiles, pooled;
-    double input_cost, output_cost;
+    WinogradTilesKernel tiles = nullptr, pooled_tiles = nullptr;
 };
 
 // Elements that kernels may read beyond the last one of a tensor, over whole tiles of windows.
@@ -142,7 +136,6 @@ struct Kernels {
     ConvKernel conv[kTypes][2];       // lanes, chunk and tile 1, block = outputs, weights as wide as the accumulator
     ConvKernel depthwise[kTypes][2];
     std::vector<WinogradForm> winograd;  // the quickest first
-    std::vector<WinogradTilesForm> winograd_tiles;  // one or none
     ConvertKernel convert[kTypes][kTypes];
     MaxKernel max[kTypes];
     Pool2x2Kernel pool2x2[kTypes];

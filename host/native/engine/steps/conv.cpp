@@ -6,7 +6,6 @@
 #include "engine/steps/reduction.hpp"
 #include "engine/steps/windows.hpp"
 #include "engine/steps/winograd.hpp"
-#include "engine/steps/winograd_tiles.hpp"
 
 namespace bitswath::emulator {
 namespace {
@@ -216,8 +215,7 @@ std::vector<int64_t> most_factors(const ConvForm& form, const Stage& stage, cons
 }  // namespace
 
 bool wanted_input(const Stage& stage, const Graph& graph, const Kernels& kernels, Type& type) {
-    const double winograd = std::min(winograd_cost(stage, graph, kernels, true), winograd_tiles_cost(stage, graph, kernels));
-    if (winograd < static_cast<double>(stage.values.size())) return false;
+    if (winograd_cost(stage, graph, kernels, true) < static_cast<double>(stage.values.size())) return false;
     const std::vector<int64_t> signs(stage.values.shape[0], 1);
     for (const ConvForm& form : kernels.convs)
         if (suits(form, stage, graph, signs)) return type = form.in, true;
@@ -227,7 +225,6 @@ bool wanted_input(const Stage& stage, const Graph& graph, const Kernels& kernels
 std::unique_ptr<Step> make_conv(const StepContext& context) {
     if (auto step = make_bits(context)) return step;
     if (auto step = make_winograd(context)) return step;
-    if (auto step = make_winograd_tiles(context)) return step;
     const Stage& stage = context.stage;
     const Tensor& tensor = context.tensor(stage.inputs[0]);
     const Type in = context.layouts[stage.inputs[0]].type;

@@ -35,10 +35,10 @@ bool is_exact(const ConvForm& form, const Transformed& weights, const Tensor& su
 double cost(const WinogradForm& form, const Stage& stage, const Shape& out) {
     const int64_t outputs = rounded_up(stage.values.shape[0], form.products.block);
     const int64_t inputs = rounded_up(stage.values.shape[3], form.products.chunk);
-    const double tiles = static_cast<double>((out.h + 1) / 2) * static_cast<double>((out.w + 1) / 2);
+    const int64_t tiles = rounded_up((out.h + 1) / 2 * ((out.w + 1) / 2), form.tiles ? kGroupTiles : 1);
     const double tile = static_cast<double>(kPoints * inputs * outputs) + form.input_cost * static_cast<double>(inputs) +
                         form.output_cost * static_cast<double>(outputs);
-    return tiles * tile / static_cast<double>(out.h * out.w);
+    return static_cast<double>(tiles) * tile / static_cast<double>(out.h * out.w);
 }
 
 // The transformed inputs of some tiles and their products follow the sums in the scratch.
@@ -194,17 +194,17 @@ double winograd_cost(const Stage& stage, const Graph& graph, const Kernels& kern
 
 std::unique_ptr<Step> make_winograd(const StepContext& context) {
     const Stage& stage = context.stage;
-    const double in_registers = winograd_tiles_cost(stage, context.graph, context.kernels);
-    const double other_way = std::min(in_registers, static_cast<double>(stage.values.size()));
+    const auto direct = static_cast<double>(stage.values.size());
     const auto weights = transformed(stage, context.tensor(stage.inputs[0]));
     if (!weights || kTypeBytes[context.layouts[stage.inputs[0]].type] > 1) return nullptr;
     const std::vector<int64_t> signs = signs_of(stage, context.threshold), most(signs.size(), kMostScale);
     Finish finish;
     Factors factors;
     for (const WinogradForm& form : context.kernels.winograd)
-        if (cost(form, stage, context.sums().shape) < other_way && is_exact(form.products, *weights, context.sums()) &&
+        if (cost(form, stage, context.sums().shape) < direct && is_exact(form.products, *weights, context.sums()) &&
             make_finish(context, form.sums, most, signs, finish, factors))
-            return std::make_unique<WinogradStep>(context, form, *weights, std::move(finish), factors);
+            return form.tiles ? make_winograd_tiles(context, form, *weights, std::move(finish), factors)
+                              : std::make_unique<WinogradStep>(context, form, *weights, std::move(finish), factors);
     return nullptr;
 }
 

@@ -1,9 +1,8 @@
 #include "engine/steps/winograd_tiles.hpp"
 
-#include <limits>
+#include <algorithm>
 
 #include "engine/steps/windows.hpp"
-#include "engine/steps/winograd_weights.hpp"
 
 namespace bitswath::emulator {
 namespace {
@@ -14,22 +13,13 @@ constexpr int kRowPoints = 4;
 
 int64_t tiles_of(int64_t windows) { return (windows + kSide - 1) / kSide; }
 
-// Products of the direct way in whose time one window is done.
-double cost(const WinogradTilesForm& form, const Stage& stage, const Shape& out) {
-    const auto outputs = static_cast<double>(rounded_up(stage.values.shape[0], kBlock));
-    const auto inputs = static_cast<double>(rounded_up(stage.values.shape[3], kChunk));
-    const double tile = kPoints * inputs * outputs + form.input_cost * inputs + form.output_cost * outputs;
-    const int64_t tiles = rounded_up(tiles_of(out.h) * tiles_of(out.w), kGroupTiles);
-    return tile * static_cast<double>(tiles) / static_cast<double>(out.h * out.w);
-}
-
 // What fills up the last group, then V of the band follow the sums in the scratch.
 class WinogradTilesStep : public WindowStep {
 public:
-    WinogradTilesStep(const StepContext& context, const WinogradTilesForm& form, const Transformed& weights, Finish finish,
+    WinogradTilesStep(const StepContext& context, const WinogradForm& form, const Transformed& weights, Finish finish,
                       const Factors& factors)
-        : WindowStep(context, {s32, kBlock, kSide, 1, false, kSide, true}, std::move(finish)), name_(form.name),
-          transform_(form.input), kernel_(context.pool ? form.pooled : form.tiles),
+        : WindowStep(context, {s32, kBlock, kSide, 1, false, kSide, true}, std::move(finish)), name_(form.products.name),
+          transform_(form.input), kernel_(context.pool ? form.pooled_tiles : form.tiles),
           last_row_(in_.shape.h + pads_[0] + pads_[2] - 1) {
         input_.tiles = tiles_.columns = tiles_of(windows_);
         set_source(1, kSide * tiles_.columns);
@@ -104,25 +94,9 @@ private:
 
 }  // namespace
 
-double winograd_tiles_cost(const Stage& stage, const Graph& graph, const Kernels& kernels) {
-    const double never = std::numeric_limits<double>::infinity();
-    if (kernels.winograd_tiles.empty()) return never;
-    const auto weights = transformed(stage, graph.tensors()[stage.inputs[0]]);
-    if (!weights || !weights->fits_integers()) return never;
-    return cost(kernels.winograd_tiles.front(), stage, graph.tensors()[graph.tensor(stage.name)].shape);
-}
-
-std::unique_ptr<Step> make_winograd_tiles(const StepContext& context) {
-    const Stage& stage = context.stage;
-    if (kTypeBytes[context.layouts[stage.inputs[0]].type] > 1) return nullptr;
-    if (winograd_tiles_cost(stage, context.graph, context.kernels) >= static_cast<double>(stage.values.size())) return nullptr;
-    const std::vector<int64_t> signs = signs_of(stage, context.threshold), most(signs.size(), kMostScale);
-    Finish finish;
-    Factors factors;
-    if (!make_finish(context, s32, most, signs, finish, factors)) return nullptr;
-    const Transformed weights(stage, context.tensor(stage.inputs[0]));
-    return std::make_unique<WinogradTilesStep>(context, context.kernels.winograd_tiles.front(), weights, std::move(finish),
-                                               factors);
+std::unique_ptr<Step> make_winograd_tiles(const StepContext& context, const WinogradForm& form, const Transformed& weights,
+                                          Finish finish, const Factors& factors) {
+    return std::make_unique<WinogradTilesStep>(context, form, weights, std::move(finish), factors);
 }
 
 }  // namespace bitswath::emulator

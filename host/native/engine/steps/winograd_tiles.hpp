@@ -3,12 +3,14 @@
 
 #include <memory>
 
+#include "engine/steps/requantize.hpp"
 #include "engine/steps/step.hpp"
+#include "engine/steps/winograd_weights.hpp"
 
 namespace bitswath::emulator {
 
-// As `winograd_cost` and `make_winograd`.
-double winograd_tiles_cost(const Stage& stage, const Graph& graph, const Kernels& kernels);
-std::unique_ptr<Step> make_winograd_tiles(const StepContext& context);
+// Of a form that has kernels for tiles.
+std::unique_ptr<Step> make_winograd_tiles(const StepContext& context, const WinogradForm& form, const Transformed& weights,
+                                          Finish finish, const Factors& factors);
 
 }  // namespace bitswath::emulator
