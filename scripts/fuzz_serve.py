@@ -122,7 +122,7 @@ async def _asked(application: Any, sent: Sent) -> tuple[int, bytes]:
     async def receive() -> dict[str, Any]:
         if messages:
             return messages.pop()
-        await asyncio.sleep(TIMEOUT_S)
+        await asyncio.sleep(2 * TIMEOUT_S)  # who leaves is not what is tried here
         return {"type": "http.disconnect"}
 
     async def send(message: dict[str, Any]) -> None:
