@@ -18,7 +18,7 @@ import random
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, deque
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +87,7 @@ async def _inside(path: str, requests: int, seed: int) -> Counter[str]:
                     await _good(application, number)
                     print(f"\r{number - seed:,} requests", end="", file=sys.stderr, flush=True)
             except Exception as error:
+                deque(numbers, maxlen=0)  # so that the others end, who may take being cancelled for a client that left
                 raise AssertionError(f"seed {number}: {sent.damage}: {type(error).__name__} {error}") from error
             counts[str(status)] += 1
 
@@ -166,6 +167,7 @@ async def _outside(address: str, requests: int, seed: int) -> Counter[str]:
             try:
                 counts[await asyncio.wait_for(_through(host, int(port), sent, rng), TIMEOUT_S)] += 1
             except Exception as error:
+                deque(numbers, maxlen=0)  # so that the others end, who may take being cancelled for a client that left
                 raise AssertionError(f"seed {number}: {sent.damage}: {type(error).__name__} {error}") from error
 
     await asyncio.gather(*(some() for _ in range(AT_ONCE)))

@@ -29,6 +29,7 @@ __all__ = ["TiffImage", "open_tiff"]
 
 _SILENT = logging.NullHandler()
 _GDAL_NODATA = 42113
+_MOST_PAGES = 10_000
 _MASK = 4
 """As PhotometricInterpretation; the same as a bit of NewSubfileType."""
 
@@ -70,7 +71,7 @@ def open_tiff(data: bytes) -> Iterator[TiffImage]:
 
 
 def _image(file: Any, size: int) -> TiffImage:
-    pages = [page for page in (page.aspage() for page in file.pages) if not _is_beside(page)]
+    pages = [page for page in _pages(file) if not _is_beside(page)]
     if not pages:
         raise ImageError("holds masks and overviews alone; expected an image")
     for page in pages:
@@ -82,6 +83,18 @@ def _image(file: Any, size: int) -> TiffImage:
     if series is None or len(series.pages) != len(pages) or any(page.is_geotiff for page in pages[1:]):
         raise ImageError(f"holds {len(pages)} pages; expected one image, with interleaved or planar bands")
     return TiffImage(pages[0], series.get_axes(squeeze=True), series.get_shape(squeeze=True), series.asarray)
+
+
+def _pages(file: Any) -> Iterator[Any]:
+    """All of them. In a damaged file they may go in a circle, which tifffile would follow for ever."""
+    offsets = set()
+    for page in file.pages:
+        if page.offset in offsets:
+            raise ImageError("is damaged: its pages go in a circle")
+        offsets.add(page.offset)
+        if len(offsets) > _MOST_PAGES:
+            raise ImageError(f"holds more than {_MOST_PAGES:,} pages; expected one image")
+        yield page.aspage()
 
 
 def _is_beside(page: Any) -> bool:

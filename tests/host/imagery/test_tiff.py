@@ -19,6 +19,7 @@ from rasterio.windows import Window
 from bitswath.errors import ContainerError, ImageError
 from bitswath.imagery.code_files import read
 from bitswath.imagery.code_formats import encode_tiff
+from bitswath.imagery.decode import decode_image
 from bitswath.imagery.images import open_images, read_image
 
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
@@ -183,6 +184,31 @@ def test_a_cut_file_is_still_truncated(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-300])
     with pytest.raises(ImageError, match="truncated"):
         read_image(path)
+
+
+@pytest.mark.parametrize("pages", [1, 2, 3])
+@pytest.mark.parametrize("back_to", [0, 1, 2])
+def test_pages_that_go_in_a_circle_are_refused(pages: int, back_to: int) -> None:
+    """As tifffile's own watch for circles does not see, since it looks once, at the hundredth page."""
+    buffer = io.BytesIO()
+    with tifffile.TiffWriter(buffer) as writer:
+        for _ in range(pages):
+            writer.write(np.zeros((4, 5, 3), np.uint8), photometric="rgb", metadata=None)
+    data = bytearray(buffer.getvalue())
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        offsets = [page.offset for page in file.pages]
+    tags = struct.unpack_from("<H", data, offsets[-1])[0]
+    struct.pack_into("<I", data, offsets[-1] + 2 + 12 * tags, offsets[min(back_to, pages - 1)])
+    with pytest.raises(ImageError, match="pages go in a circle"):
+        decode_image(bytes(data))
+
+
+def test_more_pages_than_an_image_may_have_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bitswath.imagery.tiff._MOST_PAGES", 3)
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, np.zeros((4, 5, 6), np.uint8), photometric="minisblack")
+    with pytest.raises(ImageError, match="holds more than 3 pages"):
+        decode_image(buffer.getvalue())
 
 
 def test_too_few_blocks_are_refused(tmp_path: Path) -> None:
