@@ -275,8 +275,8 @@ def kernel_set(bench: Bench, kernel: Kernel) -> Facts:
         measures = {
             name: stack.enter_context(engine).large_batch(bench.clock, KERNEL_RUN_S) for name, engine in engines.items()
         }
-        if kernel in bench.peak.kinds:
-            measures["peak"] = bench.measure_peak(kernel)
+        if bench.peak.unit(kernel) in bench.peak.kinds:
+            measures["peak"] = bench.measure_peak(bench.peak.unit(kernel))
         rates = interleaved(measures, bench.rounds)
     gmacs = gmac_rates(rates["w4a4"], bench.zoo_vgg.network)
     pairs = {

@@ -12,7 +12,14 @@ from steps import kernel_shares
 __all__ = ["bars", "limits", "report"]
 
 Facts = Mapping[str, Any]
-UNITS = {"amx": "AMX", "avx512": "AVX512-VNNI", "avxvnni": "AVX-VNNI", "avx2": "AVX2", "neondot": "NEON dot product"}
+UNITS = {
+    "amx": "AMX",
+    "zen4": "AVX512-VNNI",
+    "avx512": "AVX512-VNNI",
+    "avxvnni": "AVX-VNNI",
+    "avx2": "AVX2",
+    "neondot": "NEON dot product",
+}
 PART_OF_PEAK = {"amx": 0.25, "avx512": 0.6, "avxvnni": 0.6}
 FASTER = 1.05
 """A ratio that rounds of equal speed do not reach by chance."""

@@ -13,6 +13,8 @@ from bitswath.errors import BackendError
 SOURCE = Path(__file__).with_suffix(".cpp")
 CACHE = Path(__file__).resolve().parent.parent / ".cache"
 MILLISECONDS = 60
+UNITS = {"zen4": "avx512"}
+"""Of kernel sets that have no unit of their own name."""
 
 
 class Peak:
@@ -25,6 +27,10 @@ class Peak:
         self._program = _compiled()
         listed = subprocess.run([self._program], check=True, capture_output=True, text=True)
         self.kinds = tuple(listed.stdout.split())
+
+    def unit(self, kernels: str) -> str:
+        """That a set of the emulator's kernels computes with."""
+        return UNITS.get(kernels, kernels)
 
     def gmac_per_s(self, kind: str, processes: int = 1, cpu_time: bool = False) -> float:
         """10^9 multiply-accumulates per second, of `cpu_time` if asked, summed over `processes` at once."""

@@ -94,6 +94,7 @@ def soak(frames: int, devices: int, share: float, seed: int) -> Facts:
     backends = [FaultyEmulator(numbering(), share, seed + index) for index in range(devices)]
     memory: list[float] = []
     done = resets = retries = ended = 0
+    others = set(threading.enumerate())
     started = time.monotonic()
     with stream_progress() as progress:
         while done < frames:
@@ -123,7 +124,9 @@ def soak(frames: int, devices: int, share: float, seed: int) -> Facts:
         "frames_per_s": round(done / seconds),
         "resident_mib_early": round(float(np.median(memory[tenth : 2 * tenth] or memory)), 1),
         "resident_mib_late": round(float(np.median(memory[-tenth:])), 1),
-        "threads_left": sum(thread.name.startswith("bitswath") for thread in threading.enumerate()),
+        "threads_left": sum(
+            thread.name.startswith("bitswath") for thread in threading.enumerate() if thread not in others
+        ),
         "seed": seed,
     }
 
