@@ -229,7 +229,7 @@ def test_a_network_of_such_thresholds_is_built(tmp_path: Path, monkeypatch: pyte
     )
     _, folder = build(bundle, find_board("Pynq-Z2"), Options(target_fps=300_000, counts="estimates"))
     codes = np.random.default_rng(1).integers(0, 16, (6, 6, 6, 3), np.uint8)
-    assert _first_stream(bundle, folder, pack(codes, 4), {"stall": 0.3, "seed": 1, "exact": False}) is None
+    assert _first_stream(bundle, folder, pack(codes, 4), {"stall": 0.3, "seed": 1, "exact": False}, 5) is None
     for exact in (True, False):
         with RtlBackend(folder, exact=exact, stall=0.3, seed=1) as rtl:
             logits = rtl.collect(rtl.submit(pack(codes, 4)))
