@@ -14,7 +14,7 @@ from bitswath.models.study.report.facts.results import Network, Results, Setting
 
 __all__ = [
     "SHARED", "USUAL_DITHER", "Cost", "LeakRow", "at", "compared", "costs", "dithers_of", "eight_bit", "float_network",
-    "jpeg_head_bytes", "leak_rows", "main_setting", "once", "pareto_front", "series_of", "series_order",
+    "jpeg_head_bytes", "leak_rows", "longer_costs", "main_setting", "once", "pareto_front", "series_of", "series_order",
 ]  # fmt: skip
 
 Series = tuple[str, str | None]
@@ -113,23 +113,36 @@ class Cost:
 
 
 def costs(results: Results) -> list[Cost]:
-    """All ways to keep or send what the networks of the main setting take, by bytes."""
-    main = main_setting(results)
+    """All ways to keep or send what the networks of the main setting take, by bytes; see `longer_costs`."""
+    main, epochs = main_setting(results), usual_epochs(results)
     found = []
-    for network in at(results, main):
+    for network in (network for network in at(results, main) if network.epochs == epochs):
         if network.link_bytes:
             label = network.codec if network.compressed else f"{network.codec} packed"
             found.append(Cost("link", label, network.link_bytes, network))
         if smallest := smallest_file(results, network.codec):
             found.append(Cost("file", f"{network.codec} in {smallest[0]}", smallest[1], network))
     for network in once(compared(results)):
-        if network.setting == main and network.lossy:
+        if network.setting == main and network.epochs == epochs and network.lossy:
             label = network.lossy.label
             if network.source_bytes:
                 found.append(Cost("lossy", label + _then(network), network.source_bytes, network))
             if network.payload_bytes and network.payload_bytes < (network.source_bytes or 0):
                 found.append(Cost("payload", label + SHARED + _then(network), network.payload_bytes, network))
     return sorted(found, key=lambda cost: cost.bytes_per_patch)
+
+
+def longer_costs(results: Results) -> list[Cost]:
+    """Compressed frames of which there are only networks of the main setting that were trained for another number of
+    epochs than most: not to be set beside the others."""
+    found = [n for n in at(results, main_setting(results)) if n.compressed and n.epochs != usual_epochs(results)]
+    return [Cost("link", f"{n.codec}, {n.epochs} epochs", n.link_bytes, n) for n in found if n.link_bytes]
+
+
+def usual_epochs(results: Results) -> int | None:
+    """Of most networks of the main setting."""
+    epochs = Counter(network.epochs for network in at(results, main_setting(results)))
+    return next((found for found, _ in epochs.most_common(1)), None)
 
 
 def _then(network: Network) -> str:

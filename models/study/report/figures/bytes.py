@@ -12,6 +12,7 @@ from bitswath.models.study.report.facts.select import (
     costs,
     dithers_of,
     jpeg_head_bytes,
+    longer_costs,
     main_setting,
     pareto_front,
 )
@@ -50,6 +51,9 @@ def accuracy_by_bytes(results: Results) -> Picture:
         _codes(axes, [cost for cost in points if not cost.lossy and cost.network.codec == codec], dithers)
     front = pareto_front(points)
     lines = _compressed(axes, compressed(results), dithers) + draw_formats(axes, curves(results), front)
+    for cost in longer_costs(results):
+        _codes(axes, [cost], dithers)
+        lines.append(Label(cost.label, [_place(cost)], look_of(cost.network.kind, None, dithers).colour))
     _front(axes, front)
     percent_axis(axes, [100 * v for cost in points for v in (cost.network.score.low, cost.network.score.high)])
     _finish(axes, results, points, dithers)

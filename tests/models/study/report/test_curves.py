@@ -9,7 +9,8 @@ import pytest
 
 from bitswath.models.study.report.facts.compare import difference
 from bitswath.models.study.report.facts.curves import beside, compressed, curves, smallest_forms
-from tests.models.study.report.rows import PATCHES, PEERS, STUDY, first_right, frames, lossy, network, results
+from bitswath.models.study.report.facts.select import costs, longer_costs
+from tests.models.study.report.rows import PATCHES, PEERS, STUDY, first_right, frames, lossy, network, results, trained
 
 
 def found(*rows: dict) -> tuple[list, dict]:
@@ -104,3 +105,9 @@ def test_a_network_without_an_error_is_no_infinite_logarithm() -> None:
     one = beside(some[0], named["JPEG XL"])
     assert one is not None
     assert math.isfinite(one.difference.low)
+
+
+def test_frames_of_a_longer_schedule_are_set_beside_nothing() -> None:
+    study = results(*STUDY, *PEERS, trained(frames(255, 960), schedule={"epochs": 24}))
+    assert "transform:B=255" not in {cost.network.codec for cost in costs(study)}
+    assert [(cost.label, cost.bytes_per_patch) for cost in longer_costs(study)] == [("transform:B=255, 24 epochs", 255)]
