@@ -12,7 +12,7 @@ import json
 import shlex
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -40,7 +40,7 @@ from bitswath.hw.counting.synthesis import synthesize
 from bitswath.hw.generating.compile import compile_design, save_design
 from bitswath.hw.planning.boards import Board
 from bitswath.hw.planning.costs import Resources, cost
-from bitswath.hw.planning.folding import Fit, evaluate, find_folding
+from bitswath.hw.planning.folding import PIXELS, Fit, evaluate, find_plan
 from bitswath.hw.planning.plan import Plan, plan
 from bitswath.hw.planning.prices import converter_cost, unit_logic_cost, weights_cost
 from bitswath.hw.report.page import report_page
@@ -73,7 +73,8 @@ class Options:
     all parts and of the design in one piece ("whole"), of the "parts" only, or leave it at "estimates". `jobs`:
     programs that run at a time. `out_of_context`: with Vivado, place and route the accelerator alone instead of
     making a bitstream. `frames`: packed ones, uint8 (N, W), whose switching activity is simulated for Vivado's estimate
-    of power. `instances`: accelerators that share the board and the frames, each a share of `target_fps`.
+    of power. `instances`: accelerators that share the board and the frames, each a share of `target_fps`. `pixels`: of
+    a row that come in a cycle; None for no more than `target_fps`, or the board, has a use for.
     """
 
     target_fps: float | None = None
@@ -85,6 +86,7 @@ class Options:
     out_of_context: bool = False
     frames: NDArray[np.uint8] | None = None
     instances: int = 1
+    pixels: int | None = None
 
 
 def build(bundle: Bundle, board: Board, options: Options, on_step: Step = lambda name: None) -> tuple[Report, Path]:
@@ -100,8 +102,7 @@ def build(bundle: Bundle, board: Board, options: Options, on_step: Step = lambda
         )
     if options.instances > 1 and bundle.codec.compressed:
         raise BuildError("compressed frames, whose ends only their decoder knows, go to one instance alone")
-    hardware = plan(bundle.network, bundle.codec.bits, board.link_width, decoding_of(bundle))
-    fit = _fit(hardware, board.shared(options.instances), clock_hz, options)
+    hardware, fit = _folded(bundle, board, clock_hz, options)
     home = cache_folder("build") / _digest(bundle, board, clock_hz, fit)
     home.mkdir(exist_ok=True)
     with locked(home / "lock", timeout_s=3600.0):
@@ -149,7 +150,15 @@ def _sized(bundle: Bundle, board: Board, clock_hz: float, fit: Fit, home: Path, 
     compiled, sized = home / "compiled", home / "sized"
     with _made(compiled) as folder:
         if folder:
-            compile_design(bundle, board, clock_hz, fit.foldings, folder, on_step=lambda name: on_step(f"FINN: {name}"))
+            compile_design(
+                bundle,
+                board,
+                clock_hz,
+                fit.foldings,
+                folder,
+                pixels=fit.pixels,
+                on_step=lambda name: on_step(f"FINN: {name}"),
+            )
     with _made(sized) as folder:
         if folder:
             _copy_design(compiled, folder)
@@ -240,11 +249,19 @@ def _taking_the_place_of(target: Path) -> Iterator[Path]:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _fit(hardware: Plan, board: Board, clock_hz: float, options: Options) -> Fit:
-    if options.folding is not None:
-        return evaluate(hardware, board, options.folding)
+def _folded(bundle: Bundle, board: Board, clock_hz: float, options: Options) -> tuple[Plan, Fit]:
+    """The plan and its folding. Where nobody says how many pixels are to come abreast, no more than it takes."""
     cycles = None if options.target_fps is None else int(clock_hz * options.instances / options.target_fps)
-    return find_folding(hardware, board, margin=options.margin, cycles=cycles)
+
+    def hardware(pixels: int) -> Plan:
+        return plan(bundle.network, bundle.codec.bits, board.link_width, decoding_of(bundle), pixels=pixels)
+
+    share = board.shared(options.instances)
+    if options.folding is not None:
+        chosen = hardware(options.pixels or 1)
+        return chosen, replace(evaluate(chosen, share, options.folding), pixels=options.pixels or 1)
+    most = PIXELS if options.pixels is None else (options.pixels,)
+    return find_plan(hardware, most, share, margin=options.margin, cycles=cycles)
 
 
 def _digest(bundle: Bundle, board: Board, clock_hz: float, fit: Fit) -> str:
@@ -255,6 +272,7 @@ def _digest(bundle: Bundle, board: Board, clock_hz: float, fit: Fit) -> str:
         "board": repr(board),
         "clock_hz": clock_hz,
         "foldings": fit.foldings,
+        "pixels": fit.pixels,
         "finn": _finn(),
         "sources": _sources(),
     }

@@ -35,6 +35,9 @@ __all__ = ["command"]
 @click.option(
     "--instances", default=1, show_default=True, type=click.IntRange(1, 64), help="Accelerators in one design."
 )
+@click.option(
+    "--pixels", type=click.IntRange(1, 8), help="Of a row that come in a cycle; else no more than the target takes."
+)
 @click.option("--quick", is_flag=True, help="Count the stages only, not the whole design in one piece.")
 @click.option("--estimate", is_flag=True, help="Count nothing: resources are estimates. Saves minutes.")
 @click.option("--jobs", default=2, show_default=True, type=click.IntRange(1), help="Programs that run at a time.")
@@ -55,6 +58,7 @@ def command(
     clock_mhz: float | None,
     margin: float,
     instances: int,
+    pixels: int | None,
     quick: bool,
     estimate: bool,
     jobs: int,
@@ -82,6 +86,7 @@ def command(
         jobs=jobs,
         out_of_context=out_of_context,
         instances=instances,
+        pixels=pixels,
         frames=None if images is None else frames_of(loaded, images, saif_frames),
     )
     console = Console()

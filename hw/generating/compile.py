@@ -36,15 +36,17 @@ def compile_design(
     foldings: Mapping[str, Folding],
     folder: Path,
     *,
+    pixels: int = 1,
     on_step: Callable[[str], None] = lambda name: None,
     timeout_s: float = 600.0,
 ) -> Design:
     """Generate the accelerator's RTL into the new folder `folder`: `rtl/`, `design.json`, the compiler's log.
+    `pixels`: as the plan's that was folded.
 
     Raises `BuildError` that names the failing step and the log, `DependencyError` without FINN.
     """
     folder.mkdir(parents=True)
-    job = generation_job(bundle, board, clock_hz, foldings, folder)
+    job = generation_job(bundle, board, clock_hz, foldings, folder, pixels)
     run_worker(job, folder, on_step, timeout_s)
     for name in OWN_SOURCES:
         shutil.copyfile(KERNELS[name], folder / RTL / name)
@@ -54,13 +56,14 @@ def compile_design(
 
 
 def generation_job(
-    bundle: Bundle, board: Board, clock_hz: float, foldings: Mapping[str, Folding], folder: Path
+    bundle: Bundle, board: Board, clock_hz: float, foldings: Mapping[str, Folding], folder: Path, pixels: int = 1
 ) -> dict[str, object]:
     """What the worker is told."""
     return {
         "bundle": str(bundle.path),
         "board": board.name,
         "clock_hz": float(clock_hz),
+        "pixels": pixels,
         "foldings": {name: dict(folding) for name, folding in foldings.items()},
         "folder": str(folder.absolute()),
     }

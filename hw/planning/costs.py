@@ -272,6 +272,16 @@ def _window(
     return Structure(buffer + register, (counters, width, 1))
 
 
+def _line_windows(
+    *, rows: int, reach: int, beats: int, image: tuple[int, int], width: int, dsp_block: str = "DSP48E1"
+) -> Structure:
+    """line_windows.sv. `rows`: of its kernel, `reach`: beats of a row that its registers hold, `beats`: of a row,
+    `width`: bits of a beat."""
+    span = rows * reach * width
+    held = memory(beats, (rows - 1) * width, dsp_block) if rows > 1 else Resources()
+    return Structure(held + Resources(ff=span), (span, rows * width, clog2(image[0]) + clog2(beats), 1))
+
+
 def _padding(*, simd: int, bits: int, image: tuple[int, int], channels: int) -> Structure:
     """FINN's FMPadding_rtl."""
     return Structure(Resources(), (simd * bits, clog2(image[0]) + clog2(image[1]) + clog2(channels // simd), 1))
@@ -356,6 +366,9 @@ KINDS: dict[str, Callable[..., Structure]] = {
     "Requantize_rtl": _requantize,
     "ConvolutionInputGenerator_rtl": _window,
     "FMPadding_rtl": _padding,
+    "LineWindows_rtl": _line_windows,
+    "WindowPool_rtl": _elementwise,
+    "JoinStreams_rtl": _elementwise,
     "StreamingDataWidthConverter_rtl": _converter,
     "StreamingFIFO_rtl": _fifo,
     "memstream": _rom_stream,

@@ -7,7 +7,7 @@ board are sought among those that the units can have: below what the program's r
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 
@@ -20,7 +20,7 @@ from bitswath.hw.planning.prices import unit_cost
 from bitswath.hw.planning.solver import NoSolutionError, Solution, may_fit, solve
 from bitswath.hw.units import Folding, Window
 
-__all__ = ["Fit", "evaluate", "find_folding"]
+__all__ = ["PIXELS", "Fit", "evaluate", "find_folding", "find_plan"]
 
 Foldings = dict[str, dict[str, int]]
 
@@ -30,6 +30,12 @@ TIMEOUT_S = 55.0
 PATIENCE_S = 300.0
 """For the first of anything; seconds where a processor is free."""
 
+PIXELS = (1, 2, 4)
+"""That may come abreast where nobody says how many."""
+
+_PIXEL_BOUND = 1.02
+"""Cycles, against the fewest that any folding has, up to which more pixels abreast are tried."""
+
 _LOOSE = 0.5
 """Gap at which it is enough to know that something fits."""
 
@@ -38,13 +44,14 @@ _LOOSE = 0.5
 class Fit:
     """A folding, the cycles a frame of its slowest unit, and its estimated cost with its queues.
 
-    `gap`: how much less, as a share, the scarcest resource could at most be used by another folding as fast;
-    `proved_cycles`: fewer than these do not fit, None where that was not asked.
+    `pixels`: that come abreast, as its plan has them. `gap`: how much less, as a share, the scarcest resource could at
+    most be used by another folding as fast; `proved_cycles`: fewer than these do not fit, None where not asked.
     """
 
     foldings: Foldings
     cycles: int
     cost: Resources
+    pixels: int = 1
     gap: float | None = field(default=None, compare=False)
     proved_cycles: int | None = field(default=None, compare=False)
 
@@ -66,6 +73,36 @@ def find_folding(
     """
     search = _Search(options_of(plan, board), margin, time.monotonic() + timeout_s)
     return search.require(cycles) if cycles is not None else search.fastest()
+
+
+def find_plan(
+    planned: Callable[[int], Plan],
+    choices: Sequence[int],
+    board: Board,
+    *,
+    margin: float,
+    cycles: int | None = None,
+    timeout_s: float = TIMEOUT_S,
+) -> tuple[Plan, Fit]:
+    """As `find_folding`, over plans for so many pixels abreast: the first that has at most `cycles` a frame; without
+    `cycles`, the next as long as it is the pixels' passing that limits the last, and the fastest of those."""
+    found: list[tuple[Plan, Fit]] = []
+    for pixels in choices:
+        hardware, last = planned(pixels), pixels == choices[-1]
+        options = options_of(hardware, board)
+        if cycles is not None and cycles < options.speeds[0] and not last:
+            continue
+        search = _Search(options, margin, time.monotonic() + timeout_s)
+        try:
+            fit = search.require(cycles) if cycles is not None else search.fastest()
+        except BuildError:
+            if found:
+                break
+            raise
+        found.append((hardware, replace(fit, pixels=pixels)))
+        if cycles is not None or fit.cycles > _PIXEL_BOUND * options.speeds[0]:
+            break
+    return min(found, key=lambda each: each[1].cycles)
 
 
 def evaluate(plan: Plan, board: Board, foldings: Mapping[str, Folding]) -> Fit:

@@ -19,6 +19,7 @@ from bitswath.hw.units import (
     AddStreams,
     Depthwise,
     Folding,
+    LineWindows,
     MatVec,
     Pad,
     Pool,
@@ -177,7 +178,8 @@ def _undominated(options: list[Option]) -> Iterator[Option]:
 
 def _held(plan: Plan) -> dict[str, int]:
     """By wire: elements that its queue has to hold, as simulations of the zoo's networks found it: a row of windows,
-    which come in bursts; two rows before padding, which pauses for its own; and in the shorter of two branches all that
+    which come in bursts; two rows before padding, which pauses for its own, and one before windows that are padded on
+    the way; and in the shorter of two branches all that
     passes until the longer one, whose windows first need so many of the frame, gives its own."""
     waits: dict[str, float] = {}
     held: dict[str, int] = {}
@@ -189,6 +191,9 @@ def _held(plan: Plan) -> dict[str, int]:
                 held |= {wire.name: round((share - waits.get(wire.name, 0.0)) * wire.size) for wire in unit.inputs}
             case Pad():
                 held[source.name] = 2 * source.size // source.shape[0]
+            case LineWindows():
+                share += unit.raster.kernel[0] / source.shape[0]
+                held[source.name] = source.size // source.shape[0]
             case Window():
                 height, width, _ = source.shape
                 rows, columns = ((k - 1) * d for k, d in zip(unit.kernel, unit.dilations))

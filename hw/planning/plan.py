@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from bitswath.errors import BuildError
 from bitswath.hw import units
+from bitswath.hw.planning.drawing import Drawing, identifier
 from bitswath.hw.planning.insight import channel_ranges, comparable, flat_first, flipped, steps_of_one, ungrouped
 from bitswath.hw.units import Decoding, Numbers, Unit, Wire
 from bitswath.network import network as net
@@ -53,20 +54,23 @@ class Plan:
         return next((unit for unit in self.units if wire in unit.inputs), None)
 
 
-def plan(network: net.Network, bits: int, link_width: int, decoding: Decoding | None = None) -> Plan:
+def plan(
+    network: net.Network, bits: int, link_width: int, decoding: Decoding | None = None, *, pixels: int = 1
+) -> Plan:
     """The units of `network` behind frames of `bits` a code in words of `link_width` bits, or behind compressed frames.
 
-    Raises `BuildError` for a stage without a hardware form.
+    `pixels`: neighbours of a row of the input, and in proportion of every image behind it, that may pass in a cycle,
+    where their stages have a form for it. Raises `BuildError` for a stage without a hardware form.
     """
-    return _Planner(network, bits, link_width, decoding).plan()
+    return _Planner(network, bits, link_width, decoding, pixels).plan()
 
 
-class _Planner:
-    def __init__(self, network: net.Network, bits: int, link_width: int, decoding: Decoding | None) -> None:
-        self.network, self.decoding = network, decoding
-        self.bits = bits
-        self.link_width = link_width
-        self.units: list[Unit] = []
+class _Planner(Drawing):
+    def __init__(
+        self, network: net.Network, bits: int, link_width: int, decoding: Decoding | None, pixels: int
+    ) -> None:
+        super().__init__(network, pixels)
+        self.decoding, self.bits, self.link_width = decoding, bits, link_width
         self.readers = Counter(name for stage in network.stages for name in stage.inputs)
         self.readers[network.stages[-1].name] += 1
         self.waiting: dict[str, list[Wire]] = {}  # by tensor: one wire for each reader to come
@@ -75,9 +79,9 @@ class _Planner:
     def plan(self) -> Plan:
         self._unpack()
         for stage in self.network.stages:
-            inputs = tuple(self.waiting[name].pop() for name in stage.inputs)
+            inputs = tuple(self.waiting[name].pop().apart for name in stage.inputs)
             self._publish(stage.name, self._stage(stage, inputs))
-        self._pack(self.waiting[self.network.stages[-1].name].pop())
+        self._pack(self.waiting[self.network.stages[-1].name].pop().apart)
         return Plan(tuple(self.units))
 
     def _stage(self, stage: net.Stage, inputs: tuple[Wire, ...]) -> Wire:
@@ -110,7 +114,7 @@ class _Planner:
         shape = shape if len(shape) == 3 else (1, 1, *shape)
         words = -(-spec.size * self.bits // self.link_width)
         frames = Wire(FRAMES, (words,), Numbers(self.link_width))
-        codes = Wire(net.INPUT, shape, Numbers(self.bits), net.INPUT)
+        codes = self._abreast(Wire(net.INPUT, shape, Numbers(self.bits), net.INPUT))
         if self.decoding is None:
             self.units.append(units.Unpack("unpack", net.INPUT, (frames,), (codes,)))
         else:  # frames differ in length: what passes is words
@@ -139,62 +143,24 @@ class _Planner:
             self.waiting[tensor] = [wire]
             return
         copies = tuple(replace(wire, name=f"{wire.name}_{index}") for index in range(readers))
-        self.units.append(units.Duplicate(f"{_name(tensor)}_copy", tensor, (wire,), copies))
+        self.units.append(units.Duplicate(f"{identifier(tensor)}_copy", tensor, (wire,), copies))
         self.waiting[tensor] = list(copies)
-
-    def _add_unit(
-        self, kind: type[Unit], stage: net.Stage, inputs: tuple[Wire, ...], output: Wire, **parameters: object
-    ) -> Wire:
-        name = f"{_name(stage.name)}_{kind.__name__.lower()}"
-        self.units.append(kind(name, stage.name, inputs, (output,), **parameters))
-        return output
-
-    def _result(self, stage: net.Stage, numbers: Numbers | None = None) -> Wire:
-        spec = self.network.tensors[stage.name]
-        return Wire(_name(stage.name), spec.shape, numbers or Numbers.holding(spec.lo, spec.hi), stage.name)
-
-    def _integers(self, stage: net.Stage, wire: Wire) -> Wire:
-        """The wire as it is, or -1 and +1 as two bits, for units that do not know them as one."""
-        if not wire.numbers.bipolar:
-            return wire
-        return self._line(stage, wire, replace(wire, name=f"{wire.name}_signs", numbers=Numbers(2, True)), 2, -1)
-
-    def _line(
-        self,
-        stage: net.Stage,
-        source: Wire,
-        result: Wire,
-        factor: int,
-        offset: int,
-        falling_offset: int = 0,
-        falling: NDArray[np.bool_] | None = None,
-    ) -> Wire:
-        falling = np.zeros(source.shape[-1], bool) if falling is None else falling
-        unit = units.Affine(
-            f"{result.name}_affine",
-            stage.name,
-            (source,),
-            (result,),
-            factor=factor,
-            offset=offset,
-            falling_offset=falling_offset,
-            falling=falling,
-        )
-        self.units.append(unit)
-        return result
 
     def _conv(self, stage: net.Conv, source: Wire) -> Wire:
         """Grouped convolutions that are not depthwise are dense ones with zeros: as many products as those have."""
         out_channels, *kernel, _ = stage.weights.shape
         channels = source.shape[2]
         depthwise = stage.groups > 1 and stage.groups == channels == out_channels
-        window = self._window(stage, source, (kernel[0], kernel[1]), stage.strides, stage.dilations, depthwise)
+        size = (kernel[0], kernel[1])
         weights = self._signed(stage, stage.weights)
-        if not depthwise:
-            return self._matvec(stage, window, ungrouped(weights, stage.groups).reshape(out_channels, -1).T)
-        taps = weights.reshape(channels, -1).T
-        kernel_size = (kernel[0], kernel[1])
-        return self._add_unit(units.Depthwise, stage, (window,), self._sums(stage), weights=taps, kernel=kernel_size)
+        if depthwise:
+            window = self._window(stage, source, size, stage.strides, stage.dilations, depthwise)
+            taps = weights.reshape(channels, -1).T
+            return self._add_unit(units.Depthwise, stage, (window,), self._sums(stage), weights=taps, kernel=size)
+        rows = ungrouped(weights, stage.groups).reshape(out_channels, -1).T
+        if lanes := self._lanes(stage, source, size, stage.strides, stage.dilations):
+            return self._join(stage, lanes, self._sums(stage), units.MatVec, weights=rows)
+        return self._matvec(stage, self._window(stage, source, size, stage.strides, stage.dilations), rows)
 
     def _matvec(self, stage: net.Conv | net.Dense, source: Wire, weights: NDArray[np.integer]) -> Wire:
         return self._add_unit(units.MatVec, stage, (source,), self._sums(stage), weights=weights)
@@ -212,60 +178,27 @@ class _Planner:
         signs = self.flipped.get(stage.name)
         return weights if signs is None else weights * signs.reshape(-1, *[1] * (weights.ndim - 1))
 
-    def _window(
-        self,
-        stage: net.Conv | net.MaxPool | net.SumPool,
-        source: Wire,
-        kernel: units.Pair,
-        strides: units.Pair,
-        dilations: units.Pair = (1, 1),
-        depthwise: bool = False,
-    ) -> Wire:
-        if any(stage.pads):
-            source = self._pad(stage, source)
-        if kernel == (1, 1) and strides == (1, 1):
-            return source
-        channels = source.shape[2]
-        height, width = self.network.tensors[stage.name].shape[:2]
-        shape = (height, width, prod(kernel) * channels)
-        output = Wire(f"{_name(stage.name)}_windows", shape, source.numbers)
-        return self._add_unit(
-            units.Window,
-            stage,
-            (source,),
-            output,
-            kernel=kernel,
-            strides=strides,
-            dilations=dilations,
-            depthwise=depthwise,
-        )
-
-    def _pad(self, stage: net.Conv | net.MaxPool | net.SumPool, source: Wire) -> Wire:
-        source = self._integers(stage, source)
-        top, left, bottom, right = stage.pads
-        height, width, channels = source.shape
-        output = Wire(
-            f"{_name(stage.name)}_padded", (height + top + bottom, width + left + right, channels), source.numbers
-        )
-        return self._add_unit(units.Pad, stage, (source,), output, pads=stage.pads)
-
     def _threshold(self, stage: net.Threshold, source: Wire) -> Wire:
         """Counts of thresholds; a line behind them where those fall with their input, or are not plain. Only a line
         where every value of the input is one more."""
         count, base = stage.thresholds.shape[1] if stage.step else 0, stage.base
         channels = source.shape[-1]
+        ranges = None if source.numbers.bipolar else channel_ranges(self.network, stage, channels, self.flipped)
         rows = np.broadcast_to(stage.thresholds[:, :count], (channels, count))
         falling = np.broadcast_to(stage.directions, (channels,)) < 0
+        source = self._abreast(source)
+        rows, falling = np.tile(rows, (source.pixels, 1)), np.tile(falling, source.pixels)
+        ranges = None if ranges is None else (np.tile(ranges[0], source.pixels), np.tile(ranges[1], source.pixels))
         if stage.inputs[0] in self.flipped:
-            falling = np.zeros(channels, bool)
+            falling = np.zeros_like(falling)
         rows = np.where(falling[:, np.newaxis], 1 - rows[:, ::-1], rows)  # count - #(x >= 1 - t) = #(-x >= t)
         signs = (base, stage.step, count) == (-1, 2, 1)
-        result = replace(self._result(stage, Numbers(1, bipolar=True) if signs else None), shape=source.shape)
+        result = self._result(stage, Numbers(1, bipolar=True) if signs else None)
+        result = replace(result, shape=source.shape, pixels=source.pixels)
         below = None if stage.inputs[0] in self.flipped else steps_of_one(rows, self.network.tensors[stage.inputs[0]])
         if below is not None and not signs:
             offset, top = base + stage.step * below, base + stage.step * (count - below)
             return self._line(stage, self._integers(stage, source), result, stage.step, offset, top, falling)
-        ranges = None if source.numbers.bipolar else channel_ranges(self.network, stage, source.shape[-1], self.flipped)
         if not count:
             result = replace(result, numbers=Numbers.holding(base, base + 1))
         if not falling.any() and (stage.step == 1 or signs or not count):
@@ -274,7 +207,7 @@ class _Planner:
             return self._add_unit(
                 units.Threshold, stage, (source,), result, thresholds=bounded, base=base, ranges=ranges
             )
-        counts = Wire(f"{result.name}_count", source.shape, Numbers.holding(0, count))
+        counts = replace(source, name=f"{result.name}_count", numbers=Numbers.holding(0, count), tensor=None)
         bounded = comparable(rows, source.numbers)
         self._add_unit(units.Threshold, stage, (source,), counts, thresholds=bounded, ranges=ranges)
         factor, base = (1, 0) if signs else (stage.step, base)
@@ -288,23 +221,28 @@ class _Planner:
             count, numbers = prod(stage.kernel), source.numbers
             sums = self._result(stage, Numbers.holding(count * numbers.lo, count * numbers.hi))
             return self._add_unit(units.GlobalSum, stage, (source,), sums)
+        return self._pooled(stage, source, self._result(stage))
+
+    def _pooled(self, stage: net.MaxPool | net.SumPool, source: Wire, result: Wire) -> Wire:
+        total = isinstance(stage, net.SumPool)
+        if lanes := self._lanes(stage, source, stage.kernel, stage.strides):
+            return self._join(stage, lanes, result, units.WindowPool, total=total)
         windows = self._window(stage, source, stage.kernel, stage.strides, depthwise=True)
-        return self._add_unit(units.SumPool, stage, (windows,), self._result(stage), kernel=stage.kernel)
+        kind = units.SumPool if total else units.MaxPool
+        return self._add_unit(kind, stage, (windows,), result, kernel=stage.kernel)
 
     def _max_pool(self, stage: net.MaxPool, source: Wire) -> Wire:
         """Padding is the bits 0, which must be the least: signed numbers are lifted above it, and lowered again."""
         numbers, lifted = source.numbers, any(stage.pads) and source.numbers.signed
         if lifted:
-            above = replace(source, name=f"{_name(stage.name)}_lifted", numbers=Numbers(numbers.bits), tensor=None)
+            above = replace(source, name=f"{identifier(stage.name)}_lifted", numbers=Numbers(numbers.bits), tensor=None)
             source = self._line(stage, source, above, 1, -numbers.lo)
         source = replace(source, numbers=source.numbers.coded)
-        windows = self._window(stage, source, stage.kernel, stage.strides, depthwise=True)
         result = self._result(stage, numbers)
         if not lifted:
-            return self._add_unit(units.MaxPool, stage, (windows,), result, kernel=stage.kernel)
+            return self._pooled(stage, source, result)
         high = replace(result, name=f"{result.name}_lifted_max", numbers=source.numbers, tensor=None)
-        self._add_unit(units.MaxPool, stage, (windows,), high, kernel=stage.kernel)
-        return self._line(stage, high, result, 1, numbers.lo)
+        return self._line(stage, self._pooled(stage, source, high).apart, result, 1, numbers.lo)
 
     def _take(self, stage: net.Take, source: Wire) -> Wire:
         """Nothing where the order of the stream is that of the result."""
@@ -318,7 +256,7 @@ class _Planner:
         used = np.unique(index[index >= 0])
         taken = index[index >= 0]
         if len(used) < source.size and (np.diff(taken) <= 0).any():  # what nobody asks for is left out first
-            some = replace(self._result(stage, source.numbers), name=f"{_name(stage.name)}_some", tensor=None)
+            some = replace(self._result(stage, source.numbers), name=f"{identifier(stage.name)}_some", tensor=None)
             some = replace(some, shape=(len(used),))
             self.units.append(units.Take(f"{some.name}_take", stage.name, (source,), (some,), index=used))
             source, index = some, np.where(index < 0, -1, np.searchsorted(used, index))
@@ -333,8 +271,8 @@ class _Planner:
 
     def _add(self, stage: net.Add, inputs: tuple[Wire, ...]) -> Wire:
         """Streams added two by two, from the left."""
-        result = self._result(stage)
-        inputs = tuple(self._integers(stage, wire) for wire in inputs)
+        result = self._abreast(self._result(stage))
+        inputs = tuple(self._abreast(self._integers(stage, wire)) for wire in inputs)
         total, multiplier = inputs[0], stage.multipliers[0]
         for index, (wire, factor) in enumerate(zip(inputs[1:], stage.multipliers[1:])):
             pairs = ((multiplier, total), (factor, wire))
@@ -343,7 +281,7 @@ class _Planner:
             output = replace(result, numbers=numbers)
             if index < len(inputs) - 2:
                 output = replace(output, name=f"{result.name}_{index}", tensor=None)
-            name = f"{_name(stage.name)}_add{index}"
+            name = f"{identifier(stage.name)}_add{index}"
             self.units.append(units.AddStreams(name, stage.name, (total, wire), (output,), (multiplier, factor)))
             total, multiplier = output, 1
         return total
@@ -351,12 +289,6 @@ class _Planner:
     def _concat(self, stage: net.Concat, inputs: tuple[Wire, ...]) -> Wire:
         inputs = tuple(self._integers(stage, wire) for wire in inputs)
         return self._add_unit(units.Concat, stage, inputs, self._result(stage))
-
-
-def _name(tensor: str) -> str:
-    """A tensor's name as an identifier."""
-    clean = "".join(letter if letter.isalnum() else "_" for letter in tensor)
-    return clean if clean[0].isalpha() else f"t{clean}"
 
 
 def _refused(stage: net.Stage, reason: str) -> BuildError:

@@ -14,6 +14,7 @@ from bitswath.hw.units import (
     Decode,
     Depthwise,
     Folding,
+    LineWindows,
     MatVec,
     Pad,
     Take,
@@ -74,6 +75,11 @@ def unit_logic_cost(unit: Unit, folding: Folding, board: Board) -> Resources:
                 dsp_block=board.dsp_block,
                 style=MEMORIES[folding.get("ram", 0)],
             )
+        case LineWindows():
+            raster = unit.raster
+            _, beats, elements = source.shape
+            sizes = {"rows": raster.kernel[0], "reach": raster.reach, "beats": beats, "image": raster.image}
+            return cost(kind, **sizes, width=elements * source.numbers.bits, dsp_block=board.dsp_block)
         case Pad():
             shape, bits = source.shape, source.numbers.bits
             return cost(kind, simd=folding["SIMD"], bits=bits, image=shape[:2], channels=shape[2])

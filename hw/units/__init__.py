@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bitswath.hw.units.base import MEMORIES, Folding, Numbers, Pair, Unit, Wire, divisors
 from bitswath.hw.units.decode import Decode, Decoding, decoding_of
+from bitswath.hw.units.lanes import Join, LineWindows, Raster, WindowPool
 from bitswath.hw.units.products import Depthwise, MatVec
 from bitswath.hw.units.streams import AddStreams, ArgMax, Concat, Duplicate, Lookup, Pack, Unpack
 from bitswath.hw.units.takes import Take
@@ -27,6 +28,8 @@ __all__ = [
     "Duplicate",
     "Folding",
     "GlobalSum",
+    "Join",
+    "LineWindows",
     "Lookup",
     "MatVec",
     "MaxPool",
@@ -35,12 +38,14 @@ __all__ = [
     "Pad",
     "Pair",
     "Pool",
+    "Raster",
     "SumPool",
     "Take",
     "Threshold",
     "Unit",
     "Unpack",
     "Window",
+    "WindowPool",
     "Wire",
     "decoding_of",
     "divisors",

@@ -61,16 +61,33 @@ class Numbers:
 
 @dataclass(frozen=True)
 class Wire:
-    """What passes between two units. `tensor`: the network's tensor whose integers they are, if one's."""
+    """What passes between two units. `tensor`: the network's tensor whose integers they are, if one's. `pixels`:
+    neighbours of a row whose channels stand side by side in the shape's last axis; in the stream they do anyway."""
 
     name: str
     shape: Shape
     numbers: Numbers
     tensor: str | None = None
+    pixels: int = 1
 
     @property
     def size(self) -> int:
         return prod(self.shape)
+
+    @property
+    def apart(self) -> Wire:
+        """With each pixel for itself."""
+        if self.pixels == 1:
+            return self
+        height, groups, channels = self.shape
+        return replace(self, shape=(height, groups * self.pixels, channels // self.pixels), pixels=1)
+
+    def abreast(self, pixels: int) -> Wire:
+        """With so many pixels side by side."""
+        if pixels == self.pixels:
+            return self
+        height, width, channels = self.apart.shape
+        return replace(self, shape=(height, width // pixels, channels * pixels), pixels=pixels)
 
 
 @dataclass(frozen=True, eq=False)

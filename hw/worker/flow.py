@@ -30,6 +30,7 @@ class Job(Schema):
     bundle: str
     board: str
     clock_hz: float = Field(gt=0)
+    pixels: int = Field(1, ge=1)
     foldings: dict[str, dict[str, int]]
     folder: str
 
@@ -81,7 +82,7 @@ def with_code(job: Job, folder: Path, step: Step) -> Generated:
 
     step("hardware graph")
     bundle, board = load_bundle(job.bundle), find_board(job.board)
-    hardware = plan(bundle.network, bundle.codec.bits, board.link_width, decoding_of(bundle))
+    hardware = plan(bundle.network, bundle.codec.bits, board.link_width, decoding_of(bundle), pixels=job.pixels)
     from bitswath.hw.worker.graph import hardware_graph
     from bitswath.hw.worker.nodes import register
 

@@ -45,16 +45,17 @@ def built(
     *,
     cycles: int = 2500,
     depth: int = DEPTH,
+    pixels: int = 1,
 ) -> Design:
     """Compiled into `folder`, with a queue in every stream."""
     board = find_board(board_name)
-    hardware = plan(bundle.network, bundle.codec.bits, board.link_width, decoding_of(bundle))
+    hardware = plan(bundle.network, bundle.codec.bits, board.link_width, decoding_of(bundle), pixels=pixels)
     foldings = find_folding(hardware, board, margin=0.1, cycles=cycles).foldings
     for unit in hardware.units:
         for key, value in (changes or {}).items():
             if value in unit.choices().get(key, ()):
                 foldings[unit.name][key] = value
-    design = compile_design(bundle, board, 100e6, foldings, folder)
+    design = compile_design(bundle, board, 100e6, foldings, folder, pixels=pixels)
     deep = tuple(
         stream.model_copy(update={"depth": depth}) if stream.source and stream.sink and stream.beats else stream
         for stream in design.streams

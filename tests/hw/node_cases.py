@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from bitswath.codecs.packing import pack
 from bitswath.hw.units.lines import fit_lines
 from tests.compressed_cases import codec_of, smooth
+from tests.reference import windows
 from tests.rtl.simulate import packed, random_integers, to_beats
 
 Values = NDArray[np.int64]
@@ -76,6 +77,11 @@ def cases(random: np.random.Generator) -> list[Case]:
         take("framed", [-1, -1, *range(36), -1, -1], 2, random),
         take("turned", [i + j for i in range(33, -1, -3) for j in range(3)], 3, random),
         concat("joined", [2, 6, 4], [(4, True), (3, False), (1, False)], 2, random),
+        lines("neighbours", pixels=2, pads=(1, 1, 1, 1), strides=(1, 1), random=random),
+        lines("every_other", pixels=2, pads=(0, 0, 1, 1), strides=(2, 2), random=random),
+        whole_pool("whole_maximum", "MaxPool", (4, True), 4, random),
+        whole_pool("whole_sum", "AccPool", (3, False), 6, random),
+        side_by_side("abreast", lanes=4, random=random),
         lookup("palette", channels=1, simd=1, entries=13, depth=3, random=random),
         lookup("levels", channels=6, simd=2, entries=16, depth=1, random=random),
         unpack("thin", (7, 5, 3), 4, 3, 64, random),
@@ -214,6 +220,41 @@ def take(name: str, index: list[int], pe: int, random: np.random.Generator) -> C
     beats = [to_beats(x.reshape(-1, pe), 4)]
     parameters = {"values": index, "datatype": "INT7"}
     return Case(name, op, attributes, [flat(x)], beats, [Result(y, pe, 5, True)], parameters)
+
+
+def lines(
+    name: str, pixels: int, pads: tuple[int, int, int, int], strides: tuple[int, int], random: np.random.Generator
+) -> Case:
+    x = random_integers(random, 3, False, (FRAMES, 4, 8, 2))
+    top, left, bottom, right = pads
+    padded = np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)))
+    y = windows(padded, (3, 3), strides, (1, 1))
+    lanes = pixels // strides[1]
+    attributes = {
+        "ImgDim": [4, 8], "NumChannels": 2, "Pixels": pixels, "KernelSize": [3, 3], "Stride": list(strides),
+        "Padding": list(pads), "inputDataType": "UINT3",
+    }  # fmt: skip
+    results = [Result(y[:, :, lane::lanes].reshape(FRAMES, -1), 18, 3) for lane in range(lanes)]
+    return Case(name, "LineWindows_rtl", attributes, [flat(x)], [to_beats(x.reshape(-1, 2 * pixels), 3)], results)
+
+
+def whole_pool(name: str, function: str, kind: tuple[int, bool], taps: int, random: np.random.Generator) -> Case:
+    x = random_integers(random, *kind, (FRAMES, 5, taps, 3))
+    y, bits = (x.max(axis=2), kind[0]) if function == "MaxPool" else (x.sum(axis=2), kind[0] + 3)
+    attributes = {
+        "Channels": 3, "Taps": taps, "numInputVectors": [1, 5], "Function": function,
+        "inputDataType": datatype(*kind), "outputDataType": datatype(bits, kind[1]),
+    }  # fmt: skip
+    beats = [to_beats(x.reshape(FRAMES * 5, -1), kind[0])]
+    return Case(name, "WindowPool_rtl", attributes, [flat(x)], beats, [Result(y, 3, bits, kind[1])])
+
+
+def side_by_side(name: str, lanes: int, random: np.random.Generator) -> Case:
+    x = [random_integers(random, 5, True, (FRAMES, 6, 3)) for _ in range(lanes)]
+    attributes = {"NumChannels": 3, "NumInputStreams": lanes, "numInputVectors": [1, 6], "inputDataType": "INT5"}
+    result = Result(np.concatenate(x, axis=-1), 3 * lanes, 5, True)
+    beats = [to_beats(v.reshape(-1, 3), 5) for v in x]
+    return Case(name, "JoinStreams_rtl", attributes, [flat(v) for v in x], beats, [result])
 
 
 def lookup(name: str, channels: int, simd: int, entries: int, depth: int, random: np.random.Generator) -> Case:

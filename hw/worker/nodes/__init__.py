@@ -9,6 +9,7 @@ from finn.custom_op.fpgadataflow.hwcustomop import HWCustomOp
 from qonnx.custom_op.registry import add_op_to_domain
 
 from bitswath.hw.worker.nodes.frames import PackStatus, TransformDecode
+from bitswath.hw.worker.nodes.lanes import JoinStreams, LineWindows, WindowPool
 from bitswath.hw.worker.nodes.links import DensePack, DenseUnpack
 from bitswath.hw.worker.nodes.pools import GlobalAccPool, Pool
 from bitswath.hw.worker.nodes.products import LutMVAU, LutVVAU
@@ -30,7 +31,9 @@ OPERATORS: dict[str, type[HWCustomOp]] = {
     "DenseUnpack_rtl": DenseUnpack,
     "DuplicateStreams_rtl": DuplicateStreams,
     "GlobalAccPool_rtl": GlobalAccPool,
+    "JoinStreams_rtl": JoinStreams,
     "LabelSelect_rtl": LabelSelect,
+    "LineWindows_rtl": LineWindows,
     "Lookup_rtl": Lookup,
     "LutMVAU_rtl": LutMVAU,
     "LutVVAU_rtl": LutVVAU,
@@ -44,6 +47,7 @@ OPERATORS: dict[str, type[HWCustomOp]] = {
     "Thresholding_rtl": Thresholding,
     "TransformDecode_rtl": TransformDecode,
     "VVAU_rtl": VVAU,
+    "WindowPool_rtl": WindowPool,
 }
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from bitswath.errors import BuildError
 from bitswath.hw.planning.boards import find_board
-from bitswath.hw.planning.folding import evaluate, find_folding
+from bitswath.hw.planning.folding import evaluate, find_folding, find_plan
 from bitswath.hw.planning.plan import Plan, edges, plan
 from bitswath.hw.units import Window
 from bitswath.network.network import INPUT, Conv, Dense, MaxPool, Network, TensorSpec, Threshold
@@ -21,6 +21,10 @@ PIXELS = 16 * 16
 
 @pytest.fixture(scope="module")
 def hardware() -> Plan:
+    return planned(1)
+
+
+def planned(pixels: int) -> Plan:
     rng = np.random.default_rng(1)
     stages = (
         Conv("c", (INPUT,), rng.integers(-7, 8, (8, 3, 3, 3)), pads=(1, 1, 1, 1)),
@@ -28,7 +32,7 @@ def hardware() -> Plan:
         MaxPool("m", ("t",), (2, 2), (2, 2)),
         Dense("d", ("m",), rng.integers(-7, 8, (10, 512))),
     )
-    return plan(Network(TensorSpec((16, 16, 3), 0, 15), stages), 4, 64)
+    return plan(Network(TensorSpec((16, 16, 3), 0, 15), stages), 4, 64, pixels=pixels)
 
 
 @pytest.mark.parametrize("cycles", [PIXELS * 216, 20000, 5000, 1000])
@@ -58,6 +62,25 @@ def test_without_a_target_the_board_sets_the_limit(hardware: Plan) -> None:
     assert fewest <= fit.proved_cycles <= fit.cycles
     assert fit.gap is not None
     assert 0 <= fit.gap < 0.05
+
+
+@pytest.mark.parametrize(("cycles", "pixels"), [(2 * PIXELS, 1), (PIXELS // 2 + 40, 2), (PIXELS // 4 + 40, 4)])
+def test_no_more_pixels_abreast_than_the_target_takes(cycles: int, pixels: int) -> None:
+    hardware, fit = find_plan(planned, (1, 2, 4), find_board("U250"), margin=0.1, cycles=cycles)
+    assert (fit.pixels, fit.cycles <= cycles) == (pixels, True)
+    assert fit.foldings.keys() == {unit.name for unit in hardware.units}
+
+
+def test_without_a_target_pixels_come_abreast_where_the_board_has_room() -> None:
+    boards = BOARD, replace(BOARD, regions=(replace(BOARD.regions[0], lut=6000, dsp=20),))
+    large, small = (find_plan(planned, (1, 2, 4), board, margin=0.1)[1] for board in boards)
+    assert (large.pixels, small.pixels) == (4, 1)
+    assert large.cycles < PIXELS / 3
+
+
+def test_a_target_beyond_the_most_pixels_says_what_can_be_reached() -> None:
+    with pytest.raises(BuildError, match=r"^40 cycles a frame cannot be reached, \d+ is the fewest"):
+        find_plan(planned, (1, 2, 4), find_board("U250"), margin=0.1, cycles=40)
 
 
 def test_what_does_not_fit_is_not_taken() -> None:

@@ -16,7 +16,7 @@ from tests.networks import NetworkBuilder, Rng, network_of, random_codes
 
 def assert_equal(network: Network, rng: Rng) -> None:
     codes = random_codes(network.input, 3, rng)
-    hardware = plan(network, network.input.bits, 64)
+    hardware = plan(network, network.input.bits, 64, pixels=int(rng.choice([1, 2, 3, 4])))
     np.testing.assert_array_equal(results(hardware, codes), reference.output(network, codes).reshape(len(codes), -1))
 
 

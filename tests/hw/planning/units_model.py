@@ -93,6 +93,31 @@ def _pooled(unit: units.Pool, x: Integers) -> Integers:
 
 
 @_compute.register
+def _(unit: units.LineWindows, x: Integers) -> tuple[Integers, ...]:
+    raster = unit.raster
+    top, left, bottom, right = raster.pads
+    pixels = x.reshape(len(x), *unit.inputs[0].apart.shape)
+    padded = np.pad(pixels, ((0, 0), (top, bottom), (left, right), (0, 0)))
+    lanes = len(unit.outputs)
+    found = windows(padded, raster.kernel, raster.strides, (1, 1)).reshape(
+        len(x), *unit.outputs[0].shape[:2], lanes, -1
+    )
+    return tuple(found[..., lane, :] for lane in range(lanes))
+
+
+@_compute.register
+def _(unit: units.WindowPool, x: Integers) -> Integers:
+    taps = x.reshape(*x.shape[:-1], unit.taps, -1)
+    y: Integers = taps.sum(axis=-2) if unit.total else taps.max(axis=-2)
+    return 2 * y - 1 if unit.outputs[0].numbers.bipolar else y
+
+
+@_compute.register
+def _(unit: units.Join, *inputs: Integers) -> Integers:
+    return np.stack(inputs, axis=-2)
+
+
+@_compute.register
 def _(unit: units.GlobalSum, x: Integers) -> Integers:
     return x.sum(axis=(1, 2))
 
