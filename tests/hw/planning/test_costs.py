@@ -21,6 +21,7 @@ EXAMPLES = {
     "Thresholding_rtl": {"channels": 32, "pe": 4, "in_bits": 12, "out_bits": 4},
     "ConvolutionInputGenerator_rtl": {"kernel": (3, 3), "image": (66, 66), "channels": 16, "simd": 8, "bits": 4},
     "FMPadding_rtl": {"simd": 8, "bits": 4, "image": (64, 64), "channels": 16},
+    "LineWindows_rtl": {"rows": 3, "reach": 2, "beats": 16, "image": (64, 64), "width": 48},
     "StreamingDataWidthConverter_rtl": {"in_width": 16, "out_width": 64},
     "StreamingFIFO_rtl": {"depth": 32, "width": 24},
     "memstream": {"depth": 100, "width": 72},
