@@ -3,20 +3,25 @@
     python scripts/fit_costs.py [--write] [--designs 16] [BUILD=BUNDLE ...]
 
 Small networks of random shapes and widths are compiled with random foldings and queues, every other one for a part of
-the 7 series and for UltraScale+, and each of their stages and queues is counted; builds that are there can be given,
-too, each with the bundle it was built from. What is compiled and counted is kept in bitswath's cache, so that a run
-that was stopped goes on. A design takes some minutes of one quiet core. Kinds without samples keep their coefficients.
+the 7 series and for UltraScale+, and each of their stages and queues is counted. "Held out" is each design by the fit
+of the others. Builds that are there can be given, each with the bundle it was built from: they are not fitted to, but
+judge the fit. What is compiled and counted is kept in
+bitswath's cache, so that a run that was stopped goes on. A design takes some minutes of one quiet core. Kinds without
+samples keep their coefficients.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import inspect
 import json
 import shutil
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
+from functools import cache
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
@@ -39,7 +44,20 @@ from bitswath.hw.planning.options import Options, options_of
 from bitswath.hw.planning.plan import plan
 from bitswath.hw.rtl import KERNELS
 from bitswath.hw.units import Depthwise, MatVec, decoding_of
-from bitswath.network.network import INPUT, Add, ArgMax, Conv, Dense, MaxPool, Network, Stage, TensorSpec, Threshold
+from bitswath.network.network import (
+    INPUT,
+    Add,
+    ArgMax,
+    Concat,
+    Conv,
+    Dense,
+    MaxPool,
+    Network,
+    Stage,
+    SumPool,
+    TensorSpec,
+    Threshold,
+)
 
 TABLE = Path(costs.__file__).with_suffix(".json")
 BOARDS = ("Pynq-Z2", "KV260_SOM")
@@ -47,6 +65,12 @@ MOST_PRODUCTS = 160
 """A cycle, of a unit: what takes Yosys no longer than a minute."""
 
 DEPTHS = (2, 17, 33, 65, 129, 257, 513)
+TOGETHER = (("LutMVAU_rtl", "LutVVAU_rtl"), ("DensePack_rtl", "PackStatus_rtl"))
+"""Kinds that have the same coefficients."""
+
+FEWEST = 3
+"""Samples of a kind that is fitted."""
+
 SMALL = 20
 """LUTs or flip-flops that a count may be off by without being wrong."""
 
@@ -56,11 +80,11 @@ Foldings = dict[str, dict[str, int]]
 
 @dataclass(frozen=True)
 class Sample:
-    """A unit of `kind` with the parameters of its cost, on parts of `family`."""
+    """A unit of `kind` with the parameters of its cost, in the design of that number."""
 
     kind: str
     sizes: Mapping[str, Any]
-    family: str
+    design: int
     counted: Resources
 
 
@@ -68,31 +92,54 @@ class Sample:
 
 
 def network(rng: Rng) -> Network:
-    """Convolutions, thresholds, pools, and a residual sum where shapes allow one."""
+    """Convolutions, some of them channel by channel, thresholds, pools, and two branches where shapes allow them."""
     side, bands, bits = int(rng.choice([8, 16, 32])), int(rng.choice([1, 3, 4])), int(rng.choice([1, 2, 4, 8]))
     spec, stages = TensorSpec((side, side, bands), 0, 2**bits - 1), list[Stage]()
     known, channels, branch = INPUT, bands, ""
     for index in range(4):
         wide, kernel = int(rng.choice([8, 12, 16, 24, 32])), int(rng.choice([1, 3, 3]))
-        wide = channels if branch else wide
-        pads = (kernel // 2,) * 4
-        stages.append(Conv(f"c{index}", (known,), _weights(rng, (wide, kernel, kernel, channels)), pads=pads))
-        levels = 2 ** int(rng.choice([1, 2, 4, 4, 6])) - 1
-        stages.append(Threshold(f"t{index}", (f"c{index}",), np.sort(rng.integers(-60, 60, (wide, levels)), axis=1)))
+        alone = index > 0 and rng.random() < 0.25
+        wide, groups = channels if branch or alone else wide, channels if alone else 1
+        weights, pads = _weights(rng, (wide, kernel, kernel, channels // groups)), (kernel // 2,) * 4
+        stages += [Conv(f"c{index}", (known,), weights, pads=pads, groups=groups), _levels(rng, index, wide)]
         known, channels = f"t{index}", wide
         if branch:
-            stages.append(Add(f"a{index}", (branch, known), (1, int(rng.choice([1, 3])))))
-            stages.append(Threshold(f"s{index}", (f"a{index}",), np.sort(rng.integers(0, 40, (wide, 7)), axis=1)))
-            known, branch = f"s{index}", ""
+            known, channels = _joined(rng, stages, (branch, known), wide)
+            branch = ""
         elif index < 3 and rng.random() < 0.4:
             branch = known
         elif side >= 4:
-            stages.append(MaxPool(f"m{index}", (known,), (2, 2), (2, 2)))
+            stages.append((MaxPool if rng.random() < 0.7 else SumPool)(f"m{index}", (known,), (2, 2), (2, 2)))
             known, side = f"m{index}", side // 2
+    if rng.random() < 0.3:
+        stages.append(SumPool("g", (known,), (side, side), (side, side)))
+        known, side = "g", 1
     stages.append(Dense("d", (known,), _weights(rng, (10, side * side * channels))))
     if rng.random() < 0.5:
         stages.append(ArgMax("y", ("d",)))
     return Network(spec, tuple(stages))
+
+
+def _levels(rng: Rng, index: int, wide: int) -> Threshold:
+    """Signs, thresholds anywhere, or many along lines."""
+    names, levels = (f"t{index}", (f"c{index}",)), 2 ** int(rng.choice([1, 1, 2, 4, 4, 6])) - 1
+    if levels == 1 and rng.random() < 0.5:
+        return Threshold(*names, rng.integers(-9, 9, (wide, 1)), base=-1, step=2)
+    rows = np.sort(rng.integers(-60, 60, (wide, levels)), axis=1)
+    if levels > 31 and rng.random() < 0.5:
+        rows = np.ceil(rng.uniform(1.5, 5, (wide, 1)) * np.arange(levels)).astype(np.int64) - 60
+    return Threshold(*names, rows)
+
+
+def _joined(rng: Rng, stages: list[Stage], branches: tuple[str, str], wide: int) -> tuple[str, int]:
+    """A sum and its thresholds, or both beside each other."""
+    index = len(stages)
+    if rng.random() < 0.3:
+        stages.append(Concat(f"b{index}", branches))
+        return f"b{index}", 2 * wide
+    stages.append(Add(f"a{index}", branches, (1, int(rng.choice([1, 3])))))
+    stages.append(Threshold(f"s{index}", (f"a{index}",), np.sort(rng.integers(0, 40, (wide, 7)), axis=1)))
+    return f"s{index}", wide
 
 
 def _weights(rng: Rng, shape: tuple[int, ...]) -> np.ndarray:
@@ -114,7 +161,7 @@ def foldings(options: Options, rng: Rng) -> Foldings:
             allowed = [folding for folding in allowed if folding["PE"] * folding["SIMD"] <= MOST_PRODUCTS]
         if edge := behind.get(unit.name):
             taken = chosen[edge.sink.name]
-            allowed = [f for f in allowed if edge.agree(f, taken) and len(set(edge.widths(f, taken))) == 1]
+            allowed = [f for f in allowed if edge.agree(f, taken)]
         chosen[unit.name] = dict(allowed[rng.integers(len(allowed))])
     return chosen
 
@@ -144,16 +191,19 @@ def designed(index: int) -> tuple[Design, Path, Bundle]:
     return read_design(folder), folder, load_bundle(bundle_path)
 
 
+@cache
 def _digest() -> str:
-    room = Path(costs.__file__).parent.parent
-    paths = [Path(__file__), *KERNELS.values(), *sorted((room / "worker").rglob("*.py"))]
-    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()[:12]
+    """Of all that a compiled design comes from."""
+    room, texts = Path(costs.__file__).parent.parent, (network, _weights, _levels, _joined, foldings, designed)
+    paths = [*KERNELS.values(), *sorted((room / "generating").rglob("*.py")), *sorted((room / "worker").rglob("*.py"))]
+    sources = [inspect.getsource(text).encode() for text in texts]
+    return hashlib.sha256(b"".join([*sources, *(path.read_bytes() for path in paths)])).hexdigest()[:12]
 
 
 # What is counted of them
 
 
-def samples_of(design: Design, folder: Path, bundle: Bundle) -> Iterator[Sample]:
+def samples_of(design: Design, folder: Path, bundle: Bundle, index: int = -1) -> Iterator[Sample]:
     """Every stage and queue, with the parameters that the folding search gives the cost model for it."""
     board = find_board(design.board)
     hardware = plan(bundle.network, bundle.codec.bits, design.input.width, decoding_of(bundle))
@@ -174,11 +224,11 @@ def samples_of(design: Design, folder: Path, bundle: Bundle) -> Iterator[Sample]
             asked = [(stage.kind, {"in_width": widths[0], "out_width": widths[1]})]
         for kind, sizes in asked:
             if kind == stage.kind and stage.name in counted.stages:
-                yield Sample(kind, sizes, board.yosys_family, counted.stages[stage.name].resources)
+                yield Sample(kind, sizes, index, counted.stages[stage.name].resources)
     for name, cells in counted.queues.items():
         stream = streams[name]
         sizes = {"depth": stream.depth, "width": stream.width, "style": stream.ram_style, "dsp_block": board.dsp_block}
-        yield Sample("StreamingFIFO_rtl", sizes, board.yosys_family, cells.resources)
+        yield Sample("StreamingFIFO_rtl", sizes, index, cells.resources)
 
 
 def _asked(unit: Any, folding: Mapping[str, int], board: Board) -> list[tuple[str, dict[str, Any]]]:
@@ -198,62 +248,142 @@ def _asked(unit: Any, folding: Mapping[str, int], board: Board) -> list[tuple[st
     return found
 
 
-def fit(kind: str, samples: list[Sample]) -> dict[str, list[float]]:
-    """Coefficients not below zero; errors count relative to the size, less so for small units."""
-    known = [structure(kind, **sample.sizes) for sample in samples]
-    features = np.array([entry.features for entry in known], float)
+# The fit
+
+
+@dataclass(frozen=True)
+class Known:
+    """Samples as arrays: `features` (samples, features), `counts` and `fixed` of `resource`."""
+
+    features: np.ndarray
+    counts: np.ndarray
+    fixed: np.ndarray
+    designs: np.ndarray
+
+    @classmethod
+    def of(cls, samples: list[Sample], resource: str) -> Known:
+        entries = [structure(sample.kind, **sample.sizes) for sample in samples]
+        return cls(
+            np.array([entry.features for entry in entries], float),
+            np.array([getattr(sample.counted, resource) for sample in samples], float),
+            np.array([getattr(entry.fixed, resource) for entry in entries], float),
+            np.array([sample.design for sample in samples]),
+        )
+
+    def solved(self, rows: np.ndarray) -> np.ndarray:
+        """Coefficients not below zero; errors count relative to the size, less so for small units."""
+        weights = np.maximum(self.counts[rows], 30) ** -0.7
+        rest = np.maximum(self.counts - self.fixed, 0)[rows]
+        found: np.ndarray = nnls(self.features[rows] * weights[:, None], rest * weights)[0]
+        return found.round(3)
+
+    def near(self, coefficients: Sequence[float] | np.ndarray) -> np.ndarray:
+        near: np.ndarray = self.features @ np.asarray(coefficients, float) + self.fixed
+        return near
+
+    def held_out(self) -> np.ndarray | None:
+        """Each design by the fit of the others; None where a fit would have less than two samples."""
+        found = np.zeros(len(self.counts))
+        for design in np.unique(self.designs):
+            own = self.designs == design
+            if (~own).sum() < 2:
+                return None
+            found[own] = self.near(self.solved(~own))[own]
+        return found
+
+
+def errors(near: np.ndarray, counts: np.ndarray) -> str:
+    """Of the total, and how many are near."""
+    good = np.abs(near - counts) <= np.maximum(0.1 * counts, SMALL)
+    return f"{near.sum() / max(counts.sum(), 1) - 1:+.1%}, {good.mean():.0%}"
+
+
+def fit(kind: str, samples: list[Sample], before: Mapping[str, list[float]]) -> dict[str, list[float]]:
+    """Coefficients, and a row of the table for LUTs and for flip-flops."""
     found = {}
     for name in ("lut", "ff"):
-        counts = np.array([getattr(sample.counted, name) for sample in samples], float)
-        fixed = np.array([getattr(entry.fixed, name) for entry in known], float)
-        weights = np.maximum(counts, 30) ** -0.7
-        solution, _ = nnls(features * weights[:, None], np.maximum(counts - fixed, 0) * weights)
-        found[name] = [round(float(value), 3) for value in solution]
-        near = features @ solution + fixed
-        off = np.abs(near - counts)
-        for family in sorted({sample.family for sample in samples}):
-            own = np.array([sample.family == family for sample in samples])
-            good = (off <= np.maximum(0.1 * counts, SMALL))[own].mean()
-            total = near[own].sum() / max(counts[own].sum(), 1) - 1
-            print(
-                f"{kind:32s} {family:5s}{name:4s}{own.sum():4d} samples, total {total:+6.1%}, {good:4.0%} within a"
-                f" tenth or {SMALL}, mean {(off / np.maximum(counts, 1))[own].mean():5.1%}"
-            )
+        known = Known.of(samples, name)
+        found[name] = known.solved(np.ones(len(samples), bool)).tolist()
+        fits = len(before[name]) == known.features.shape[1]
+        old = errors(known.near(before[name]), known.counts) if fits else "other features"
+        held = known.held_out()
+        new = errors(known.near(found[name]), known.counts)
+        print(
+            f"| {kind} | {name} | {len(samples)} | {known.counts.sum():,.0f} | {old} | {new} |"
+            f" {'–' if held is None else errors(held, known.counts)} |"
+        )
     for name in ("lutram", "bram36", "uram", "dsp"):
-        pairs = [(getattr(s.counted, name), getattr(k.fixed, name)) for s, k in zip(samples, known)]
-        if wrong := [pair for pair in pairs if abs(pair[0] - pair[1]) > 0.02 * max(pair)]:
-            print(f"{'':32s} {name}: {len(wrong)} of {len(pairs)} differ, such as counted and expected {wrong[0]}")
+        known = Known.of(samples, name)
+        if (wrong := np.abs(known.counts - known.fixed) > 0.02 * known.counts).any():
+            print(f"{kind}: {name} of {wrong.sum()} of {len(wrong)} differ: {errors(known.fixed, known.counts)}")
     return found
 
 
-def write(table: dict[str, Any], samples: Mapping[str, list[Sample]]) -> None:
-    table["source"] = {"tool": tool(), "finn-plus": distribution("finn-plus").version}
-    table["source"]["samples"] = {kind: len(entries) for kind, entries in samples.items()}
+def estimated(sample: Sample, kinds: Mapping[str, Any]) -> Resources:
+    entry, fitted = structure(sample.kind, **sample.sizes), kinds[sample.kind]
+    lut, ff = (float(np.dot(fitted[name], entry.features)) for name in ("lut", "ff"))
+    return entry.fixed + Resources(lut=lut, ff=ff)
+
+
+def groups(samples: Mapping[str, list[Sample]]) -> list[tuple[str, ...]]:
+    """Kinds with enough samples, those that are fitted together beside each other."""
+    found = {next((group for group in TOGETHER if kind in group), (kind,)) for kind in samples}
+    return sorted(kinds for kinds in found if sum(len(samples.get(kind, ())) for kind in kinds) >= FEWEST)
+
+
+def judge(name: str, samples: list[Sample], kinds: Mapping[str, Any]) -> None:
+    """What the fit says of a build that it has not seen."""
+    near = [estimated(sample, kinds) for sample in samples]
+    for resource in ("lut", "ff", "bram36", "dsp"):
+        counts = np.array([getattr(sample.counted, resource) for sample in samples], float)
+        guessed = np.array([getattr(entry, resource) for entry in near], float)
+        within = (np.abs(guessed - counts) <= 0.1 * counts).mean()
+        print(
+            f"| {name} | {resource} | {len(samples)} | {counts.sum():,.0f} | {guessed.sum():,.0f} |"
+            f" {errors(guessed, counts)} | {within:.0%} |"
+        )
+
+
+def write(table: dict[str, Any], samples: Mapping[str, list[Sample]], designs: int) -> None:
+    fitted = {kind for kinds in groups(samples) for kind in kinds}
+    table["source"] = {
+        "tool": tool(),
+        "finn-plus": distribution("finn-plus").version,
+        "date": date.today().isoformat(),
+        "designs": f"{designs} of scripts/fit_costs.py, every other one for xc7 and for xcup",
+        "counts": {kind: len(samples.get(kind, ())) for kind in sorted(fitted)},
+        "guessed from few counts or none": sorted(set(table["kinds"]) - fitted),
+    }
     lines = (f"    {json.dumps(kind)}: {json.dumps(entry)}" for kind, entry in table["kinds"].items())
-    source = json.dumps(table["source"])
+    source = json.dumps(table["source"], indent=2).replace("\n", "\n  ")
     TABLE.write_text(f'{{\n  "source": {source},\n  "kinds": {{\n' + ",\n".join(lines) + "\n  }\n}\n")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("builds", nargs="*", metavar="BUILD=BUNDLE")
+    parser.add_argument("builds", nargs="*", metavar="BUILD=BUNDLE", help="only judged")
     parser.add_argument("--designs", type=int, default=16, help="of random networks")
     parser.add_argument("--write", action="store_true", help="change hw/planning/costs.json")
     given = parser.parse_args()
     samples: dict[str, list[Sample]] = defaultdict(list)
     for index in range(given.designs):
-        for sample in samples_of(*designed(index)):
+        for sample in samples_of(*designed(index), index):
             samples[sample.kind].append(sample)
         print(f"design {index + 1} of {given.designs} counted", flush=True)
+    table = json.loads(TABLE.read_text())
+    print("\nTotal error, and how many are within a tenth or", SMALL)
+    print("| kind | of | samples | counted | before | fitted | held out |")
+    for kinds in groups(samples):
+        found = fit(", ".join(kinds), [s for kind in kinds for s in samples.get(kind, ())], table["kinds"][kinds[0]])
+        table["kinds"] |= dict.fromkeys(kinds, found)
+    if given.write:
+        write(table, samples, given.designs)
+    if given.builds:
+        print("\n| build | of | parts | counted | estimated | error, near | within a tenth |")
     for pair in given.builds:
         folder, _, bundle = pair.partition("=")
-        for sample in samples_of(read_design(Path(folder)), Path(folder), load_bundle(Path(bundle))):
-            samples[sample.kind].append(sample)
-    table = json.loads(TABLE.read_text())
-    for kind, entries in samples.items():
-        table["kinds"][kind] = fit(kind, entries)
-    if given.write:
-        write(table, samples)
+        parts = list(samples_of(read_design(Path(folder)), Path(folder), load_bundle(Path(bundle))))
+        judge(f"{Path(bundle).stem} {Path(folder).name}", parts, table["kinds"])
 
 
 if __name__ == "__main__":

@@ -15,6 +15,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from bitswath.errors import BuildError
 from bitswath.hw.planning.boards import Board
 
@@ -118,7 +120,7 @@ def memory(depth: int, width: int, dsp_block: str = "DSP48E1", style: str = "aut
     blocks = _ramb18(depth, width)
     if style == "block" or (style == "auto" and lutram > 65 * blocks):
         return Resources(bram36=blocks / 2)
-    select = width * (math.ceil(depth / words) - 1) / 3  # multiplexers between the groups
+    select = width * math.ceil((math.ceil(depth / words) - 1) / 3)  # multiplexers between the groups
     return Resources(lut=lutram + select, lutram=lutram)
 
 
@@ -198,30 +200,63 @@ def _lut_mvau(
     dsp_block: str = "DSP48E1",
 ) -> Structure:
     """lut_mvu.sv without its weight memory."""
-    product_bits = act_bits if weight_bits == 1 else weight_bits + act_bits
     buffered = _replay(rows // simd, columns // pe, simd * act_bits, dsp_block)
-    return Structure(
-        buffered, (pe * simd * weight_bits * act_bits, pe * simd * product_bits, pe * acc_bits, simd * act_bits, 1)
-    )
+    counted = _counted(pe, simd, weight_bits, act_bits, acc_bits, lanes=1)
+    return Structure(buffered, (*counted, simd * act_bits, clog2(rows // simd) + clog2(columns // pe), 1))
 
 
 def _lut_vvau(*, pe: int, simd: int, weight_bits: int, act_bits: int, acc_bits: int) -> Structure:
     """lut_vvu.sv without its weight memory."""
-    product_bits = act_bits if weight_bits == 1 else weight_bits + act_bits
-    return Structure(
-        Resources(),
-        (pe * simd * weight_bits * act_bits, pe * simd * product_bits, pe * acc_bits, pe * simd * act_bits, 1),
-    )
+    counted = _counted(pe, simd, weight_bits, act_bits, acc_bits, lanes=pe)
+    return Structure(Resources(), (*counted, pe * simd * act_bits, 0, 1))
 
 
-def _thresholding(*, channels: int, pe: int, in_bits: int, out_bits: int) -> Structure:
-    """FINN's Thresholding_rtl: a binary search of `out_bits` steps, each with its own memory of thresholds."""
-    fold = channels // pe
-    fixed = Resources()
-    for step in range(out_bits):
-        fixed = fixed + rom(fold << step, in_bits) * pe
-    fixed = fixed + _shift_queue(out_bits + 2, pe * out_bits)
-    return Structure(fixed, (pe * out_bits * in_bits, pe * out_bits * (out_bits + clog2(fold)), pe * out_bits, 1))
+def _counted(pe: int, simd: int, weight_bits: int, act_bits: int, acc_bits: int, lanes: int) -> tuple[float, ...]:
+    """Of lut_dot.sv: what `_plane_sum` says of all rows, and bits of their accumulators. Signs as weights need the sum
+    of each of `lanes` vectors besides."""
+    each = np.array(_plane_sum(simd, weight_bits, act_bits)) * pe
+    signs = weight_bits == 1 and act_bits > 1
+    if signs:
+        each = each + np.array(_plane_sum(simd, 1, act_bits)) * lanes
+    return (*each.tolist(), pe * acc_bits * (1 + signs))
+
+
+@cache
+def _plane_sum(simd: int, weight_bits: int, act_bits: int) -> tuple[int, int, int, int]:
+    """Of plane_sum.sv: threes of bits that are counted together, groups of up to six threes, bits of groups of one
+    three, which are shift registers, and bits of the sums of groups."""
+    threes, groups, alone, sums = 0, 0, 0, 0
+    parts = list[tuple[int, int]]()
+    for place in range(weight_bits + act_bits - 1):
+        bits = simd * min(place + 1, weight_bits, act_bits, weight_bits + act_bits - 1 - place)
+        for first in range(0, bits, 18):
+            here = min(18, bits - first)
+            if here <= 3:
+                alone += min(here, 2)
+            else:
+                threes, groups = threes + math.ceil(here / 3), groups + 1
+            parts.append((place, here))
+    while len(parts) > 1:
+        pairs = [parts[i : i + 2] for i in range(0, len(parts), 2)]
+        parts = [(pair[0][0], sum(most << (place - pair[0][0]) for place, most in pair)) for pair in pairs]
+        sums += sum(most.bit_length() for _, most in parts)
+    return threes, groups, alone, sums
+
+
+def _thresholding(*, channels: int, pe: int, in_bits: int, held_bits: int, out_bits: int) -> Structure:
+    """FINN's Thresholding_rtl: a binary search of `out_bits` steps, each with its own memory of thresholds of
+    `held_bits`, within which it compares."""
+    fold, shallow = channels // pe, 0.0
+    fixed = _shift_queue(2 * out_bits + 2, pe * out_bits)
+    for depth in (fold << step for step in range(out_bits)):
+        if depth > 16:
+            fixed = fixed + (rom(depth, held_bits) + Resources(ff=held_bits)) * pe
+        elif depth > 2:  # of two words, a bit is a constant or the address
+            shallow += pe * _distinct(depth, held_bits)
+    passed = held_bits * (2 * out_bits - 1) + out_bits * (out_bits + 1)  # in two registers a step
+    fixed = fixed + Resources(ff=pe * passed)
+    clipped = pe * held_bits if in_bits > held_bits else 0
+    return Structure(fixed, (pe * out_bits * held_bits, shallow, clipped, pe * out_bits, out_bits * clog2(fold), 1))
 
 
 def _requantize(
@@ -257,19 +292,22 @@ def _window(
 ) -> Structure:
     """FINN's ConvolutionInputGenerator_rtl. Its buffer is as deep as FINN's get_buffer_depth says."""
     (kernel_h, kernel_w), (stride_h, stride_w), (step_h, step_w) = kernel, strides, dilations
-    fold, width = channels // simd, simd * bits
+    fold, width, taps = channels // simd, simd * bits, kernel_h * kernel_w
+    loops = sum(map(clog2, (*image, *kernel, fold))) + clog2(image[0] * image[1] * fold)
     if parallel:
         line = (image[1] - (kernel_w - 1) * step_w - 1) * fold
         lines = memory(max(line, 2), width, dsp_block, style) * ((kernel_h - 1) * step_h)
-        window = Resources(ff=kernel_h * ((kernel_w - 1) * step_w * fold + 1) * width)
-        return Structure(lines + window, (2 * clog2(image[0] * image[1] * fold), width, 1))
+        apart = step_w * fold
+        if apart < 3:
+            window = Resources(ff=kernel_h * ((kernel_w - 1) * apart + 1) * width)
+        else:  # what lies between two pixels of a window is in shift registers
+            window = _shift_queue(apart, width) * (taps - 1) + Resources(ff=width)
+        return Structure(lines + window, (0, 0, 0, 0, loops, clog2(line), width, 1))
     depth = ((kernel_h - 1) * step_h * image[1] + (kernel_w - 1) * step_w + 1) * fold
-    taps = kernel_h * kernel_w
     depth += max(0, stride_w - 1 - taps) * fold + max(0, (stride_h - 1) * image[1] - taps) * fold
-    counters = 5 * clog2(image[0] * image[1] * fold) + 3 * clog2(depth)
     buffer = memory(depth, width, dsp_block, style)
     register = Resources(ff=width if buffer.lutram else 0)  # block RAM has it inside
-    return Structure(buffer + register, (counters, width, 1))
+    return Structure(buffer + register, (loops, clog2(depth), width, 1, 0, 0, 0, 0))
 
 
 def _line_windows(
@@ -288,22 +326,29 @@ def _padding(*, simd: int, bits: int, image: tuple[int, int], channels: int) -> 
 
 
 def _converter(*, in_width: int, out_width: int) -> Structure:
-    """FINN's StreamingDataWidthConverter_rtl: towards narrow beats it shifts by any distance at once, a row of
-    multiplexers for each bit of the distance."""
-    wide, narrow = max(in_width, out_width), min(in_width, out_width)
-    if wide == narrow:
-        return Structure(Resources(), (0, 0, 0, 0, 0))
-    shifted, joined = (wide * math.log2(wide / narrow), 0) if in_width > out_width else (0, narrow)
-    return Structure(Resources(), (shifted, joined, wide / narrow, wide + narrow, 1))
+    """FINN's StreamingDataWidthConverter_rtl (vpc.sv): what comes is turned by any number of places at once, by a row
+    of multiplexers for each bit of that number, unless beats that come are a divisor of those that leave."""
+    if in_width == out_width:
+        return Structure(Resources(), (0, 0, 0, 0, 0, 0))
+    unit = math.gcd(in_width, out_width)
+    places = in_width // unit
+    turned = out_width % in_width > 0 and min(in_width, out_width) > 1
+    rows = in_width * (math.log2(places) - 1) if turned else 0
+    uneven = in_width if turned and places > 3 and places.bit_count() > 1 else 0
+    chosen = in_width + out_width if turned else in_width
+    return Structure(Resources(), (rows, uneven, chosen, (in_width + out_width) / unit, in_width + out_width, 1))
 
 
 def _fifo(*, depth: int, width: int, dsp_block: str = "DSP48E1", style: str = "auto") -> Structure:
     """FINN's fifo.sv; `style` as its RAM_STYLE, which has no say up to a depth of 33; "auto" is Yosys' choice."""
+    register = Resources(ff=width)
     if depth <= 33 or style == "shift":
-        return Structure(_shift_queue(max(depth - 1, 4), width), (width, clog2(depth), 1))
+        slots = max(depth - 1, 4)
+        return Structure(_shift_queue(slots, width) + register, (clog2(slots), 1, 0, 0))
     held = memory(depth - 1, width, dsp_block, style)
-    registered = 0 if held.bram36 else width
-    return Structure(held, (registered, 2 * clog2(depth), 1))
+    if held.bram36 and style != "block" and depth <= 257:  # the register is the one inside
+        register = Resources()
+    return Structure(held + register, (0, 0, clog2(depth - 1), 1))
 
 
 def _rom_stream(*, depth: int, width: int, style: str = "auto") -> Structure:
@@ -314,14 +359,43 @@ def _rom_stream(*, depth: int, width: int, style: str = "auto") -> Structure:
     return Structure(rom(depth, width, style), (*registered, clog2(depth), 1))
 
 
+def _unpack(*, beat: int, word: int) -> Structure:
+    """dense_unpack.sv; `beat` and `word` in bits."""
+    chunk = word
+    while chunk % 2 == 0 and chunk // 2 >= beat:
+        chunk //= 2
+    return Structure(Resources(), (*_gathered(chunk, beat), word, 1))
+
+
+def _pack(*, beat: int, word: int) -> Structure:
+    """dense_pack.sv and pack_status.sv; `beat` and `word` in bits."""
+    return Structure(Resources(), (*_gathered(beat, word), 1))
+
+
+def _gathered(part: int, whole: int) -> tuple[int, int]:
+    """Bits that a part has as it is moved behind what is held, in a row of multiplexers for each bit of that distance;
+    bits that are held."""
+    unit = math.gcd(part, whole)
+    held = part + whole - unit
+    rows = range(1, clog2(whole // unit) + 1)
+    return sum(min(held, part + ((1 << row) - 1) * unit) for row in rows), held
+
+
 def _elementwise(*, width: int) -> Structure:
     """Units that do little more than register what passes; `width`: bits of all their streams together."""
     return Structure(Resources(), (width, 1))
 
 
 def _scaled(*, width: int, factors: tuple[int, ...]) -> Structure:
-    """Constants times numbers, made of additions; `width`: bits of the results of a beat."""
-    return Structure(Resources(), (width * sum(abs(factor).bit_count() for factor in factors), width, 1))
+    """Constants times numbers, made of additions; `width`: bits of the results of a beat. Products that are not shifts
+    are registered before they are added."""
+    more = width * sum(abs(factor).bit_count() - 1 for factor in factors)
+    return Structure(Resources(), (width, more, width if more else 0, 1))
+
+
+def _pool(*, width: int, summed: bool) -> Structure:
+    """max_pool.sv, or sum_pool.sv if `summed`; `width`: bits of a beat in and one out."""
+    return Structure(Resources(), (width, width if summed else 0, 1))
 
 
 def _take_runs(*, runs: int, longest: int, widths: tuple[int, int]) -> Structure:
@@ -372,9 +446,9 @@ KINDS: dict[str, Callable[..., Structure]] = {
     "StreamingDataWidthConverter_rtl": _converter,
     "StreamingFIFO_rtl": _fifo,
     "memstream": _rom_stream,
-    "DenseUnpack_rtl": _elementwise,
-    "DensePack_rtl": _elementwise,
-    "PackStatus_rtl": _elementwise,
+    "DenseUnpack_rtl": _unpack,
+    "DensePack_rtl": _pack,
+    "PackStatus_rtl": _pack,
     "DuplicateStreams_rtl": _elementwise,
     "AddStreams_rtl": _scaled,
     "Affine_rtl": _scaled,
@@ -385,6 +459,6 @@ KINDS: dict[str, Callable[..., Structure]] = {
     "TakeRuns_rtl": _take_runs,
     "TakeRing_rtl": _take_ring,
     "TransformDecode_rtl": _transform_decode,
-    "Pool_rtl": _elementwise,
+    "Pool_rtl": _pool,
 }
 """Units by FINN's operator name, with the parameters that their cost depends on."""

@@ -16,10 +16,14 @@ from bitswath.hw.units import (
     Folding,
     LineWindows,
     MatVec,
+    Pack,
     Pad,
+    Pool,
+    SumPool,
     Take,
     Threshold,
     Unit,
+    Unpack,
     Window,
 )
 from bitswath.hw.units.takes import ring_of, runs_of
@@ -58,9 +62,14 @@ def unit_logic_cost(unit: Unit, folding: Folding, board: Board) -> Resources:
                 off_line=bool(unit.lines.exceptions.any()),
             )
         case Threshold():
-            bits = source.numbers.bits
-            steps = unit.thresholds.shape[1].bit_length()
-            return cost(kind, channels=unit.channels(folding), pe=folding["PE"], in_bits=bits, out_bits=steps)
+            return cost(
+                kind,
+                channels=unit.channels(folding),
+                pe=folding["PE"],
+                in_bits=source.numbers.bits,
+                held_bits=min(unit.parameter_type.bits, source.numbers.bits),
+                out_bits=unit.thresholds.shape[1].bit_length(),
+            )
         case Window():
             return cost(
                 kind,
@@ -100,9 +109,14 @@ def unit_logic_cost(unit: Unit, folding: Folding, board: Board) -> Resources:
                 return cost(kind, **sizes, widths=widths, dsp_block=board.dsp_block)
             lengths = [length for _, length in runs_of(unit.beats(pe), source.size // pe)]
             return cost(kind, runs=len(lengths), longest=max(lengths), widths=widths)
-    taken = sum(unit.taken(folding) * wire.numbers.bits for wire in unit.inputs)
-    given = sum(unit.given(folding) * wire.numbers.bits for wire in unit.outputs)
-    return cost(kind, width=taken + given)
+        case Unpack():
+            return cost(kind, beat=unit.given(folding) * unit.outputs[0].numbers.bits, word=source.numbers.bits)
+        case Pack():
+            return cost(kind, beat=unit.taken(folding) * source.numbers.bits, word=unit.outputs[0].numbers.bits)
+    width = sum(unit.taken(folding) * wire.numbers.bits for wire in unit.inputs)
+    width += sum(unit.given(folding) * wire.numbers.bits for wire in unit.outputs)
+    more = {"summed": isinstance(unit, SumPool)} if isinstance(unit, Pool) else {}
+    return cost(kind, width=width, **more)
 
 
 @cache

