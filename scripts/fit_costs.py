@@ -39,9 +39,10 @@ from bitswath.hw.counting.yosys import tool
 from bitswath.hw.generating.compile import compile_design, save_design
 from bitswath.hw.planning import costs, prices
 from bitswath.hw.planning.boards import Board, find_board
-from bitswath.hw.planning.costs import Resources, structure
+from bitswath.hw.planning.costs import structure
 from bitswath.hw.planning.options import Options, options_of
 from bitswath.hw.planning.plan import plan
+from bitswath.hw.planning.resources import Resources
 from bitswath.hw.rtl import KERNELS
 from bitswath.hw.units import Depthwise, MatVec, decoding_of
 from bitswath.network.network import (

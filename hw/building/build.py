@@ -39,10 +39,11 @@ from bitswath.hw.counting.queues import QueueSizing, size_queues
 from bitswath.hw.counting.synthesis import synthesize
 from bitswath.hw.generating.compile import compile_design, save_design
 from bitswath.hw.planning.boards import Board
-from bitswath.hw.planning.costs import Resources, cost
+from bitswath.hw.planning.costs import cost
 from bitswath.hw.planning.folding import PIXELS, Fit, evaluate, find_plan
 from bitswath.hw.planning.plan import Plan, plan
 from bitswath.hw.planning.prices import converter_cost, unit_logic_cost, weights_cost
+from bitswath.hw.planning.resources import Resources
 from bitswath.hw.report.page import report_page
 from bitswath.hw.report.report import make_report
 from bitswath.hw.units import Folding, decoding_of

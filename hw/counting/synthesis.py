@@ -13,7 +13,7 @@ from bitswath.errors import BuildError
 from bitswath.hw.counting.timing import TimingPath, longest_path, slowness
 from bitswath.hw.counting.yosys import Cells, cells_of, tool
 from bitswath.hw.planning.boards import Board
-from bitswath.hw.planning.costs import Resources
+from bitswath.hw.planning.resources import Resources
 
 __all__ = ["Synthesis", "synthesize"]
 

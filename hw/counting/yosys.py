@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bitswath.backends.netlist.yosys import Module, map_design, tool
 from bitswath.errors import BuildError
-from bitswath.hw.planning.costs import Resources
+from bitswath.hw.planning.resources import Resources
 
 __all__ = ["Cells", "cells_of", "map_modules", "tool"]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,37 +18,9 @@ from typing import Any
 import numpy as np
 
 from bitswath.errors import BuildError
-from bitswath.hw.planning.boards import Board
+from bitswath.hw.planning.resources import Resources, distinct, memory, rom, rom_style, shift_queue
 
-__all__ = ["KINDS", "Resources", "cost", "memory", "rom", "rom_style", "structure"]
-
-
-@dataclass(frozen=True)
-class Resources:
-    """Fabric resources. `lut`: all LUTs, those used as memory or shift registers included, which `lutram` counts
-    again; `bram36`: RAMB36, a RAMB18 being half of one."""
-
-    lut: float = 0
-    lutram: float = 0
-    ff: float = 0
-    bram36: float = 0
-    uram: float = 0
-    dsp: float = 0
-
-    def __add__(self, other: Resources) -> Resources:
-        return Resources(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
-
-    def __mul__(self, copies: float) -> Resources:
-        return Resources(*(getattr(self, f.name) * copies for f in fields(self)))
-
-    def usage(self, board: Board) -> dict[str, float]:
-        """Shares of what the board's part offers; infinite for what it does not have."""
-        found = {f.name: (getattr(self, f.name), getattr(board, f.name)) for f in fields(self)}
-        return {name: used / has if has else math.inf if used else 0.0 for name, (used, has) in found.items()}
-
-    def fits(self, board: Board, margin: float = 0.0) -> bool:
-        """Whether a share of `margin` (0..1) of every resource is left."""
-        return all(share <= 1 - margin for share in self.usage(board).values())
+__all__ = ["KINDS", "cost", "structure"]
 
 
 @dataclass(frozen=True)
@@ -85,59 +57,6 @@ def _dot(weights: Sequence[float], features: Sequence[float]) -> float:
     return sum(weight * feature for weight, feature in zip(weights, features))
 
 
-# Memories
-
-
-def rom_style(depth: int, width: int) -> str:
-    """ "block" or "distributed", for a ROM: LUTs hold 64 bits each, and a RAMB18 is worth about 130 of them."""
-    return "block" if depth * width / 64 > 130 * _ramb18(depth, width) else "distributed"
-
-
-def rom(depth: int, width: int, style: str = "auto") -> Resources:
-    """A read-only memory of `depth` words of `width` bits with a registered output."""
-    if style == "auto":
-        style = rom_style(depth, width)
-    if style == "block":
-        return Resources(bram36=_ramb18(depth, width) / 2)
-    leaves = math.ceil(depth / 64)
-    per_column = leaves + math.ceil((leaves - 1) / 3)  # a LUT6 chooses among four
-    return Resources(lut=_distinct(depth, width) * per_column * min(1, depth / 16))
-
-
-def _distinct(depth: int, width: int) -> float:
-    """Columns that are left of a ROM once equal ones are merged, which shallow ROMs have many of: those seen of
-    2^depth in `width` random draws."""
-    return width if depth > 16 else 2**depth * -math.expm1(-width / 2**depth)
-
-
-def memory(depth: int, width: int, dsp_block: str = "DSP48E1", style: str = "auto") -> Resources:
-    """A memory with one port to write and one to read, as Yosys maps it: in LUTs below 65 of them a RAMB18."""
-    if style == "ultra":
-        return Resources(uram=math.ceil(depth / 4096) * math.ceil(width / 72))
-    words = 32 if depth <= 32 else 64
-    per_group, luts = (6 if words == 32 else 3, 4) if dsp_block == "DSP48E1" else (14 if words == 32 else 7, 8)
-    lutram = math.ceil(width / per_group) * luts * math.ceil(depth / words)
-    blocks = _ramb18(depth, width)
-    if style == "block" or (style == "auto" and lutram > 65 * blocks):
-        return Resources(bram36=blocks / 2)
-    select = width * math.ceil((math.ceil(depth / words) - 1) / 3)  # multiplexers between the groups
-    return Resources(lut=lutram + select, lutram=lutram)
-
-
-def _ramb18(depth: int, width: int) -> int:
-    """RAMB18 blocks, the fewest of its shapes for simple dual-port use (UG473, table 1-11)."""
-    shapes = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
-    return min(math.ceil(depth / words) * math.ceil(width / bits) for words, bits in shapes)
-
-
-def _shift_queue(depth: int, width: int) -> Resources:
-    luts = width * math.ceil(depth / 32)
-    return Resources(lut=luts, lutram=luts)
-
-
-# Units
-
-
 def _lanes(weight_bits: int, act_bits: int, acc_bits: int, dsp_block: str, narrow: bool) -> list[int]:
     """Widths of the lanes that mvu.sv packs into a DSP, the lowest first (its function sliceLanes)."""
     a_width, p_width = {"DSP48E1": (25, 48), "DSP48E2": (27, 48), "DSP58": (27, 58)}[dsp_block]
@@ -169,7 +88,7 @@ def _mvau(
     weight is the lowest of its type."""
     lanes = _lanes(weight_bits, act_bits, acc_bits, dsp_block, narrow)
     buffered = _replay(rows // simd, columns // pe, simd * act_bits, dsp_block)
-    queue = _shift_queue(7 + clog2(simd), pe * acc_bits)
+    queue = shift_queue(7 + clog2(simd), pe * acc_bits)
     if dsp_block == "DSP58" and len(lanes) <= 3 and weight_bits <= 8 and act_bits <= 9:
         return Structure(
             buffered + queue + Resources(dsp=pe * math.ceil(simd / 3)), (0, 0, 0, pe * acc_bits, simd * act_bits, 1)
@@ -247,12 +166,12 @@ def _thresholding(*, channels: int, pe: int, in_bits: int, held_bits: int, out_b
     """FINN's Thresholding_rtl: a binary search of `out_bits` steps, each with its own memory of thresholds of
     `held_bits`, within which it compares."""
     fold, shallow = channels // pe, 0.0
-    fixed = _shift_queue(2 * out_bits + 2, pe * out_bits)
+    fixed = shift_queue(2 * out_bits + 2, pe * out_bits)
     for depth in (fold << step for step in range(out_bits)):
         if depth > 16:
             fixed = fixed + (rom(depth, held_bits) + Resources(ff=held_bits)) * pe
         elif depth > 2:  # of two words, a bit is a constant or the address
-            shallow += pe * _distinct(depth, held_bits)
+            shallow += pe * distinct(depth, held_bits)
     passed = held_bits * (2 * out_bits - 1) + out_bits * (out_bits + 1)  # in two registers a step
     fixed = fixed + Resources(ff=pe * passed)
     clipped = pe * held_bits if in_bits > held_bits else 0
@@ -301,7 +220,7 @@ def _window(
         if apart < 3:
             window = Resources(ff=kernel_h * ((kernel_w - 1) * apart + 1) * width)
         else:  # what lies between two pixels of a window is in shift registers
-            window = _shift_queue(apart, width) * (taps - 1) + Resources(ff=width)
+            window = shift_queue(apart, width) * (taps - 1) + Resources(ff=width)
         return Structure(lines + window, (0, 0, 0, 0, loops, clog2(line), width, 1))
     depth = ((kernel_h - 1) * step_h * image[1] + (kernel_w - 1) * step_w + 1) * fold
     depth += max(0, stride_w - 1 - taps) * fold + max(0, (stride_h - 1) * image[1] - taps) * fold
@@ -326,17 +245,20 @@ def _padding(*, simd: int, bits: int, image: tuple[int, int], channels: int) -> 
 
 
 def _converter(*, in_width: int, out_width: int) -> Structure:
-    """FINN's StreamingDataWidthConverter_rtl (vpc.sv): what comes is turned by any number of places at once, by a row
-    of multiplexers for each bit of that number, unless beats that come are a divisor of those that leave."""
+    """FINN's StreamingDataWidthConverter_rtl (vpc.sv, as rtllib.py patches dwc_axi.sv): a shift register and a beat
+    aside where one beat is a whole number of the other's; else what comes is turned by any number of places at once,
+    by a row of multiplexers for each bit of that number."""
     if in_width == out_width:
         return Structure(Resources(), (0, 0, 0, 0, 0, 0))
     unit = math.gcd(in_width, out_width)
+    if unit in (in_width, out_width):
+        luts = in_width + (out_width if in_width > out_width else 0)
+        return Structure(Resources(lut=luts, ff=in_width + out_width), (0, 0, 0, 0, 0, 1))
     places = in_width // unit
-    turned = out_width % in_width > 0 and min(in_width, out_width) > 1
-    rows = in_width * (math.log2(places) - 1) if turned else 0
-    uneven = in_width if turned and places > 3 and places.bit_count() > 1 else 0
-    chosen = in_width + out_width if turned else in_width
-    return Structure(Resources(), (rows, uneven, chosen, (in_width + out_width) / unit, in_width + out_width, 1))
+    rows = in_width * (math.log2(places) - 1)
+    uneven = in_width if places > 3 and places.bit_count() > 1 else 0
+    both = in_width + out_width
+    return Structure(Resources(), (rows, uneven, both, both / unit, both, 1))
 
 
 def _fifo(*, depth: int, width: int, dsp_block: str = "DSP48E1", style: str = "auto") -> Structure:
@@ -344,7 +266,7 @@ def _fifo(*, depth: int, width: int, dsp_block: str = "DSP48E1", style: str = "a
     register = Resources(ff=width)
     if depth <= 33 or style == "shift":
         slots = max(depth - 1, 4)
-        return Structure(_shift_queue(slots, width) + register, (clog2(slots), 1, 0, 0))
+        return Structure(shift_queue(slots, width) + register, (clog2(slots), 1, 0, 0))
     held = memory(depth - 1, width, dsp_block, style)
     if held.bram36 and style != "block" and depth <= 257:  # the register is the one inside
         register = Resources()
@@ -355,7 +277,7 @@ def _rom_stream(*, depth: int, width: int, style: str = "auto") -> Structure:
     """A stream of weights from a ROM (rom_stream.sv): two registers, one of them in the block RAM if it has one."""
     if style == "auto":
         style = rom_style(depth, width)
-    registered = (0, width) if style == "block" else (_distinct(depth, width), 0)
+    registered = (0, width) if style == "block" else (distinct(depth, width), 0)
     return Structure(rom(depth, width, style), (*registered, clog2(depth), 1))
 
 

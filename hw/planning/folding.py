@@ -13,10 +13,10 @@ from itertools import count
 
 from bitswath.errors import BuildError
 from bitswath.hw.planning.boards import Board
-from bitswath.hw.planning.costs import Resources
 from bitswath.hw.planning.options import Options, join_cost, options_of
 from bitswath.hw.planning.plan import Plan, edges
 from bitswath.hw.planning.prices import unit_cost
+from bitswath.hw.planning.resources import Resources
 from bitswath.hw.planning.solver import NoSolutionError, Solution, may_fit, solve
 from bitswath.hw.units import Folding, Window
 

@@ -11,9 +11,9 @@ from functools import cached_property
 from itertools import groupby, product
 
 from bitswath.hw.planning.boards import Board
-from bitswath.hw.planning.costs import Resources
 from bitswath.hw.planning.plan import Plan, edges
 from bitswath.hw.planning.prices import converter_cost, queue_cost, unit_cost
+from bitswath.hw.planning.resources import Resources
 from bitswath.hw.units import (
     MEMORIES,
     AddStreams,

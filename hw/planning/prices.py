@@ -6,7 +6,8 @@ from functools import cache
 from typing import Any
 
 from bitswath.hw.planning.boards import Board
-from bitswath.hw.planning.costs import Resources, cost
+from bitswath.hw.planning.costs import cost
+from bitswath.hw.planning.resources import Resources
 from bitswath.hw.units import (
     MEMORIES,
     AddStreams,

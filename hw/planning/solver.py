@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import csr_array
 
-from bitswath.hw.planning.costs import Resources
 from bitswath.hw.planning.options import Edge, Option, Options, join_cost
+from bitswath.hw.planning.resources import Resources
 
 __all__ = ["GAP", "NoSolutionError", "Solution", "may_fit", "solve"]
 

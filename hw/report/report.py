@@ -14,8 +14,8 @@ from bitswath.errors import BuildError
 from bitswath.hw.counting.synthesis import Synthesis
 from bitswath.hw.counting.yosys import Cells
 from bitswath.hw.planning.boards import Board
-from bitswath.hw.planning.costs import Resources
 from bitswath.hw.planning.prices import queue_cost
+from bitswath.hw.planning.resources import Resources
 
 __all__ = ["make_report"]
 

@@ -16,7 +16,8 @@ from bitswath.hw.counting.synthesis import synthesize
 from bitswath.hw.counting.yosys import Cells, map_modules
 from bitswath.hw.generating.rtllib import patched_rtllib
 from bitswath.hw.planning.boards import find_board
-from bitswath.hw.planning.costs import Resources, cost
+from bitswath.hw.planning.costs import cost
+from bitswath.hw.planning.resources import Resources
 from bitswath.hw.rtl import KERNELS
 from tests.designs import residual
 from tests.hw.generating.test_rtllib import FINN_RTLLIB, MVU, YOSYS

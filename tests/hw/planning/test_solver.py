@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from bitswath.hw.planning.boards import find_board
-from bitswath.hw.planning.costs import Resources
 from bitswath.hw.planning.options import join_cost, options_of
 from bitswath.hw.planning.plan import plan
+from bitswath.hw.planning.resources import Resources
 from bitswath.hw.planning.solver import NoSolutionError, may_fit, solve
 from bitswath.network.network import INPUT, Conv, MaxPool, Network, Stage, TensorSpec, Threshold
 

@@ -15,7 +15,7 @@ from bitswath.errors import BuildError, BundleError
 from bitswath.hw.counting.synthesis import Synthesis
 from bitswath.hw.counting.yosys import Cells
 from bitswath.hw.planning.boards import find_board
-from bitswath.hw.planning.costs import Resources
+from bitswath.hw.planning.resources import Resources
 from bitswath.hw.report.page import report_page
 from bitswath.hw.report.report import make_report
 from tests.designs import residual
