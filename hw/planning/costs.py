@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from bitswath.errors import BuildError
-from bitswath.hw.planning.resources import Resources, distinct, memory, rom, rom_style, shift_queue
+from bitswath.hw.planning.resources import Resources, clog2, distinct, memory, multiplier, rom, rom_style, shift_queue
 
 __all__ = ["KINDS", "cost", "structure"]
 
@@ -124,6 +124,12 @@ def _lut_mvau(
     return Structure(buffered, (*counted, simd * act_bits, clog2(rows // simd) + clog2(columns // pe), 1))
 
 
+def _const_mvau(*, pe: int, simd: int, weight_bits: int, act_bits: int, acc_bits: int, ones: float) -> Structure:
+    """const_mvu.sv; `ones`: the share of the weights' bits that is set."""
+    threes, groups, _, sums, _ = _counted(pe, simd, weight_bits, act_bits, acc_bits, lanes=1)
+    return Structure(Resources(), (ones * threes, ones * sums, groups, simd * act_bits))
+
+
 def _lut_vvau(*, pe: int, simd: int, weight_bits: int, act_bits: int, acc_bits: int) -> Structure:
     """lut_vvu.sv without its weight memory."""
     counted = _counted(pe, simd, weight_bits, act_bits, acc_bits, lanes=pe)
@@ -184,16 +190,11 @@ def _requantize(
     """requantize.sv; `line_bits`: of a gain, of an offset, and the shift; `off_line`: whether it has tables."""
     gain_bits, offset_bits, shift = line_bits
     fold = channels // pe
-    fixed = rom(fold, pe * (gain_bits + offset_bits)) + Resources(dsp=pe * _multiplier(in_bits + 1, gain_bits + 1))
+    fixed = rom(fold, pe * (gain_bits + offset_bits)) + Resources(dsp=pe * multiplier(in_bits + 1, gain_bits + 1))
     if off_line:
         fixed = fixed + rom(fold << count.bit_length(), 2) * pe
     sums = max(in_bits + gain_bits, offset_bits) + 3
     return Structure(fixed, (pe * sums, pe * shift, pe * count.bit_length(), 1))
-
-
-def _multiplier(a: int, b: int) -> int:
-    """DSP blocks of a signed product, each of 25 x 18 bits."""
-    return min(math.ceil((x - 1) / 24) * math.ceil((y - 1) / 17) for x, y in ((a, b), (b, a)))
 
 
 def _window(
@@ -230,13 +231,27 @@ def _window(
 
 
 def _line_windows(
-    *, rows: int, reach: int, beats: int, image: tuple[int, int], width: int, dsp_block: str = "DSP48E1"
+    *,
+    rows: int,
+    columns: int,
+    beats: int,
+    image: tuple[int, int],
+    pixel_bits: int,
+    width: int,
+    dsp_block: str = "DSP48E1",
 ) -> Structure:
-    """line_windows.sv. `rows`: of its kernel, `reach`: beats of a row that its registers hold, `beats`: of a row,
-    `width`: bits of a beat."""
-    span = rows * reach * width
+    """line_windows.sv. `rows`: of its kernel, `columns`: of pixels that its registers hold, `beats`: of a row, `width`:
+    bits of a beat."""
     held = memory(beats, (rows - 1) * width, dsp_block) if rows > 1 else Resources()
-    return Structure(held + Resources(ff=span), (span, rows * width, clog2(image[0]) + clog2(beats), 1))
+    read = 0 if held.bram36 else (rows - 1) * width
+    registers = Resources(ff=rows * columns * pixel_bits + width + read)
+    return Structure(held + registers, (clog2(image[0]) + clog2(beats), 1))
+
+
+def _window_pool(*, channels: int, taps: int, bits: int, summed: bool) -> Structure:
+    """window_pool.sv; `bits`: of a result."""
+    joined = channels * (taps - 1) * bits
+    return Structure(Resources(), (0 if summed else joined, joined if summed else 0, 1))
 
 
 def _padding(*, simd: int, bits: int, image: tuple[int, int], channels: int) -> Structure:
@@ -349,21 +364,17 @@ def _transform_decode(
     return Structure(ring + stripes + components + core, (bands * bands, bands, word_bits, 1))
 
 
-def clog2(number: int) -> int:
-    """Bits that count `number` things."""
-    return max(0, number - 1).bit_length()
-
-
 KINDS: dict[str, Callable[..., Structure]] = {
     "MVAU_rtl": _mvau,
     "LutMVAU_rtl": _lut_mvau,
+    "ConstMVAU_rtl": _const_mvau,
     "LutVVAU_rtl": _lut_vvau,
     "Thresholding_rtl": _thresholding,
     "Requantize_rtl": _requantize,
     "ConvolutionInputGenerator_rtl": _window,
     "FMPadding_rtl": _padding,
     "LineWindows_rtl": _line_windows,
-    "WindowPool_rtl": _elementwise,
+    "WindowPool_rtl": _window_pool,
     "JoinStreams_rtl": _elementwise,
     "StreamingDataWidthConverter_rtl": _converter,
     "StreamingFIFO_rtl": _fifo,

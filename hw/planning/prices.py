@@ -26,6 +26,7 @@ from bitswath.hw.units import (
     Unit,
     Unpack,
     Window,
+    WindowPool,
 )
 from bitswath.hw.units.takes import ring_of, runs_of
 
@@ -39,7 +40,7 @@ def unit_cost(unit: Unit, folding: Folding, board: Board) -> Resources:
 
 def weights_cost(unit: Unit, folding: Folding) -> Resources:
     """Of a unit's weight memory; nothing where it has none."""
-    if not isinstance(unit, MatVec | Depthwise):
+    if not isinstance(unit, MatVec | Depthwise) or (isinstance(unit, MatVec) and unit.constant(folding)):
         return Resources()
     products = folding["PE"] * folding["SIMD"]
     width = products * unit.weight_numbers.bits
@@ -86,10 +87,21 @@ def unit_logic_cost(unit: Unit, folding: Folding, board: Board) -> Resources:
                 style=MEMORIES[folding.get("ram", 0)],
             )
         case LineWindows():
-            raster = unit.raster
-            _, beats, elements = source.shape
-            sizes = {"rows": raster.kernel[0], "reach": raster.reach, "beats": beats, "image": raster.image}
-            return cost(kind, **sizes, width=elements * source.numbers.bits, dsp_block=board.dsp_block)
+            raster, bits = unit.raster, source.numbers.bits
+            return cost(
+                kind,
+                rows=raster.kernel[0],
+                columns=raster.held,
+                beats=source.shape[1],
+                image=raster.image,
+                pixel_bits=source.apart.shape[2] * bits,
+                width=source.shape[2] * bits,
+                dsp_block=board.dsp_block,
+            )
+        case WindowPool():
+            result = unit.outputs[0]
+            sizes = {"channels": result.shape[-1], "taps": unit.taps, "bits": result.numbers.bits}
+            return cost(kind, **sizes, summed=unit.total)
         case Pad():
             shape, bits = source.shape, source.numbers.bits
             return cost(kind, simd=folding["SIMD"], bits=bits, image=shape[:2], channels=shape[2])
@@ -146,6 +158,8 @@ def _products(unit: MatVec | Depthwise, folding: Folding, board: Board) -> Resou
         "act_bits": unit.inputs[0].numbers.bits,
         "acc_bits": unit.outputs[0].numbers.bits,
     }
+    if isinstance(unit, MatVec) and unit.constant(folding):
+        return cost(unit.operator(folding), **widths, ones=unit.set_bits)
     if isinstance(unit, MatVec):
         widths |= {"rows": unit.rows, "columns": unit.columns, "dsp_block": board.dsp_block}
     if not folding["lut"]:

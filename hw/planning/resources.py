@@ -1,4 +1,4 @@
-"""Fabric resources, and those of memories, which follow from their sizes."""
+"""Fabric resources, and those of memories and multipliers, which follow from their sizes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 
 from bitswath.hw.planning.boards import Board
 
-__all__ = ["Resources", "distinct", "memory", "rom", "rom_style", "shift_queue"]
+__all__ = ["Resources", "clog2", "distinct", "memory", "multiplier", "rom", "rom_style", "shift_queue"]
 
 
 @dataclass(frozen=True)
@@ -83,3 +83,13 @@ def _ramb18(depth: int, width: int) -> int:
 def shift_queue(depth: int, width: int) -> Resources:
     luts = width * math.ceil(depth / 32)
     return Resources(lut=luts, lutram=luts)
+
+
+def clog2(number: int) -> int:
+    """Bits that count `number` things."""
+    return max(0, number - 1).bit_length()
+
+
+def multiplier(a: int, b: int) -> int:
+    """DSP blocks of a signed product, each of 25 x 18 bits."""
+    return min(math.ceil((x - 1) / 24) * math.ceil((y - 1) / 17) for x, y in ((a, b), (b, a)))

@@ -44,9 +44,9 @@ class Raster:
         return whole and less and self.image[1] > pixels
 
     @property
-    def reach(self) -> int:
-        """Beats of a row that the windows of one beat lie in."""
-        return -(-self.pads[1] // self.pixels) + 1 + self._behind
+    def held(self) -> int:
+        """Columns of pixels that the windows of one beat, and of the next, take from registers."""
+        return self.pads[1] + self.pixels * (1 + self._behind)
 
     @property
     def _behind(self) -> int:

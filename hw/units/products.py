@@ -13,6 +13,9 @@ from bitswath.hw.units.base import MEMORIES, Choices, Folding, Numbers, Pair, Un
 
 __all__ = ["Depthwise", "MatVec"]
 
+_MOST_CONSTANT_BITS = 32768
+"""Of a Verilog literal: less than any tool's limit."""
+
 ROMS = (0, 1, 2)
 """Of `MEMORIES`, what holds contents from the beginning."""
 
@@ -70,12 +73,21 @@ class _Weighted(Unit):
 @dataclass(frozen=True, eq=False)
 class MatVec(_Weighted):
     """Matrix-vector products: convolutions behind a window, and dense layers. Folded `lut`, products are made of
-    LUTs instead of DSPs."""
+    LUTs instead of DSPs; all of them in a cycle, by constants."""
 
     @property
     def rows(self) -> int:
         """FINN's MW: inputs of a product."""
         return int(self.weights.shape[0])
+
+    @cached_property
+    def set_bits(self) -> float:
+        """Of all weights' bits the share that counts: those set, of two's complement or of signs; all where signs meet
+        signs."""
+        if self.weight_numbers.bipolar:
+            return 1.0 if self.inputs[0].numbers.bipolar else float((self.weights > 0).mean())
+        planes = self.weights.astype(np.int64)[..., np.newaxis] >> np.arange(self.weight_numbers.bits)
+        return float((planes & 1).mean())
 
     @property
     def columns(self) -> int:
@@ -91,7 +103,14 @@ class MatVec(_Weighted):
         }
 
     def operator(self, folding: Folding) -> str:
+        if self.constant(folding):
+            return "ConstMVAU_rtl"
         return "LutMVAU_rtl" if folding["lut"] else "MVAU_rtl"
+
+    def constant(self, folding: Folding) -> bool:
+        """Whether weights need no memory, and few enough bits for a literal."""
+        whole = folding["PE"] * folding["SIMD"] == self.weights.size
+        return bool(folding["lut"]) and whole and self.weights.size * self.weight_numbers.bits <= _MOST_CONSTANT_BITS
 
     def cycles(self, folding: Folding) -> int:
         return self.pixels * (self.rows // folding["SIMD"]) * (self.columns // folding["PE"])
@@ -102,6 +121,7 @@ class MatVec(_Weighted):
     def attributes(self, folding: Folding) -> dict[str, Any]:
         return {
             **self._shared(folding),
+            **({"mem_mode": "internal_embedded"} if self.constant(folding) else {}),
             "MW": self.rows,
             "MH": self.columns,
             "numInputVectors": [1, *self.outputs[0].shape[:-1]],

@@ -96,6 +96,8 @@ def cases(random: np.random.Generator) -> list[Case]:
         matvec("few_bits", (4, True), (3, True), 12, 4, 4, 2, random),
         matvec("binary_weights", (4, False), None, 20, 4, 10, 2, random),
         matvec("binary", None, None, 16, 4, 8, 4, random),
+        matvec("constants", (4, False), (3, True), 12, 4, 12, 4, random, op="ConstMVAU_rtl"),
+        matvec("constant_signs", None, None, 16, 3, 16, 3, random, op="ConstMVAU_rtl"),
         matvec("in_dsps", (4, False), (3, True), 9, 4, 3, 1, random, op="MVAU_rtl"),
         depthwise("channelwise", (4, False), (4, True), 6, (3, 3), 2, 3, random),
         depthwise("channelwise_binary", (2, True), None, 4, (2, 2), 4, 4, random),
@@ -329,6 +331,7 @@ def matvec(
 ) -> Case:  # fmt: skip
     (x, coded), (weights, _) = numbers(random, a, (FRAMES, 4, mw)), numbers(random, w, (mw, mh))
     attributes = products(a, w) | {"MW": mw, "MH": mh, "SIMD": simd, "PE": pe, "numInputVectors": [1, 4]}
+    attributes |= {"mem_mode": "internal_embedded"} if op == "ConstMVAU_rtl" else {}
     parameters = {"values": weights.tolist(), "datatype": datatype(*w) if w else "BIPOLAR"}
     beats = [to_beats(coded.reshape(-1, simd), a[0] if a else 1)]
     return Case(name, op, attributes, [flat(x)], beats, [Result(x @ weights, pe, 14, True)], parameters)

@@ -12,7 +12,7 @@ from bitswath.hw.worker.nodes.frames import PackStatus, TransformDecode
 from bitswath.hw.worker.nodes.lanes import JoinStreams, LineWindows, WindowPool
 from bitswath.hw.worker.nodes.links import DensePack, DenseUnpack
 from bitswath.hw.worker.nodes.pools import GlobalAccPool, Pool
-from bitswath.hw.worker.nodes.products import LutMVAU, LutVVAU
+from bitswath.hw.worker.nodes.products import ConstMVAU, LutMVAU, LutVVAU
 from bitswath.hw.worker.nodes.streams import AddStreams, Affine, DuplicateStreams, LabelSelect, StreamingConcat
 from bitswath.hw.worker.nodes.tables import Lookup
 from bitswath.hw.worker.nodes.takes import TakeRing, TakeRuns
@@ -27,6 +27,7 @@ DOMAIN = "finn.custom_op.fpgadataflow.rtl"
 OPERATORS: dict[str, type[HWCustomOp]] = {
     "AddStreams_rtl": AddStreams,
     "Affine_rtl": Affine,
+    "ConstMVAU_rtl": ConstMVAU,
     "DensePack_rtl": DensePack,
     "DenseUnpack_rtl": DenseUnpack,
     "DuplicateStreams_rtl": DuplicateStreams,

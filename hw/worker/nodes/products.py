@@ -10,18 +10,19 @@ from finn.custom_op.fpgadataflow import matrixvectoractivation, vectorvectoracti
 from numpy.typing import NDArray
 from qonnx.core.datatype import BaseDataType
 
-from bitswath.hw.worker.nodes.base import KernelNode, Parameters, word
+from bitswath.hw.worker.nodes.base import KernelNode, Literal, Parameters, word
 from bitswath.hw.worker.nodes.weights import RomWeights
 
-__all__ = ["LutMVAU", "LutVVAU"]
+__all__ = ["ConstMVAU", "LutMVAU", "LutVVAU"]
 
 Weights = NDArray[Any]
 
 
 class _Product(KernelNode):
-    """Weights come from a memory beside the node's module, joined to its in1_V, as with MVAU_rtl:
-    ``<top>_memstream_wrapper.v`` and ``memblock.dat`` in the node's folder. Outputs are dot products, those of
-    two BIPOLAR tensors too (FINN's nodes count equal pairs instead)."""
+    """Outputs are dot products, those of two BIPOLAR tensors too (FINN's nodes count equal pairs instead)."""
+
+    memory = ""
+    """FINN's mem_mode that the kernel has."""
 
     @property
     def length(self) -> int:
@@ -34,20 +35,12 @@ class _Product(KernelNode):
 
     def check(self) -> None:
         self.require(self.number("noActivation") == 1, "noActivation=1")
-        self.require(self.get_nodeattr("mem_mode") == "internal_decoupled", "mem_mode of internal_decoupled")
+        self.require(self.get_nodeattr("mem_mode") == self.memory, f"mem_mode of {self.memory}")
         self.require(self.number("runtime_writeable_weights") == 0, "runtime_writeable_weights=0")
         self.require(self.number("binaryXnorMode") == 0, "BIPOLAR types instead of binaryXnorMode")
-        self.require(self.get_nodeattr("ram_style") != "ultra", "a ram_style that has initial contents, not ultra")
         types = [self.get_input_datatype(0), self.get_input_datatype(1)]
         self.require_integers(*(kind for kind in types if not _is_bipolar(kind)), self.get_output_datatype())
         self.require(all(kind.bitwidth() <= 16 for kind in types), "inputs and weights of at most 16 bits")
-
-    def connections(self) -> dict[str, list[str]]:
-        return {"s_axis": ["in0_V"], "w_axis": ["in1_V"], "m_axis": ["out0_V"]}
-
-    def stream_ports(self) -> dict[str, list[tuple[str, int]]]:
-        ports = super().stream_ports()
-        return ports | {"s_axis": [*ports["s_axis"], ("in1_V", self.get_instream_width_padded(1))]}
 
     def type_parameters(self) -> dict[str, int]:
         parameters = {"M_BITS": self.get_output_datatype().bitwidth()}
@@ -57,25 +50,12 @@ class _Product(KernelNode):
             parameters |= {f"{name}_BITS": kind.bitwidth(), f"{name}_SIGNED": signed, f"{name}_BIPOLAR": bipolar}
         return parameters
 
-    def generate_hdl(self, model: Any, fpgapart: str, clk: float) -> None:
-        super().generate_hdl(model, fpgapart, clk)
-        Path(self.get_nodeattr("code_gen_dir_ipgen"), "memblock.dat").write_text(self.memory_block(model))
-        self.generate_hdl_memstream(fpgapart)
-
-    def memory_block(self, model: Any) -> str:
-        """A line for each beat of weights, PE rows of SIMD terms, the first in the low bits."""
+    def coded(self, model: Any) -> NDArray[np.int64]:
+        """Weights (outputs, terms), BIPOLAR ones as bits."""
         weights, kind = model.get_initializer(self.onnx_node.input[1]), self.get_input_datatype(1)
         self.require(weights is not None, "weights as its second input's initializer")
         self.require(all(kind.allowed(value) for value in np.unique(weights)), f"weights that are {kind.name}")
-        pe, simd, bits = self.number("PE"), self.number("SIMD"), kind.bitwidth()
-        coded = (weights > 0) if _is_bipolar(kind) else weights
-        folds = self.rows(coded).astype(np.int64).reshape(-1, pe, self.length // simd, simd).swapaxes(1, 2)
-        return "".join(f"{word(beat, bits):x}\n" for beat in folds.reshape(-1, pe * simd))
-
-    def instantiate_ip(self, cmd: list[str]) -> None:
-        name = self.onnx_node.name
-        cmd += [f"add_files -norecurse {path}" for path in self.get_rtl_file_list(abspath=True)]
-        cmd.append(f"create_bd_cell -type hier -reference {self.get_nodeattr('gen_top_module')} /{name}/{name}")
+        return self.rows((weights > 0) if _is_bipolar(kind) else weights).astype(np.int64)
 
     def execute_node(self, context: dict[str, Any], graph: Any) -> None:
         super().execute_node(context, graph)
@@ -92,7 +72,68 @@ class _Product(KernelNode):
         return 0
 
 
-class LutMVAU(RomWeights, _Product, matrixvectoractivation.MVAU):
+class _Streamed(_Product):
+    """Weights come from a memory beside the node's module, joined to its in1_V, as with MVAU_rtl:
+    ``<top>_memstream_wrapper.v`` and ``memblock.dat`` in the node's folder."""
+
+    memory = "internal_decoupled"
+
+    def check(self) -> None:
+        super().check()
+        self.require(self.get_nodeattr("ram_style") != "ultra", "a ram_style that has initial contents, not ultra")
+
+    def connections(self) -> dict[str, list[str]]:
+        return {"s_axis": ["in0_V"], "w_axis": ["in1_V"], "m_axis": ["out0_V"]}
+
+    def stream_ports(self) -> dict[str, list[tuple[str, int]]]:
+        ports = super().stream_ports()
+        return ports | {"s_axis": [*ports["s_axis"], ("in1_V", self.get_instream_width_padded(1))]}
+
+    def generate_hdl(self, model: Any, fpgapart: str, clk: float) -> None:
+        super().generate_hdl(model, fpgapart, clk)
+        Path(self.get_nodeattr("code_gen_dir_ipgen"), "memblock.dat").write_text(self.memory_block(model))
+        self.generate_hdl_memstream(fpgapart)
+
+    def memory_block(self, model: Any) -> str:
+        """A line for each beat of weights, PE rows of SIMD terms, the first in the low bits."""
+        pe, simd, bits = self.number("PE"), self.number("SIMD"), self.get_input_datatype(1).bitwidth()
+        folds = self.coded(model).reshape(-1, pe, self.length // simd, simd).swapaxes(1, 2)
+        return "".join(f"{word(beat, bits):x}\n" for beat in folds.reshape(-1, pe * simd))
+
+    def instantiate_ip(self, cmd: list[str]) -> None:
+        name = self.onnx_node.name
+        cmd += [f"add_files -norecurse {path}" for path in self.get_rtl_file_list(abspath=True)]
+        cmd.append(f"create_bd_cell -type hier -reference {self.get_nodeattr('gen_top_module')} /{name}/{name}")
+
+
+class ConstMVAU(_Product, matrixvectoractivation.MVAU):
+    """FINN's MVAU without activation, all products in a cycle, weights as constants."""
+
+    kernel = "const_mvu"
+    memory = "internal_embedded"
+
+    @property
+    def length(self) -> int:
+        return self.number("MW")
+
+    def rows(self, weights: Weights) -> Weights:
+        return weights.T
+
+    def check(self) -> None:
+        super().check()
+        whole = (self.number("PE"), self.number("SIMD")) == (self.number("MH"), self.number("MW"))
+        self.require(whole, "PE of MH and SIMD of MW")
+
+    def generate_hdl(self, model: Any, fpgapart: str, clk: float) -> None:
+        weights, bits = self.coded(model), int(self.get_input_datatype(1).bitwidth())
+        self.weights = Literal(f"{weights.size * bits}'h{word(weights.ravel().tolist(), bits):x}")
+        super().generate_hdl(model, fpgapart, clk)
+
+    def parameters(self) -> Parameters:
+        return {name: self.number(name) for name in ("MW", "MH")} | self.type_parameters() | {"WEIGHTS": self.weights}
+
+
+class LutMVAU(RomWeights, _Streamed, matrixvectoractivation.MVAU):
     """FINN's MVAU without activation."""
 
     kernel = "lut_mvu"
@@ -114,7 +155,7 @@ class LutMVAU(RomWeights, _Product, matrixvectoractivation.MVAU):
         return {name: self.number(name) for name in ("MW", "MH", "PE", "SIMD")} | self.type_parameters()
 
 
-class LutVVAU(RomWeights, _Product, vectorvectoractivation.VVAU):
+class LutVVAU(RomWeights, _Streamed, vectorvectoractivation.VVAU):
     """FINN's VVAU (depthwise) without activation; FINN's own RTL one needs a Versal part."""
 
     kernel = "lut_vvu"
