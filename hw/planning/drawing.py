@@ -24,11 +24,17 @@ class Drawing:
 
     def _abreast(self, wire: Wire) -> Wire:
         """With as many pixels side by side as pass in a cycle: fewer where an image has fewer than the input."""
+        shape, most = wire.apart.shape, self._pixels_of(wire)
+        if len(shape) != 3:
+            return wire
+        return wire.abreast(max((n for n in range(1, most + 1) if shape[1] % n == 0), default=1))
+
+    def _pixels_of(self, wire: Wire) -> int:
+        """That pass in a cycle, 0 where there is time for several cycles a pixel; 1 of what is no image."""
         shape, first = wire.apart.shape, self.network.input.shape
         if len(shape) != 3 or len(first) != 3:
-            return wire
-        most = self.pixels * prod(shape[:2]) // prod(first[:2])
-        return wire.abreast(max((n for n in range(1, most + 1) if shape[1] % n == 0), default=1))
+            return 1
+        return self.pixels * prod(shape[:2]) // prod(first[:2])
 
     def _add_unit(
         self, kind: type[Unit], stage: net.Stage, inputs: tuple[Wire, ...], output: Wire, **parameters: object
@@ -107,11 +113,14 @@ class Drawing:
         strides: units.Pair,
         dilations: units.Pair = (1, 1),
     ) -> tuple[Wire, ...]:
-        """Windows of pixels that come abreast, a stream for each in a beat; none where FINN's are to be taken."""
+        """Windows of pixels that come abreast, or one in every cycle, a stream for each in a beat; none where FINN's
+        windows are to be taken."""
         beats = self._abreast(source)
         height, width, channels = source.shape
         raster = units.Raster((height, width), beats.pixels, kernel, strides, stage.pads)
-        if beats.pixels == 1 or dilations != (1, 1) or not raster.possible:
+        every = self.pixels > 1 and self._pixels_of(source) > 0
+        alone = beats.pixels == 1 and kernel == (1, 1) == strides
+        if not every or alone or dilations != (1, 1) or not raster.possible:
             return ()
         source = self._integers(stage, beats) if any(stage.pads) else beats
         (rows, columns), name = raster.windows, identifier(stage.name)
