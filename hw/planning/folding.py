@@ -61,7 +61,8 @@ class Fit:
         if self.gap is None:
             return None
         least = f"; fewer than {self.proved_cycles:,} cycles a frame do not fit" if self.proved_cycles else ""
-        return f"another folding as fast would take at most {self.gap:.1%} less of what is scarcest{least}"
+        abreast = f"{self.pixels} pixels of a row come in a cycle; " if self.pixels > 1 else ""
+        return f"{abreast}another folding as fast would take at most {self.gap:.1%} less of what is scarcest{least}"
 
 
 def find_folding(
