@@ -296,7 +296,7 @@ class Known:
 def errors(near: np.ndarray, counts: np.ndarray) -> str:
     """Of the total, and how many are near."""
     good = np.abs(near - counts) <= np.maximum(0.1 * counts, SMALL)
-    return f"{near.sum() / max(counts.sum(), 1) - 1:+.1%}, {good.mean():.0%}"
+    return f"{(near.sum() - counts.sum()) / max(counts.sum(), 1):+.1%}, {good.mean():.0%}"
 
 
 def fit(kind: str, samples: list[Sample], before: Mapping[str, list[float]]) -> dict[str, list[float]]:
