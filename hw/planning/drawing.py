@@ -140,7 +140,7 @@ class Drawing:
         joined = result.abreast(len(lanes))
         shape = (*joined.shape[:2], result.shape[2])
         outputs = tuple(
-            replace(result, name=f"{result.name}_{lane}", shape=shape, tensor=None) for lane in range(len(lanes))
+            replace(result, name=f"{result.name}_lane{lane}", shape=shape, tensor=None) for lane in range(len(lanes))
         )
         for lane, (source, output) in enumerate(zip(lanes, outputs)):
             self.units.append(kind(f"{name}_{lane}", stage.name, (source,), (output,), **parameters))

@@ -226,6 +226,9 @@ class _Planner(Drawing):
     def _pooled(self, stage: net.MaxPool | net.SumPool, source: Wire, result: Wire) -> Wire:
         total = isinstance(stage, net.SumPool)
         if lanes := self._lanes(stage, source, stage.kernel, stage.strides):
+            if total:
+                taps, numbers = prod(stage.kernel), lanes[0].numbers
+                result = replace(result, numbers=Numbers.holding(taps * numbers.lo, taps * numbers.hi))
             return self._join(stage, lanes, result, units.WindowPool, total=total)
         windows = self._window(stage, source, stage.kernel, stage.strides, depthwise=True)
         kind = units.SumPool if total else units.MaxPool
