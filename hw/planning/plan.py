@@ -47,12 +47,6 @@ class Plan:
     def wires(self) -> dict[str, Wire]:
         return {wire.name: wire for unit in self.units for wire in (*unit.inputs, *unit.outputs)}
 
-    def source(self, wire: Wire) -> Unit | None:
-        return next((unit for unit in self.units if wire in unit.outputs), None)
-
-    def sink(self, wire: Wire) -> Unit | None:
-        return next((unit for unit in self.units if wire in unit.inputs), None)
-
 
 def plan(
     network: net.Network, bits: int, link_width: int, decoding: Decoding | None = None, *, pixels: int = 1
@@ -283,7 +277,7 @@ class _Planner(Drawing):
             numbers = Numbers.holding(min(ends[:2]) + min(ends[2:]), max(ends[:2]) + max(ends[2:]))
             output = replace(result, numbers=numbers)
             if index < len(inputs) - 2:
-                output = replace(output, name=f"{result.name}_{index}", tensor=None)
+                output = replace(output, name=f"{result.name}_sum{index}", tensor=None)
             name = f"{identifier(stage.name)}_add{index}"
             self.units.append(units.AddStreams(name, stage.name, (total, wire), (output,), (multiplier, factor)))
             total, multiplier = output, 1

@@ -106,11 +106,8 @@ class _Streamed(_Product):
         cmd.append(f"create_bd_cell -type hier -reference {self.get_nodeattr('gen_top_module')} /{name}/{name}")
 
 
-class ConstMVAU(_Product, matrixvectoractivation.MVAU):
-    """FINN's MVAU without activation, all products in a cycle, weights as constants."""
-
-    kernel = "const_mvu"
-    memory = "internal_embedded"
+class _Matrix(_Product):
+    """Of a matrix (terms, outputs)."""
 
     @property
     def length(self) -> int:
@@ -118,6 +115,13 @@ class ConstMVAU(_Product, matrixvectoractivation.MVAU):
 
     def rows(self, weights: Weights) -> Weights:
         return weights.T
+
+
+class ConstMVAU(_Matrix, matrixvectoractivation.MVAU):
+    """FINN's MVAU without activation, all products in a cycle, weights as constants."""
+
+    kernel = "const_mvu"
+    memory = "internal_embedded"
 
     def check(self) -> None:
         super().check()
@@ -133,18 +137,11 @@ class ConstMVAU(_Product, matrixvectoractivation.MVAU):
         return {name: self.number(name) for name in ("MW", "MH")} | self.type_parameters() | {"WEIGHTS": self.weights}
 
 
-class LutMVAU(RomWeights, _Streamed, matrixvectoractivation.MVAU):
+class LutMVAU(RomWeights, _Streamed, _Matrix, matrixvectoractivation.MVAU):
     """FINN's MVAU without activation."""
 
     kernel = "lut_mvu"
     code_generation_ipi = matrixvectoractivation.MVAU.code_generation_ipi
-
-    @property
-    def length(self) -> int:
-        return self.number("MW")
-
-    def rows(self, weights: Weights) -> Weights:
-        return weights.T
 
     def check(self) -> None:
         super().check()
