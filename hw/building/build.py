@@ -12,7 +12,7 @@ import json
 import shlex
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -40,7 +40,7 @@ from bitswath.hw.counting.synthesis import synthesize
 from bitswath.hw.generating.compile import compile_design, save_design
 from bitswath.hw.planning.boards import Board
 from bitswath.hw.planning.costs import cost
-from bitswath.hw.planning.folding import PIXELS, Fit, evaluate, find_plan
+from bitswath.hw.planning.folding import PIXELS, Fit, find_plan, match_plan
 from bitswath.hw.planning.plan import Plan, plan
 from bitswath.hw.planning.prices import converter_cost, unit_logic_cost, weights_cost
 from bitswath.hw.planning.resources import Resources
@@ -138,6 +138,7 @@ def build(bundle: Bundle, board: Board, options: Options, on_step: Step = lambda
             estimates=_estimates(hardware, fit, board, sizing.design),
             high_water=sizing.high_water,
             folding=fit.described,
+            pixels=fit.pixels,
             tools={"finn-plus": _finn(), "bitswath": __version__},
             bitstream=BITSTREAM if made and not reason else None,
             bitstream_reason=reason,
@@ -251,18 +252,17 @@ def _taking_the_place_of(target: Path) -> Iterator[Path]:
 
 
 def _folded(bundle: Bundle, board: Board, clock_hz: float, options: Options) -> tuple[Plan, Fit]:
-    """The plan and its folding. Where nobody says how many pixels are to come abreast, no more than it takes."""
+    """The plan and its folding. Where nobody says how many pixels are to come abreast, no more than it takes, or as
+    many as the units of a folding by hand are for."""
     cycles = None if options.target_fps is None else int(clock_hz * options.instances / options.target_fps)
 
     def hardware(pixels: int) -> Plan:
         return plan(bundle.network, bundle.codec.bits, board.link_width, decoding_of(bundle), pixels=pixels)
 
-    share = board.shared(options.instances)
-    if options.folding is not None:
-        chosen = hardware(options.pixels or 1)
-        return chosen, replace(evaluate(chosen, share, options.folding), pixels=options.pixels or 1)
-    most = PIXELS if options.pixels is None else (options.pixels,)
-    return find_plan(hardware, most, share, margin=options.margin, cycles=cycles)
+    share, choices = board.shared(options.instances), PIXELS if options.pixels is None else (options.pixels,)
+    if options.folding is None:
+        return find_plan(hardware, choices, share, margin=options.margin, cycles=cycles)
+    return match_plan(hardware, choices, share, options.folding)
 
 
 def _digest(bundle: Bundle, board: Board, clock_hz: float, fit: Fit) -> str:

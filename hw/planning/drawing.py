@@ -3,38 +3,40 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from math import prod
+from fractions import Fraction
+from math import ceil, prod
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bitswath.hw import units
-from bitswath.hw.units import Numbers, Unit, Wire
+from bitswath.hw.units import Numbers, Unit, Wire, divisors
 from bitswath.network import network as net
 
 __all__ = ["Drawing", "identifier"]
 
 
 class Drawing:
-    """Units so far, of a network whose input comes `pixels` a beat."""
+    """Units so far, of a network whose input comes at most `pixels` a beat, and in whole beats a row."""
 
     def __init__(self, network: net.Network, pixels: int) -> None:
-        self.network, self.pixels = network, pixels
+        self.network, shape = network, network.input.shape
+        self.pixels = max(n for n in divisors(shape[1]) if n <= pixels) if len(shape) == 3 else 1
         self.units: list[Unit] = []
 
     def _abreast(self, wire: Wire) -> Wire:
         """With as many pixels side by side as pass in a cycle: fewer where an image has fewer than the input."""
-        shape, most = wire.apart.shape, self._pixels_of(wire)
-        if len(shape) != 3:
-            return wire
-        return wire.abreast(max((n for n in range(1, most + 1) if shape[1] % n == 0), default=1))
+        return wire.abreast(self._beats(wire)[0]) if len(wire.apart.shape) == 3 else wire
 
-    def _pixels_of(self, wire: Wire) -> int:
-        """That pass in a cycle, 0 where there is time for several cycles a pixel; 1 of what is no image."""
-        shape, first = wire.apart.shape, self.network.input.shape
-        if len(shape) != 3 or len(first) != 3:
-            return 1
-        return self.pixels * prod(shape[:2]) // prod(first[:2])
+    def _beats(self, image: Wire) -> tuple[int, ...]:
+        """Numbers of pixels that may pass side by side, the most first: rows are whole beats."""
+        most = max(ceil(self._rate(image)), 1)
+        return tuple(n for n in reversed(divisors(image.apart.shape[1])) if n <= most)
+
+    def _rate(self, image: Wire) -> Fraction:
+        """Pixels a cycle, in proportion to the input's; 0 behind an input that is no image."""
+        first = self.network.input.shape
+        return Fraction(self.pixels * prod(image.apart.shape[:2]), prod(first[:2])) if len(first) == 3 else Fraction(0)
 
     def _add_unit(
         self, kind: type[Unit], stage: net.Stage, inputs: tuple[Wire, ...], output: Wire, **parameters: object
@@ -51,7 +53,8 @@ class Drawing:
         """The wire as it is, or -1 and +1 as two bits, for units that do not know them as one."""
         if not wire.numbers.bipolar:
             return wire
-        return self._line(stage, wire, replace(wire, name=f"{wire.name}_signs", numbers=Numbers(2, True)), 2, -1)
+        signs = replace(wire, name=f"{wire.name}_signs", numbers=Numbers(2, True))
+        return self._line(stage, wire, signs, 2, -1).apart
 
     def _line(
         self,
@@ -63,6 +66,9 @@ class Drawing:
         falling_offset: int = 0,
         falling: NDArray[np.bool_] | None = None,
     ) -> Wire:
+        """`falling`: by channel of a beat."""
+        source = self._abreast(source)
+        result = result.abreast(source.pixels)
         falling = np.zeros(source.shape[-1], bool) if falling is None else falling
         unit = units.Affine(
             f"{result.name}_affine",
@@ -115,14 +121,14 @@ class Drawing:
     ) -> tuple[Wire, ...]:
         """Windows of pixels that come abreast, or one in every cycle, a stream for each in a beat; none where FINN's
         windows are to be taken."""
-        beats = self._abreast(source)
-        height, width, channels = source.shape
-        raster = units.Raster((height, width), beats.pixels, kernel, strides, stage.pads)
-        every = self.pixels > 1 and self._pixels_of(source) > 0
-        alone = beats.pixels == 1 and kernel == (1, 1) == strides
-        if not every or alone or dilations != (1, 1) or not raster.possible:
+        if self.pixels == 1 or self._rate(source) < 1 or dilations != (1, 1):
             return ()
-        source = self._integers(stage, beats) if any(stage.pads) else beats
+        height, width, channels = source.apart.shape
+        rasters = (units.Raster((height, width), pixels, kernel, strides, stage.pads) for pixels in self._beats(source))
+        raster = next((each for each in rasters if each.possible), None)
+        if raster is None or (raster.pixels == 1 and kernel == (1, 1) == strides):
+            return ()
+        source = (self._integers(stage, source) if any(stage.pads) else source).abreast(raster.pixels)
         (rows, columns), name = raster.windows, identifier(stage.name)
         shape = (rows, columns // raster.lanes, prod(kernel) * channels)
         lanes = tuple(Wire(f"{name}_windows_{lane}", shape, source.numbers) for lane in range(raster.lanes))

@@ -20,7 +20,7 @@ from bitswath.hw.planning.resources import Resources
 from bitswath.hw.planning.solver import NoSolutionError, Solution, may_fit, solve
 from bitswath.hw.units import Folding, Window
 
-__all__ = ["PIXELS", "Fit", "evaluate", "find_folding", "find_plan"]
+__all__ = ["PIXELS", "Fit", "evaluate", "find_folding", "find_plan", "match_plan"]
 
 Foldings = dict[str, dict[str, int]]
 
@@ -87,23 +87,42 @@ def find_plan(
 ) -> tuple[Plan, Fit]:
     """As `find_folding`, over plans for so many pixels abreast: the first that has at most `cycles` a frame; without
     `cycles`, the next as long as it is the pixels' passing that limits the last, and the fastest of those."""
+    ends = time.monotonic() + timeout_s
+    plans = {hardware.pixels: hardware for hardware in map(planned, choices)}
+    options = (options_of(hardware, board) for hardware in plans.values())
+    if cycles is not None:
+        tried: list[Options] = []
+        for each in options:
+            tried.append(each)
+            if each.speeds[0] <= cycles:
+                break
+        fastest = min(tried, key=lambda each: each.speeds[0])
+        return fastest.plan, _Search(fastest, margin, ends).require(cycles)
     found: list[tuple[Plan, Fit]] = []
-    for pixels in choices:
-        hardware, last = planned(pixels), pixels == choices[-1]
-        options = options_of(hardware, board)
-        if cycles is not None and cycles < options.speeds[0] and not last:
-            continue
-        search = _Search(options, margin, time.monotonic() + timeout_s)
+    for each in options:
         try:
-            fit = search.require(cycles) if cycles is not None else search.fastest()
+            found.append((each.plan, _Search(each, margin, ends).fastest()))
         except BuildError:
             if found:
                 break
             raise
-        found.append((hardware, replace(fit, pixels=pixels)))
-        if cycles is not None or fit.cycles > _PIXEL_BOUND * options.speeds[0]:
+        if found[-1][1].cycles > _PIXEL_BOUND * each.speeds[0]:
             break
     return min(found, key=lambda each: each[1].cycles)
+
+
+def match_plan(
+    planned: Callable[[int], Plan], choices: Sequence[int], board: Board, foldings: Mapping[str, Folding]
+) -> tuple[Plan, Fit]:
+    """The first of the plans for so many pixels abreast that a folding given by hand is for; raises `BuildError` where
+    it is for none."""
+    errors: list[BuildError] = []
+    for hardware in map(planned, choices):
+        try:
+            return hardware, evaluate(hardware, board, foldings)
+        except BuildError as error:
+            errors.append(error)
+    raise errors[0]
 
 
 def evaluate(plan: Plan, board: Board, foldings: Mapping[str, Folding]) -> Fit:
@@ -134,7 +153,7 @@ def _fit(plan: Plan, board: Board, foldings: Foldings) -> Fit:
     for edge in Options(plan, board, {}).edges:
         widths = edge.widths(foldings[edge.source.name], foldings[edge.sink.name])
         cost += join_cost(edge, *widths, board)
-    return Fit(foldings, max(unit.cycles(foldings[unit.name]) for unit in plan.units), cost)
+    return Fit(foldings, max(unit.cycles(foldings[unit.name]) for unit in plan.units), cost, plan.pixels)
 
 
 def _share(found: Solution) -> float:

@@ -179,8 +179,8 @@ def _undominated(options: list[Option]) -> Iterator[Option]:
 def _held(plan: Plan) -> dict[str, int]:
     """By wire: elements that its queue has to hold, as simulations of the zoo's networks found it: a row of windows,
     which come in bursts; two rows before padding, which pauses for its own, and one before windows that are padded on
-    the way; and in the shorter of two branches all that
-    passes until the longer one, whose windows first need so many of the frame, gives its own."""
+    the way; and in the shorter of two branches all that passes until the longer one, whose windows first need so many
+    of the frame, gives its own."""
     waits: dict[str, float] = {}
     held: dict[str, int] = {}
     for unit in plan.units:  # shares of a frame that have passed before a wire has its first beat
@@ -192,7 +192,7 @@ def _held(plan: Plan) -> dict[str, int]:
             case Pad():
                 held[source.name] = 2 * source.size // source.shape[0]
             case LineWindows():
-                share += unit.raster.kernel[0] / source.shape[0]
+                share += (unit.raster.kernel[0] - unit.raster.pads[0]) / source.shape[0]
                 held[source.name] = source.size // source.shape[0]
             case Window():
                 height, width, _ = source.shape

@@ -39,9 +39,16 @@ STATUS_BITS = 8
 
 @dataclass(frozen=True)
 class Plan:
-    """Units in topological order, from the packed input words to the packed output words."""
+    """Units in topological order, from the packed input words to the packed output words. `pixels`: neighbours of a row
+    of the input that may pass in a cycle."""
 
     units: tuple[Unit, ...]
+    pixels: int = 1
+
+    def __post_init__(self) -> None:
+        written = Counter(wire.name for unit in self.units for wire in unit.outputs)
+        if twice := [name for name, times in written.items() if times > 1]:
+            raise BuildError(f"expected one unit that gives {twice[0]!r}, got {written[twice[0]]}; rename the stage")
 
     @property
     def wires(self) -> dict[str, Wire]:
@@ -54,7 +61,8 @@ def plan(
     """The units of `network` behind frames of `bits` a code in words of `link_width` bits, or behind compressed frames.
 
     `pixels`: neighbours of a row of the input, and in proportion of every image behind it, that may pass in a cycle,
-    where their stages have a form for it. Raises `BuildError` for a stage without a hardware form.
+    where their stages have a form for it; fewer where rows are not whole beats of so many. Raises `BuildError` for a
+    stage without a hardware form.
     """
     return _Planner(network, bits, link_width, decoding, pixels).plan()
 
@@ -76,7 +84,7 @@ class _Planner(Drawing):
             inputs = tuple(self.waiting[name].pop().apart for name in stage.inputs)
             self._publish(stage.name, self._stage(stage, inputs))
         self._pack(self.waiting[self.network.stages[-1].name].pop().apart)
-        return Plan(tuple(self.units))
+        return Plan(tuple(self.units), self.pixels)
 
     def _stage(self, stage: net.Stage, inputs: tuple[Wire, ...]) -> Wire:
         match stage:
@@ -233,13 +241,13 @@ class _Planner(Drawing):
         numbers, lifted = source.numbers, any(stage.pads) and source.numbers.signed
         if lifted:
             above = replace(source, name=f"{identifier(stage.name)}_lifted", numbers=Numbers(numbers.bits), tensor=None)
-            source = self._line(stage, source, above, 1, -numbers.lo)
+            source = self._line(stage, source, above, 1, -numbers.lo).apart
         source = replace(source, numbers=source.numbers.coded)
         result = self._result(stage, numbers)
         if not lifted:
             return self._pooled(stage, source, result)
         high = replace(result, name=f"{result.name}_lifted_max", numbers=source.numbers, tensor=None)
-        return self._line(stage, self._pooled(stage, source, high).apart, result, 1, numbers.lo)
+        return self._line(stage, self._pooled(stage, source, high), result, 1, numbers.lo)
 
     def _take(self, stage: net.Take, source: Wire) -> Wire:
         """Nothing where the order of the stream is that of the result."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, singledispatch
 from typing import Any
 
 from bitswath.hw.planning.boards import Board
@@ -47,89 +47,138 @@ def weights_cost(unit: Unit, folding: Folding) -> Resources:
     return cost("memstream", depth=unit.weights.size // products, width=width, style=MEMORIES[folding.get("ram", 0)])
 
 
+@singledispatch
 def unit_logic_cost(unit: Unit, folding: Folding, board: Board) -> Resources:
     """Of a unit without its weight memory."""
-    source, kind = unit.inputs[0], unit.operator(folding)
-    match unit:
-        case MatVec() | Depthwise():
-            return _products(unit, folding, board)
-        case Threshold() if folding.get("line") and unit.lines is not None:
-            return cost(
-                kind,
-                channels=unit.channels(folding),
-                pe=folding["PE"],
-                in_bits=source.numbers.bits,
-                line_bits=(unit.lines.gain_bits, unit.lines.offset_bits, unit.lines.shift),
-                count=unit.thresholds.shape[1],
-                off_line=bool(unit.lines.exceptions.any()),
-            )
-        case Threshold():
-            return cost(
-                kind,
-                channels=unit.channels(folding),
-                pe=folding["PE"],
-                in_bits=source.numbers.bits,
-                held_bits=min(unit.parameter_type.bits, source.numbers.bits),
-                out_bits=unit.thresholds.shape[1].bit_length(),
-            )
-        case Window():
-            return cost(
-                kind,
-                kernel=unit.kernel,
-                image=source.shape[:2],
-                channels=source.shape[2],
-                simd=folding["SIMD"],
-                bits=source.numbers.bits,
-                strides=unit.strides,
-                dilations=unit.dilations,
-                parallel=bool(folding["parallel"]) or unit.taps == 1,
-                dsp_block=board.dsp_block,
-                style=MEMORIES[folding.get("ram", 0)],
-            )
-        case LineWindows():
-            raster, bits = unit.raster, source.numbers.bits
-            return cost(
-                kind,
-                rows=raster.kernel[0],
-                columns=raster.held,
-                beats=source.shape[1],
-                image=raster.image,
-                pixel_bits=source.apart.shape[2] * bits,
-                width=source.shape[2] * bits,
-                dsp_block=board.dsp_block,
-            )
-        case WindowPool():
-            result = unit.outputs[0]
-            sizes = {"channels": result.shape[-1], "taps": unit.taps, "bits": result.numbers.bits}
-            return cost(kind, **sizes, summed=unit.total)
-        case Pad():
-            shape, bits = source.shape, source.numbers.bits
-            return cost(kind, simd=folding["SIMD"], bits=bits, image=shape[:2], channels=shape[2])
-        case AddStreams() | Affine():
-            factors = unit.multipliers if isinstance(unit, AddStreams) else (unit.factor,)
-            return cost(kind, width=folding["PE"] * unit.outputs[0].numbers.bits, factors=factors)
-        case Decode():
-            _, width, bands = unit.decoding.shape
-            bits = source.numbers.bits
-            sizes = {"bands": bands, "columns": width, "simd": folding["SIMD"], "word_bits": bits}
-            return cost(kind, **sizes, most_bytes=unit.decoding.most_bytes(bits), dsp_block=board.dsp_block)
-        case Take():
-            pe = folding["PE"]
-            widths = (pe * source.numbers.bits, pe * unit.outputs[0].numbers.bits)
-            if not unit.in_order:
-                ring = ring_of(unit.beats(pe), source.size // pe)
-                sizes = {"depth": ring.depth, "entries": len(ring.entries), "entry_bits": 1 + sum(ring.bits)}
-                return cost(kind, **sizes, widths=widths, dsp_block=board.dsp_block)
-            lengths = [length for _, length in runs_of(unit.beats(pe), source.size // pe)]
-            return cost(kind, runs=len(lengths), longest=max(lengths), widths=widths)
-        case Unpack():
-            return cost(kind, beat=unit.given(folding) * unit.outputs[0].numbers.bits, word=source.numbers.bits)
-        case Pack():
-            return cost(kind, beat=unit.taken(folding) * source.numbers.bits, word=unit.outputs[0].numbers.bits)
-    width = sum(unit.taken(folding) * wire.numbers.bits for wire in unit.inputs)
-    width += sum(unit.given(folding) * wire.numbers.bits for wire in unit.outputs)
-    more = {"summed": isinstance(unit, SumPool)} if isinstance(unit, Pool) else {}
-    return cost(kind, width=width, **more)
+    return cost(unit.operator(folding), width=_width(unit, folding))
+
+
+@unit_logic_cost.register
+def _(unit: Pool, folding: Folding, board: Board) -> Resources:
+    return cost(unit.operator(folding), width=_width(unit, folding), summed=isinstance(unit, SumPool))
+
+
+@unit_logic_cost.register(MatVec)
+@unit_logic_cost.register(Depthwise)
+def _(unit: MatVec | Depthwise, folding: Folding, board: Board) -> Resources:
+    widths: dict[str, Any] = {
+        "pe": folding["PE"],
+        "simd": folding["SIMD"],
+        "weight_bits": unit.weight_numbers.bits,
+        "act_bits": unit.inputs[0].numbers.bits,
+        "acc_bits": unit.outputs[0].numbers.bits,
+    }
+    if isinstance(unit, MatVec) and unit.constant(folding):
+        return cost(unit.operator(folding), **widths, ones=unit.set_bits)
+    if isinstance(unit, MatVec):
+        widths |= {"rows": unit.rows, "columns": unit.columns, "dsp_block": board.dsp_block}
+    if not folding["lut"]:
+        widths["narrow"] = unit.narrow
+    return cost(unit.operator(folding), **widths)
+
+
+@unit_logic_cost.register
+def _(unit: Threshold, folding: Folding, board: Board) -> Resources:
+    count, in_bits = unit.thresholds.shape[1], unit.inputs[0].numbers.bits
+    sizes: dict[str, Any] = {"channels": unit.channels(folding), "pe": folding["PE"], "in_bits": in_bits}
+    if folding.get("line") and (lines := unit.lines) is not None:
+        sizes |= {"line_bits": (lines.gain_bits, lines.offset_bits, lines.shift), "count": count}
+        return cost(unit.operator(folding), **sizes, off_line=bool(lines.exceptions.any()))
+    held = min(unit.parameter_type.bits, in_bits)
+    return cost(unit.operator(folding), **sizes, held_bits=held, out_bits=count.bit_length())
+
+
+@unit_logic_cost.register
+def _(unit: Window, folding: Folding, board: Board) -> Resources:
+    source = unit.inputs[0]
+    return cost(
+        unit.operator(folding),
+        kernel=unit.kernel,
+        image=source.shape[:2],
+        channels=source.shape[2],
+        simd=folding["SIMD"],
+        bits=source.numbers.bits,
+        strides=unit.strides,
+        dilations=unit.dilations,
+        parallel=bool(folding["parallel"]) or unit.taps == 1,
+        dsp_block=board.dsp_block,
+        style=MEMORIES[folding.get("ram", 0)],
+    )
+
+
+@unit_logic_cost.register
+def _(unit: LineWindows, folding: Folding, board: Board) -> Resources:
+    source, raster = unit.inputs[0], unit.raster
+    return cost(
+        unit.operator(folding),
+        rows=raster.kernel[0],
+        columns=raster.held,
+        beats=source.shape[1],
+        image=raster.image,
+        pixel_bits=source.apart.shape[2] * source.numbers.bits,
+        width=source.shape[2] * source.numbers.bits,
+        dsp_block=board.dsp_block,
+    )
+
+
+@unit_logic_cost.register
+def _(unit: WindowPool, folding: Folding, board: Board) -> Resources:
+    result = unit.outputs[0]
+    sizes = {"channels": result.shape[-1], "taps": unit.taps, "bits": result.numbers.bits}
+    return cost(unit.operator(folding), **sizes, summed=unit.total)
+
+
+@unit_logic_cost.register
+def _(unit: Pad, folding: Folding, board: Board) -> Resources:
+    source = unit.inputs[0]
+    sizes = {"simd": folding["SIMD"], "bits": source.numbers.bits, "channels": source.shape[2]}
+    return cost(unit.operator(folding), **sizes, image=source.shape[:2])
+
+
+@unit_logic_cost.register(AddStreams)
+@unit_logic_cost.register(Affine)
+def _(unit: AddStreams | Affine, folding: Folding, board: Board) -> Resources:
+    factors = unit.multipliers if isinstance(unit, AddStreams) else (unit.factor,)
+    return cost(unit.operator(folding), width=folding["PE"] * unit.outputs[0].numbers.bits, factors=factors)
+
+
+@unit_logic_cost.register
+def _(unit: Decode, folding: Folding, board: Board) -> Resources:
+    _, width, bands = unit.decoding.shape
+    bits = unit.inputs[0].numbers.bits
+    sizes = {"bands": bands, "columns": width, "simd": folding["SIMD"], "word_bits": bits}
+    most_bytes = unit.decoding.most_bytes(bits)
+    return cost(unit.operator(folding), **sizes, most_bytes=most_bytes, dsp_block=board.dsp_block)
+
+
+@unit_logic_cost.register
+def _(unit: Take, folding: Folding, board: Board) -> Resources:
+    (source,), (result,), pe = unit.inputs, unit.outputs, folding["PE"]
+    widths = (pe * source.numbers.bits, pe * result.numbers.bits)
+    if unit.in_order:
+        lengths = [length for _, length in runs_of(unit.beats(pe), source.size // pe)]
+        return cost(unit.operator(folding), runs=len(lengths), longest=max(lengths), widths=widths)
+    ring = ring_of(unit.beats(pe), source.size // pe)
+    sizes = {"depth": ring.depth, "entries": len(ring.entries), "entry_bits": 1 + sum(ring.bits)}
+    return cost(unit.operator(folding), **sizes, widths=widths, dsp_block=board.dsp_block)
+
+
+@unit_logic_cost.register
+def _(unit: Unpack, folding: Folding, board: Board) -> Resources:
+    beat = unit.given(folding) * unit.outputs[0].numbers.bits
+    return cost(unit.operator(folding), beat=beat, word=unit.inputs[0].numbers.bits)
+
+
+@unit_logic_cost.register
+def _(unit: Pack, folding: Folding, board: Board) -> Resources:
+    beat = unit.taken(folding) * unit.inputs[0].numbers.bits
+    return cost(unit.operator(folding), beat=beat, word=unit.outputs[0].numbers.bits)
+
+
+def _width(unit: Unit, folding: Folding) -> int:
+    """Bits of a beat of every stream in and out."""
+    taken = sum(unit.taken(folding) * wire.numbers.bits for wire in unit.inputs)
+    return taken + sum(unit.given(folding) * wire.numbers.bits for wire in unit.outputs)
 
 
 @cache
@@ -147,21 +196,3 @@ def queue_cost(elements: int, bits: int, dsp_block: str, held: int = 0) -> Resou
     style = "auto" if depth <= 257 else "block"
     width = -(-elements * bits // 8) * 8
     return cost("StreamingFIFO_rtl", depth=depth, width=width, dsp_block=dsp_block, style=style)
-
-
-def _products(unit: MatVec | Depthwise, folding: Folding, board: Board) -> Resources:
-    numbers = unit.weight_numbers
-    widths: dict[str, Any] = {
-        "pe": folding["PE"],
-        "simd": folding["SIMD"],
-        "weight_bits": numbers.bits,
-        "act_bits": unit.inputs[0].numbers.bits,
-        "acc_bits": unit.outputs[0].numbers.bits,
-    }
-    if isinstance(unit, MatVec) and unit.constant(folding):
-        return cost(unit.operator(folding), **widths, ones=unit.set_bits)
-    if isinstance(unit, MatVec):
-        widths |= {"rows": unit.rows, "columns": unit.columns, "dsp_block": board.dsp_block}
-    if not folding["lut"]:
-        widths["narrow"] = unit.narrow
-    return cost(unit.operator(folding), **widths)

@@ -55,6 +55,7 @@ def make_report(
     estimates: Mapping[str, Resources] | None = None,
     high_water: Mapping[str, int] | None = None,
     folding: str | None = None,
+    pixels: int = 1,
     tools: Mapping[str, str] | None = None,
     bitstream: str | None = None,
     bitstream_reason: str | None = None,
@@ -63,8 +64,8 @@ def make_report(
     """The report of `design`.
 
     `measured`: of at least two frames; `synthesis`: None where nothing was counted; `estimates`: by stage;
-    `high_water`: by stream; `folding`: how it was chosen; `tools`: versions by name; `routed`: what Vivado found.
-    Raises `BuildError` if too little was measured.
+    `high_water`: by stream; `folding`: how it was chosen; `pixels`: that come abreast; `tools`: versions by name;
+    `routed`: what Vivado found. Raises `BuildError` if too little was measured.
     """
     if measured.interval is None or measured.latency is None:
         raise BuildError("expected a simulation of two frames or more; without it there is no rate to report")
@@ -85,6 +86,7 @@ def make_report(
         checked_frames=checked_frames,
         limiting=busiest.name if busiest else None,
         folding=folding,
+        pixels=pixels,
         input=_link(design.input),
         output=_link(design.output),
         **_resources(design, board, synthesis, estimates or {}),

@@ -10,7 +10,7 @@ import pytest
 
 from bitswath.errors import BuildError
 from bitswath.hw.planning.boards import find_board
-from bitswath.hw.planning.folding import evaluate, find_folding, find_plan
+from bitswath.hw.planning.folding import evaluate, find_folding, find_plan, match_plan
 from bitswath.hw.planning.plan import Plan, edges, plan
 from bitswath.hw.units import Window
 from bitswath.network.network import INPUT, Conv, Dense, MaxPool, Network, TensorSpec, Threshold
@@ -76,6 +76,34 @@ def test_without_a_target_pixels_come_abreast_where_the_board_has_room() -> None
     large, small = (find_plan(planned, (1, 2, 4), board, margin=0.1)[1] for board in boards)
     assert (large.pixels, small.pixels) == (4, 1)
     assert large.cycles < PIXELS / 3
+
+
+def test_rows_that_are_no_whole_beats_come_in_smaller_ones() -> None:
+    assert [planned(pixels).pixels for pixels in range(1, 9)] == [1, 2, 2, 4, 4, 4, 4, 8]
+    assert find_plan(planned, (3,), BOARD, margin=0.1, cycles=PIXELS)[1].pixels == 2
+
+
+def test_windows_inside_an_image_come_abreast_as_well() -> None:
+    """64 columns give 62 windows, which are no whole beats of 4, and those 60."""
+    rng = np.random.default_rng(1)
+    stages = (
+        Conv("c", (INPUT,), rng.integers(-1, 2, (2, 3, 3, 1))),
+        Threshold("s", ("c",), np.zeros((1, 1), np.int64), base=-1, step=2),
+        Conv("d", ("s",), rng.integers(-1, 2, (2, 3, 3, 2))),
+        MaxPool("m", ("d",), (2, 2), (2, 2), (1, 1, 1, 1)),
+    )
+    network = Network(TensorSpec((64, 64, 1), 0, 1), stages)
+    hardware, fit = find_plan(lambda pixels: plan(network, 1, 64, pixels=pixels), (4,), find_board("U250"), margin=0.1)
+    assert fit.cycles < 64 * 64 / 2 + 64
+    assert [sum(type(unit).__name__ == kind for unit in hardware.units) for kind in ("LineWindows", "Window")] == [3, 0]
+
+
+def test_a_folding_by_hand_says_by_its_units_how_many_pixels_come_abreast() -> None:
+    hardware, fit = find_plan(planned, (4,), BOARD, margin=0.1)
+    matched, again = match_plan(planned, (1, 2, 4), BOARD, fit.foldings)
+    assert (matched.pixels, again) == (hardware.pixels, fit) == (4, fit)
+    with pytest.raises(BuildError, match="no unit is called 'other'; units are c_matvec, c_pad"):
+        match_plan(planned, (1, 2, 4), BOARD, {"other": {"PE": 1}})
 
 
 def test_a_target_beyond_the_most_pixels_says_what_can_be_reached() -> None:

@@ -210,3 +210,9 @@ def test_levels_that_nothing_reaches_are_a_line_too() -> None:
     built = network(conv("c", INPUT, 3, 4), Threshold("t", ("c",), np.full((4, 40), 10**6)))
     lines = threshold(plan(built, 4, 64)).lines
     assert lines is not None and lines.shift >= 1 and not lines(np.array([[-900], [900]])).any()
+
+
+def test_two_stages_whose_wires_have_one_name_are_refused() -> None:
+    stages = (conv("a.b", INPUT, 3, 4), conv("a_b", "a.b", 4, 4))
+    with pytest.raises(BuildError, match="expected one unit that gives 'a_b_padded', got 2; rename"):
+        plan(network(*stages), 4, 64)
