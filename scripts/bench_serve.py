@@ -53,22 +53,25 @@ WANTED = {
     "idle_rss_mb": 120.0,
 }
 TRITON = """
-import sys, time, json, numpy as np
+import sys, threading, time, json, numpy as np
 import tritonclient.http as triton
 url, model, path, seconds = sys.argv[1:]
-frames = np.load(path)
-client = triton.InferenceServerClient(url, concurrency=4)
-given = triton.InferInput("frames", list(frames.shape), "UINT8")
-given.set_data_from_numpy(frames)
-wanted = [triton.InferRequestedOutput("labels")]
-started, done, waiting = time.perf_counter(), 0, []
-while time.perf_counter() < started + float(seconds) or waiting:
-    while len(waiting) < 4 and time.perf_counter() < started + float(seconds):
-        waiting.append(client.async_infer(model, [given], outputs=wanted))
-    if waiting:
-        done += len(waiting.pop(0).get_result().as_numpy("labels"))
-print(json.dumps({"frames_per_s": done / (time.perf_counter() - started)}))
+frames, done = np.load(path), []
+def client():
+    with triton.InferenceServerClient(url) as server:
+        given = triton.InferInput("frames", list(frames.shape), "UINT8")
+        wanted = [triton.InferRequestedOutput("labels")]
+        while time.perf_counter() < ends:
+            given.set_data_from_numpy(frames)
+            done.append(len(server.infer(model, [given], outputs=wanted).as_numpy("labels")))
+started = time.perf_counter()
+ends = started + float(seconds)
+clients = [threading.Thread(target=client) for _ in range(4)]
+for each in clients: each.start()
+for each in clients: each.join()
+print(json.dumps({"frames_per_s": sum(done) / (time.perf_counter() - started)}))
 """
+"""Four threads, a client each: `async_infer` sleeps for 10 ms whenever it is called (tritonclient 2.73)."""
 
 
 @contextlib.contextmanager
