@@ -73,6 +73,8 @@ module line_windows #(
 
   wire last_u = u == U_BITS'(STEPS_U - 1);
   wire last_v = v == V_BITS'(STEPS_V - 1);
+  wire more_beats = in_width && u != U_BITS'(GROUPS - 1);  // of the image, behind this one
+  wire more_rows = in_height && v != V_BITS'(HEIGHT - 1);
   wire takes = in_width && in_height;
   wire gives = row_given && until_given == 0 && u <= U_BITS'(LAST_U);
   wire step = held && (!takes || s_axis_tvalid);
@@ -93,15 +95,15 @@ module line_windows #(
     end else if (step) begin
       u <= last_u ? '0 : u + 1'b1;
       if (in_width) address <= address == ADDRESS_BITS'(GROUPS - 1) ? '0 : address + 1'b1;
-      in_width <= last_u || u < U_BITS'(GROUPS - 1);
+      in_width <= last_u || more_beats;
       until_given <= last_u ? U_BITS'(BEHIND) : until_given == 0 ? U_BITS'(EVERY - 1) : until_given - 1'b1;
       if (last_u) begin
         v <= last_v ? '0 : v + 1'b1;
-        in_height <= last_v || v < V_BITS'(HEIGHT - 1);
-        live <= last_v ? KERNEL_H'(1) << (KERNEL_H - 1)
-                       : KERNEL_H'({v < V_BITS'(HEIGHT - 1), live} >> 1);
+        in_height <= last_v || more_rows;
+        live <= last_v ? KERNEL_H'(1) << (KERNEL_H - 1) : KERNEL_H'({more_rows, live} >> 1);
         until_whole <= last_v ? V_BITS'(BELOW) : until_whole == 0 ? V_BITS'(STRIDE_H - 1) : until_whole - 1'b1;
-        row_given <= last_v ? BELOW == 0 : (until_whole == 1 || (until_whole == 0 && STRIDE_H == 1)) && v < V_BITS'(LAST_V);
+        row_given <= last_v ? BELOW == 0
+                            : (until_whole == 1 || (until_whole == 0 && STRIDE_H == 1)) && v + 1'b1 <= V_BITS'(LAST_V);
       end
     end
 

@@ -34,7 +34,7 @@ bool is_exact(const ConvForm& form, const Transformed& weights, const Tensor& su
 // Products of the direct way in whose time one window is done.
 double cost(const WinogradForm& form, const Stage& stage, const Shape& out) {
     const int64_t outputs = rounded_up(stage.values.shape[0], form.products.block);
-    const int64_t inputs = rounded_up(stage.values.shape[3], form.products.chunk);
+    const int64_t inputs = rounded_up(stage.values.shape[3], (form.tiles ? 2 : 1) * form.products.chunk);
     const int64_t tiles = rounded_up((out.h + 1) / 2 * ((out.w + 1) / 2), form.tiles ? kGroupTiles : 1);
     const double tile = static_cast<double>(kPoints * inputs * outputs) + form.input_cost * static_cast<double>(inputs) +
                         form.output_cost * static_cast<double>(outputs);

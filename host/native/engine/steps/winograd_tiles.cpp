@@ -7,7 +7,7 @@
 namespace bitswath::emulator {
 namespace {
 
-constexpr int kBlock = 16, kChunk = 4;  // outputs, inputs of a kernel's step
+constexpr int kBlock = 16, kChunk = 4;  // outputs, inputs of a product
 constexpr int kSide = 2;                // of a tile, in windows
 constexpr int kRowPoints = 4;
 
@@ -29,7 +29,7 @@ public:
         input_.plane = tiles_.plane = tiles * input_.pixel + 64;  // not in the same sets of a cache
         input_.sum = static_cast<uint8_t>(weights.offset(kSumPoint));
         input_.difference = static_cast<uint8_t>(weights.offset(0));
-        tiles_.chunks = rounded_up(weights.inputs, kChunk) / kChunk;
+        tiles_.pairs = rounded_up(weights.inputs, 2 * kChunk) / (2 * kChunk);
         tiles_.outputs = group_outputs();
         tiles_.stride = stride();
         tiles_.row = tiling_.sums(1) * stride();
@@ -65,21 +65,25 @@ protected:
 private:
     int64_t surplus_bytes() const { return kSide * (kGroupTiles - 1) * tiles_.row * acc_bytes(); }
     void pack(const Transformed& weights) {
-        weights_ = Buffer(tiles_.outputs * tiles_.chunks * kChunk * kPoints);
+        weights_ = Buffer(tiles_.outputs * tiles_.pairs * 2 * kChunk * kPoints);
         starts_.resize(tiles_.outputs * kPoints);
         auto* out = reinterpret_cast<int8_t*>(weights_.data());
         for (int64_t first = 0; first < tiles_.outputs; first += kBlock)
             for (int row = 0; row < kPoints; row += kRowPoints)
-                for (int64_t c = 0; c < weights.inputs; c += kChunk)
+                for (int64_t pair = 0; pair < tiles_.pairs; ++pair)
                     for (int point = row; point < row + kRowPoints; ++point)
-                        for (int64_t o = first; o < first + kBlock; ++o)
-                            for (int64_t i = c; i < c + kChunk; ++i, ++out)
-                                if (o < weights.outputs && i < weights.inputs)
-                                    *out = static_cast<int8_t>(weights.weights(point, o)[i]);
+                        for (int turn = 0; turn < 2; ++turn)
+                            for (int64_t o = first; o < first + kBlock; ++o, out += kChunk)
+                                if (o < weights.outputs) pack_chunk(weights, point, o, 2 * pair + (o + turn) % 2, out);
         for (int64_t o = 0; o < weights.outputs; ++o)
             for (int point = 0; point < kPoints; ++point)
                 starts_[(o / kBlock * kPoints + point) * kBlock + o % kBlock] =
                     static_cast<int32_t>(weights.start(point, o));
+    }
+
+    static void pack_chunk(const Transformed& weights, int point, int64_t o, int64_t chunk, int8_t* out) {
+        const int64_t first = chunk * kChunk, last = std::min(first + kChunk, weights.inputs);
+        for (int64_t i = first; i < last; ++i) *out++ = static_cast<int8_t>(weights.weights(point, o)[i]);
     }
 
     const char* name_;

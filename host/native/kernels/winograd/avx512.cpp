@@ -17,11 +17,14 @@ namespace {
 
 constexpr int kBlock = 16, kTiles = kGroupTiles;
 
-BITSWATH_TARGET inline __m512i four_bytes(const uint8_t* from) {
-    int32_t group;
-    std::memcpy(&group, from, 4);
-    return _mm512_set1_epi32(group);
+// Two chunks in turns: even lanes have the first, odd ones the second.
+BITSWATH_TARGET inline __m512i pair_of_chunks(const uint8_t* from) {
+    int64_t pair;
+    std::memcpy(&pair, from, 8);
+    return _mm512_set1_epi64(pair);
 }
+
+BITSWATH_TARGET inline __m512i swapped(__m512i pair) { return _mm512_shuffle_epi32(pair, _MM_PERM_CDAB); }
 
 // Written out, since GCC would copy every sum in every step.
 BITSWATH_TARGET inline void add_products(__m512i& sum, __m512i x, __m512i w) {
@@ -51,14 +54,18 @@ struct Halves {
     }
     const int64_t plane = of.plane, pixel = of.pixel;
     in += 4 * row * plane;
-    w += row * of.chunks * 4 * 64;
-    for (int64_t k = 0; k < of.chunks; ++k, in += 4) {
+    w += row * of.pairs * 4 * 128;
+    for (int64_t k = 0; k < of.pairs; ++k, in += 8) {
         const uint8_t* x = in;
 #pragma GCC unroll 4
-        for (int p = 0; p < 4; ++p, x += plane, w += 64) {
-            const __m512i weights = _mm512_loadu_si512(w);
+        for (int p = 0; p < 4; ++p, x += plane, w += 128) {
+            const __m512i own = _mm512_loadu_si512(w), other = _mm512_loadu_si512(w + 64);
 #pragma GCC unroll 4
-            for (int t = 0; t < kTiles; ++t) add_products(m[p][t], four_bytes(x + t * pixel), weights);
+            for (int t = 0; t < kTiles; ++t) {  // a load for two products, since loads are what is scarcest
+                const __m512i chunks = pair_of_chunks(x + t * pixel);
+                add_products(m[p][t], chunks, own);
+                add_products(m[p][t], swapped(chunks), other);
+            }
         }
     }
 #pragma GCC unroll 4  // else all sums go through memory
@@ -102,7 +109,7 @@ template <bool Pool>
 BITSWATH_TARGET void tiles(const WinogradTiles& of) {
     const int64_t across = (Pool ? 1 : 2) * of.stride, down = 2 * of.row - of.columns * across;
     for (int64_t o = 0; o < of.outputs; o += kBlock) {
-        const int8_t* weights = of.weights + o * of.chunks * 4 * kPoints;
+        const int8_t* weights = of.weights + o * of.pairs * 8 * kPoints;
         const __m512i scale = _mm512_loadu_si512(of.scale + o);
         int32_t* sums = of.sums + o;
         int64_t left = of.columns;  // of the row

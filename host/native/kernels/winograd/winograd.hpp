@@ -58,8 +58,9 @@ struct WinogradTiles {
     const uint8_t* in;
     int64_t plane, pixel;           // bytes from a point, from a tile to the next
     int64_t tiles, columns;         // all of them, those of a row
-    int64_t chunks;                 // of four inputs
-    const int8_t* weights;          // [outputs / 16][row of points][chunk][point][16][4]
+    int64_t pairs;                  // of chunks of four inputs
+    // [outputs / 16][row of points][pair][point][2][16][4]; output o first has those of chunk o % 2, then of the other
+    const int8_t* weights;
     const int32_t *start, *scale;   // what products start from, [outputs / 16][point][16]
     int64_t outputs;                // whole blocks of 16
     int32_t* sums;
