@@ -132,9 +132,9 @@ class Report(Schema):
     `frames_per_s`: at `clock_hz`, from the simulated `initiation_interval` (cycles a frame); `latency_cycles`: from
     the first word in to the last word out. `resources`: what the design needs, `resources_from` says how that was
     found; `parts`: the sum of the parts counted one by one; `available`: what the part offers. `checked_frames`:
-    simulated with every integer equal to the emulator's. `limiting`: the stage that needs most cycles;
-    `folding`: how near the best the solver says that the folding is, None for one that was given; `pixels`: neighbours
-    of a row of the input that may pass in a cycle.
+    simulated with every integer equal to the emulator's. `target_fps`: asked for, None for as many as fit. `limiting`:
+    the stage that needs most cycles; `folding`: how near the best the solver says that the folding is, None for one
+    that was given; `pixels`: neighbours of a row of the input that may pass in a cycle.
     `path`: the longest of the design, or of its parts alone: evidence for the clock short of place and route.
     `problems`: what could not be counted and why. `bitstream`: its file, or None and `bitstream_reason`. `routed`: what
     Vivado found, None where it did not run. `instances`: accelerators that frames go to in turn; `frames_per_s`,
@@ -151,6 +151,7 @@ class Report(Schema):
     initiation_interval: float
     latency_cycles: int
     checked_frames: int
+    target_fps: float | None = None
     limiting: str | None
     folding: str | None = None
     pixels: int = 1

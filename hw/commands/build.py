@@ -141,6 +141,9 @@ def _summarize(console: Console, report: Report, folder: Path, board: Board) -> 
         f" {'up to ' if report.input.compressed else ''}{report.input.frame_bytes:,} link bytes a frame",
         console=console,
     )
+    if report.target_fps is not None and report.frames_per_s < report.target_fps:
+        wanted = f"{report.target_fps:,.0f} frames/s were asked for, between which units wait for each other"
+        say(f"{wanted}: no folding that fits is as fast", "yellow", console=console)
     how = "estimated" if report.resources_from == "estimates" else f"counted by Yosys ({report.resources_from})"
     say(f"{board.name}: {usage}, {how}", console=console)
     if (path := report.path) is not None:

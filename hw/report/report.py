@@ -52,6 +52,7 @@ def make_report(
     measured: Statistics,
     synthesis: Synthesis | None,
     checked_frames: int = 0,
+    target_fps: float | None = None,
     estimates: Mapping[str, Resources] | None = None,
     high_water: Mapping[str, int] | None = None,
     folding: str | None = None,
@@ -63,9 +64,9 @@ def make_report(
 ) -> Report:
     """The report of `design`.
 
-    `measured`: of at least two frames; `synthesis`: None where nothing was counted; `estimates`: by stage;
-    `high_water`: by stream; `folding`: how it was chosen; `pixels`: that come abreast; `tools`: versions by name;
-    `routed`: what Vivado found. Raises `BuildError` if too little was measured.
+    `measured`: of at least two frames; `synthesis`: None where nothing was counted; `target_fps`: what was asked for;
+    `estimates`: by stage; `high_water`: by stream; `folding`: how it was chosen; `pixels`: that come abreast; `tools`:
+    versions by name; `routed`: what Vivado found. Raises `BuildError` if too little was measured.
     """
     if measured.interval is None or measured.latency is None:
         raise BuildError("expected a simulation of two frames or more; without it there is no rate to report")
@@ -84,6 +85,7 @@ def make_report(
         initiation_interval=measured.interval,
         latency_cycles=measured.latency,
         checked_frames=checked_frames,
+        target_fps=target_fps,
         limiting=busiest.name if busiest else None,
         folding=folding,
         pixels=pixels,

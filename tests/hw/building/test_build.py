@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from bitswath.backends.board.overlay_folder import load_overlay
 from bitswath.backends.rtl import backend as rtl
 from bitswath.backends.rtl import simulator, verilator
 from bitswath.backends.rtl import stand_in as fast
+from bitswath.backends.rtl.backend import Statistics
 from bitswath.backends.rtl.verilator import ACCELERATOR
 from bitswath.basics.files import sha256_of
 from bitswath.builds import design
@@ -24,7 +26,12 @@ from bitswath.bundle.zoo import zoo_path
 from bitswath.codecs.uniform import UniformCodec
 from bitswath.errors import BuildError
 from bitswath.hw.building import build as building
-from bitswath.hw.planning.boards import find_board
+from bitswath.hw.building import design as making
+from bitswath.hw.building import folder as publishing
+from bitswath.hw.building.design import Simulated
+from bitswath.hw.planning.boards import Board, find_board
+from bitswath.hw.planning.folding import Fit
+from bitswath.hw.planning.plan import Plan
 from bitswath.network import network
 from bitswath.network.network import INPUT, Conv, Dense, MaxPool, Network, TensorSpec, Threshold
 from tests.designs import CACHE
@@ -103,8 +110,8 @@ def test_a_second_build_comes_from_the_cache(
         raise AssertionError("this was built before")
 
     copy = small_bundle(tmp_path)
-    monkeypatch.setattr(building, "compile_design", never)
-    monkeypatch.setattr(building, "size_queues", never)
+    monkeypatch.setattr(making, "compile_design", never)
+    monkeypatch.setattr(making, "size_queues", never)
     report, folder = building.build(copy, find_board(BOARD), building.Options(target_fps=100_000))
     assert folder == copy.path / "hw" / BOARD
     assert report.initiation_interval == built[2].initiation_interval
@@ -113,13 +120,35 @@ def test_a_second_build_comes_from_the_cache(
 @pytest.mark.parametrize(
     "path",
     [*fast.MODELS.values(), fast.WINDOW, fast.HEADER, *ACCELERATOR.parts]
-    + [Path(str(module.__file__)) for module in (building, design, fast, network, rtl, simulator, verilator)],
+    + [Path(str(module.__file__)) for module in (building, making, design, fast, network, rtl, simulator, verilator)],
     ids=lambda path: path.name,
 )
 def test_a_build_in_the_cache_is_of_the_sources_at_hand(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = building._sources.__wrapped__()
-    monkeypatch.setattr(building, "sha256_of", lambda file: "changed" if file == path else sha256_of(file))
-    assert building._sources.__wrapped__() != before
+    before = making._sources.__wrapped__()
+    monkeypatch.setattr(making, "sha256_of", lambda file: "changed" if file == path else sha256_of(file))
+    assert making._sources.__wrapped__() != before
+
+
+@pytest.mark.parametrize(("slower", "tries"), [(1.0, 1), (1.05, 2), (1000.0, 1)])
+def test_a_design_slower_than_asked_for_is_folded_for_more(
+    slower: float, tries: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, tried = 400, list[Simulated]()
+
+    def simulated(
+        bundle: Bundle, board: Board, clock_hz: float, options: object, plan: Plan, fit: Fit, step: object
+    ) -> Simulated:
+        interval = slower * asked * (fit.cycles / tried[0].fit.cycles if tried else 1)
+        tried.append(Simulated(plan, fit, tmp_path, tmp_path, Statistics(4, 0, 1, interval, {}), {}))
+        return tried[-1]
+
+    monkeypatch.setattr(making, "_simulated", simulated)
+    options = building.Options(target_fps=1e8 / asked)
+    found = making.simulate(small_bundle(tmp_path), find_board(BOARD), 1e8, options, lambda name: None)
+    assert len(tried) == tries
+    assert found.interval == min(each.interval for each in tried)
+    assert all(after.fit.cycles < before.fit.cycles for before, after in pairwise(tried))
+    assert found.interval <= asked or slower == 1000  # where no folding is so much faster
 
 
 @pytest.mark.parametrize(
@@ -162,7 +191,7 @@ def test_a_full_disk_leaves_the_bundle_as_it_was(
         raise OSError(28, "No space left on device", "rtl/accelerator.sv")
 
     bundle = small_bundle(tmp_path)
-    monkeypatch.setattr(building.shutil, "copytree", full)
+    monkeypatch.setattr(publishing.shutil, "copytree", full)
     with pytest.raises(BuildError, match=r"accelerator.sv: cannot be written \(No space left on device\)"):
         building.build(bundle, find_board(BOARD), building.Options(target_fps=100_000))
     assert not list((bundle.path / "hw").iterdir())

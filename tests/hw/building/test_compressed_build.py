@@ -14,7 +14,8 @@ from bitswath.bundle.bundle import Bundle
 from bitswath.errors import VerificationError
 from bitswath.hw.building import build as building
 from bitswath.hw.building.bitstream import make_bitstream
-from bitswath.hw.building.build import Options, _random_frames, build
+from bitswath.hw.building.build import Options, build
+from bitswath.hw.building.design import _random_frames
 from bitswath.hw.generating.compile import compile_design
 from bitswath.hw.planning.boards import find_board
 from bitswath.hw.planning.folding import find_folding

@@ -20,6 +20,7 @@ from bitswath.bundle.bundle import Bundle, load_bundle, save_bundle
 from bitswath.codecs.uniform import UniformCodec
 from bitswath.errors import BackendError, BundleError, VerificationError
 from bitswath.hw.building import build as building
+from bitswath.hw.building import design as making
 from bitswath.hw.generating.compile import compile_design, save_design
 from bitswath.hw.planning.boards import find_board
 from bitswath.network.network import INPUT, Dense, Network, TensorSpec, Threshold
@@ -72,7 +73,7 @@ def spoiled(*arguments: Any, **options: Any) -> Design:
 
 def test_the_first_stage_index_and_values_are_found(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(building, "compile_design", spoiled)
+        patch.setattr(making, "compile_design", spoiled)
         with pytest.raises(VerificationError, match="RTL and emulator differ") as failed:
             building.build(bundle, find_board(BOARD), OPTIONS)
     kept = bundle.path / "hw" / f"{BOARD}.failed"
