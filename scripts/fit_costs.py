@@ -1,13 +1,15 @@
 """Fits hw/planning/costs.json to what Yosys counts, and prints how near the fit is.
 
     python scripts/fit_costs.py [--write] [--designs 16] [BUILD=BUNDLE ...]
+    python scripts/fit_costs.py [--write] --adjust BUILD=BUNDLE ...
 
 Small networks of random shapes and widths are compiled with random foldings and queues, every other one for a part of
 the 7 series and for UltraScale+, and each of their stages and queues is counted. "Held out" is each design by the fit
 of the others. Builds that are there can be given, each with the bundle it was built from: they are not fitted to, but
-judge the fit. What is compiled and counted is kept in
-bitswath's cache, so that a run that was stopped goes on. A design takes some minutes of one quiet core. Kinds without
-samples keep their coefficients.
+judge the fit; or, with --adjust, coefficients that are there are drawn to those builds' parts, as far as these say
+anything of them, and "held out" is each build by the others. What is compiled and counted is kept in bitswath's cache,
+so that a run that was stopped goes on. A design takes some minutes of one quiet core. Kinds without samples keep their
+coefficients.
 """
 
 from __future__ import annotations
@@ -71,6 +73,12 @@ TOGETHER = (("LutMVAU_rtl", "LutVVAU_rtl"), ("DensePack_rtl", "PackStatus_rtl"))
 
 FEWEST = 3
 """Samples of a kind that is fitted."""
+
+ENOUGH = 8
+"""Different parts of builds that coefficients are drawn to."""
+
+_HOLD = 0.3
+"""How firmly they are held meanwhile."""
 
 SMALL = 20
 """LUTs or flip-flops that a count may be off by without being wrong."""
@@ -207,7 +215,8 @@ def _digest() -> str:
 def samples_of(design: Design, folder: Path, bundle: Bundle, index: int = -1) -> Iterator[Sample]:
     """Every stage and queue, with the parameters that the folding search gives the cost model for it."""
     board = find_board(design.board)
-    hardware = plan(bundle.network, bundle.codec.bits, design.input.width, decoding_of(bundle))
+    pixels = max((len(stage.outputs) for stage in design.stages if stage.kind == "LineWindows_rtl"), default=1)
+    hardware = plan(bundle.network, bundle.codec.bits, design.input.width, decoding_of(bundle), pixels=pixels)
     units = {unit.name: unit for unit in hardware.units}
     counted = synthesize(design, folder, board, whole=False, jobs=1)
     for problem in counted.problems.values():
@@ -278,6 +287,15 @@ class Known:
         found: np.ndarray = nnls(self.features[rows] * weights[:, None], rest * weights)[0]
         return found.round(3)
 
+    def drawn(self, rows: np.ndarray, before: Sequence[float]) -> np.ndarray:
+        """As `solved`, but a coefficient is the nearer to what it was the less the samples depend on it."""
+        weights = np.maximum(self.counts[rows], 30) ** -0.7
+        features = self.features[rows] * weights[:, None]
+        hold = _HOLD * np.abs(features).mean(axis=0) * len(features) ** 0.5
+        rest = np.concatenate([(self.counts - self.fixed)[rows] * weights, hold * np.asarray(before)])
+        found: np.ndarray = nnls(np.vstack([features, np.diag(hold)]), rest)[0]
+        return np.where(hold > 0, found, before).round(3)
+
     def near(self, coefficients: Sequence[float] | np.ndarray) -> np.ndarray:
         near: np.ndarray = self.features @ np.asarray(coefficients, float) + self.fixed
         return near
@@ -320,6 +338,27 @@ def fit(kind: str, samples: list[Sample], before: Mapping[str, list[float]]) -> 
     return found
 
 
+def adjust(
+    kinds: tuple[str, ...], samples: Sequence[Sample], before: Mapping[str, list[float]]
+) -> dict[str, list[float]]:
+    """`before`, drawn to parts of builds that differ."""
+    different = list({str(sorted(sample.sizes.items())): sample for sample in samples}.values())
+    if len(different) < ENOUGH:
+        return dict(before)
+    found = {}
+    for name in ("lut", "ff"):
+        known = Known.of(different, name)
+        every = np.ones(len(different), bool)
+        found[name] = known.drawn(every, before[name]).tolist()
+        held = np.zeros(len(different))
+        for build in np.unique(known.designs):
+            own = known.designs == build
+            held[own] = known.near(known.drawn(~own, before[name]))[own]
+        told = [errors(near, known.counts) for near in (known.near(before[name]), known.near(found[name]), held)]
+        print(f"| {', '.join(kinds)} | {name} | {len(different)} | {known.counts.sum():,.0f} | {' | '.join(told)} |")
+    return found
+
+
 def estimated(sample: Sample, kinds: Mapping[str, Any]) -> Resources:
     entry, fitted = structure(sample.kind, **sample.sizes), kinds[sample.kind]
     lut, ff = (float(np.dot(fitted[name], entry.features)) for name in ("lut", "ff"))
@@ -345,29 +384,46 @@ def judge(name: str, samples: list[Sample], kinds: Mapping[str, Any]) -> None:
         )
 
 
-def write(table: dict[str, Any], samples: Mapping[str, list[Sample]], designs: int) -> None:
+def source_of(kinds: Mapping[str, Any], samples: Mapping[str, list[Sample]], designs: int) -> dict[str, Any]:
     fitted = {kind for kinds in groups(samples) for kind in kinds}
-    table["source"] = {
+    return {
         "tool": tool(),
         "finn-plus": distribution("finn-plus").version,
         "date": date.today().isoformat(),
         "designs": f"{designs} of scripts/fit_costs.py, every other one for xc7 and for xcup",
         "counts": {kind: len(samples.get(kind, ())) for kind in sorted(fitted)},
-        "guessed from few counts or none": sorted(set(table["kinds"]) - fitted),
+        "guessed from few counts or none": sorted(set(kinds) - fitted),
     }
+
+
+def write(table: Mapping[str, Any]) -> None:
     lines = (f"    {json.dumps(kind)}: {json.dumps(entry)}" for kind, entry in table["kinds"].items())
     source = json.dumps(table["source"], indent=2).replace("\n", "\n  ")
     TABLE.write_text(f'{{\n  "source": {source},\n  "kinds": {{\n' + ",\n".join(lines) + "\n  }\n}\n")
 
 
+def parts_of_builds(pairs: Sequence[str]) -> dict[str, list[Sample]]:
+    """By the build's name, as BUILD=BUNDLE gives them."""
+    found = {}
+    for index, pair in enumerate(pairs):
+        folder, _, bundle = pair.partition("=")
+        parts = samples_of(read_design(Path(folder)), Path(folder), load_bundle(Path(bundle)), index)
+        found[f"{Path(bundle).stem} {Path(folder).name}"] = list(parts)
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("builds", nargs="*", metavar="BUILD=BUNDLE", help="only judged")
+    parser.add_argument("builds", nargs="*", metavar="BUILD=BUNDLE", help="judged, or adjusted to")
+    parser.add_argument("--adjust", action="store_true", help="no designs: draw what is there to the builds")
     parser.add_argument("--designs", type=int, default=16, help="of random networks")
     parser.add_argument("--write", action="store_true", help="change hw/planning/costs.json")
     given = parser.parse_args()
+    builds = parts_of_builds(given.builds)
     samples: dict[str, list[Sample]] = defaultdict(list)
-    for index in range(given.designs):
+    for part in [part for parts in builds.values() for part in parts] if given.adjust else ():
+        samples[part.kind].append(part)
+    for index in range(0 if given.adjust else given.designs):
         for sample in samples_of(*designed(index), index):
             samples[sample.kind].append(sample)
         print(f"design {index + 1} of {given.designs} counted", flush=True)
@@ -375,16 +431,19 @@ def main() -> None:
     print("\nTotal error, and how many are within a tenth or", SMALL)
     print("| kind | of | samples | counted | before | fitted | held out |")
     for kinds in groups(samples):
-        found = fit(", ".join(kinds), [s for kind in kinds for s in samples.get(kind, ())], table["kinds"][kinds[0]])
+        known, before = [s for kind in kinds for s in samples.get(kind, ())], table["kinds"][kinds[0]]
+        found = adjust(kinds, known, before) if given.adjust else fit(", ".join(kinds), known, before)
         table["kinds"] |= dict.fromkeys(kinds, found)
+    if given.adjust:
+        table["source"]["adjusted"] = {"date": date.today().isoformat(), "builds": sorted(builds)}
+    else:
+        table["source"] = source_of(table["kinds"], samples, given.designs)
     if given.write:
-        write(table, samples, given.designs)
-    if given.builds:
+        write(table)
+    if builds:
         print("\n| build | of | parts | counted | estimated | error, near | within a tenth |")
-    for pair in given.builds:
-        folder, _, bundle = pair.partition("=")
-        parts = list(samples_of(read_design(Path(folder)), Path(folder), load_bundle(Path(bundle))))
-        judge(f"{Path(bundle).stem} {Path(folder).name}", parts, table["kinds"])
+    for name, parts in builds.items():
+        judge(name, parts, table["kinds"])
 
 
 if __name__ == "__main__":

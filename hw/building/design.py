@@ -42,7 +42,8 @@ from bitswath.hw.units import decoding_of
 
 __all__ = ["CHECKED_FRAMES", "Simulated", "Step", "finn_version", "locked_home", "simulate"]
 
-CHECKED_FRAMES = 4
+CHECKED_FRAMES = 20
+"""So many that the rate is no longer the one with which queues fill up."""
 
 SIZING = "sizing.json"
 

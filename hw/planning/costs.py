@@ -91,20 +91,21 @@ def _mvau(
     queue = shift_queue(7 + clog2(simd), pe * acc_bits)
     if dsp_block == "DSP58" and len(lanes) <= 3 and weight_bits <= 8 and act_bits <= 9:
         return Structure(
-            buffered + queue + Resources(dsp=pe * math.ceil(simd / 3)), (0, 0, 0, pe * acc_bits, simd * act_bits, 1)
+            buffered + queue + Resources(dsp=pe * math.ceil(simd / 3)), (0, 0, 0, 0, pe * acc_bits, simd * act_bits, 1)
         )
     used = [lanes[-1 - i % len(lanes)] for i in range(pe)]  # the highest lanes come first
     summed = sum(width + 1 for width in used) * (simd - 1)
+    early = sum(used) * (2 ** clog2(simd) - simd)  # products that join the tree of sums a step later than others
     inner = (pe - math.ceil(pe / len(lanes))) * simd  # products that overflow into a neighbour
     return Structure(
         buffered + queue + Resources(dsp=math.ceil(pe / len(lanes)) * simd),
-        (summed, inner, pe * simd, pe * acc_bits, simd * act_bits, 1),
+        (summed, early, inner, pe * simd, pe * acc_bits, simd * act_bits, 1),
     )
 
 
 def _replay(length: int, repeats: int, width: int, dsp_block: str) -> Resources:
     """FINN's replay_buffer, which gives a vector again for each group of rows."""
-    return memory(2 ** max(1, clog2(length)), width, dsp_block) if repeats > 1 else Resources()
+    return memory(2 ** max(1, clog2(length)), width, dsp_block, one_port=True) if repeats > 1 else Resources()
 
 
 def _lut_mvau(

@@ -60,14 +60,21 @@ def distinct(depth: int, width: int) -> float:
     return width if depth > 16 else 2**depth * -math.expm1(-width / 2**depth)
 
 
-def memory(depth: int, width: int, dsp_block: str = "DSP48E1", style: str = "auto") -> Resources:
-    """A memory with one port to write and one to read, as Yosys maps it: in LUTs below 65 of them a RAMB18."""
+def memory(
+    depth: int, width: int, dsp_block: str = "DSP48E1", style: str = "auto", *, one_port: bool = False
+) -> Resources:
+    """A memory with one port to write and one to read, or `one_port` for both, as Yosys maps it: in LUTs below 65 of
+    them a RAMB18."""
     if style == "ultra":
         return Resources(uram=math.ceil(depth / 4096) * math.ceil(width / 72))
     words = 32 if depth <= 32 else 64
     per_group, luts = (6 if words == 32 else 3, 4) if dsp_block == "DSP48E1" else (14 if words == 32 else 7, 8)
     lutram = math.ceil(width / per_group) * luts * math.ceil(depth / words)
     blocks = _ramb18(depth, width)
+    if one_port and 32 < depth <= 256:
+        lutram = width * 2 ** clog2(math.ceil(depth / 64))  # RAM64X1S, RAM128X1S, RAM256X1S
+        if lutram <= 65 * blocks and style == "auto":
+            return Resources(lut=lutram, lutram=lutram)
     if style == "block" or (style == "auto" and lutram > 65 * blocks):
         return Resources(bram36=blocks / 2)
     select = width * math.ceil((math.ceil(depth / words) - 1) / 3)  # multiplexers between the groups

@@ -116,7 +116,7 @@ def test_what_does_not_fit_is_not_taken() -> None:
     rng = np.random.default_rng(5)
     stages = (Conv("c", (INPUT,), rng.integers(-7, 8, (8, 3, 3, 3)), pads=(1, 1, 1, 1)),)
     hardware = plan(Network(TensorSpec((16, 16, 3), 0, 15), stages), 4, 64)
-    small = replace(BOARD, regions=(replace(BOARD.regions[0], lut=2500, dsp=12),))
+    small = replace(BOARD, regions=(replace(BOARD.regions[0], lut=2600, dsp=12),))
     fit = find_folding(hardware, small, margin=0.1)
     assert fit.cost.fits(small, 0.1)
     assert fit.proved_cycles == fit.cycles > find_folding(hardware, BOARD, margin=0.1).cycles
