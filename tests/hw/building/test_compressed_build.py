@@ -53,7 +53,8 @@ def test_it_is_checked_on_frames_of_its_codec_and_reported_with_the_longest(
 
     right = RtlBackend.collect
     monkeypatch.setattr(RtlBackend, "collect", lambda self, *given: right(self, *given) + 1)
-    with pytest.raises(VerificationError, match="RTL and emulator differ in 12 of 12 integers"):
+    values = 3 * building.CHECKED_FRAMES
+    with pytest.raises(VerificationError, match=f"RTL and emulator differ in {values} of {values} integers"):
         build(bundle, find_board("Pynq-Z2"), OPTIONS)
     kept = np.load(folder.with_name("Pynq-Z2.failed") / "checked.npy")
     codes = bundle.codec.unpack(kept, SHAPE)
