@@ -24,9 +24,6 @@ __all__ = ["Job", "Piece", "Queue"]
 
 Frames = NDArray[np.uint8]
 
-_FEW = 8
-"""Frames that are not worth two chunks."""
-
 
 @dataclass(eq=False)
 class Job:
@@ -131,12 +128,7 @@ class Queue:
                 self._changed.notify()
 
     def draw(self, room: int, *, wait: bool) -> list[Piece]:
-        """Pieces of at most `room` frames together; none if nothing waits (unless it is to `wait`), or never will.
-
-        Who waits has nothing under way: it gets half of what is there, unless that is little or was waited for, and
-        the other half next, so that the first half's answers, and what their clients ask then, are dealt with while it
-        has work.
-        """
+        """Pieces of at most `room` frames together; none if nothing waits (unless it is to `wait`), or never will."""
         with self._changed:
             if wait:
                 self._idle += 1
@@ -144,8 +136,6 @@ class Queue:
                 if self._delay_s and self._clients and not self._again:
                     self._changed.wait_for(lambda: self.depth >= room or self._closed, self._left_s())
                 self._idle -= 1
-                if not self._delay_s:
-                    room = min(room, max(-(-self.depth // 2), _FEW))
             return self._again.popleft() if self._again else self._turns(room)
 
     def give_back(self, pieces: Sequence[Piece]) -> None:

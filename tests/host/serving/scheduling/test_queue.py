@@ -56,18 +56,6 @@ def test_each_client_has_its_turn_whatever_others_bring(loop: asyncio.AbstractEv
     assert got == {"bulk": 100, "many": 100, "few": 100}
 
 
-@pytest.mark.parametrize(
-    ("waiting", "delay_us", "first", "second"), [(21, 0, 11, 10), (8, 0, 8, 0), (200, 0, 64, 64), (21, 1, 21, 0)]
-)
-def test_an_idle_device_begins_with_half(
-    loop: asyncio.AbstractEventLoop, waiting: int, delay_us: int, first: int, second: int
-) -> None:
-    queue = Queue(10_000, delay_us)
-    for _ in range(waiting):
-        queue.put(job(loop, 1))
-    assert [len(queue.draw(64, wait=idle)) for idle in (True, False)] == [first, second]
-
-
 def test_a_clients_requests_take_turns_among_each_other(loop: asyncio.AbstractEventLoop) -> None:
     queue = Queue(100_000)
     large, small = job(loop, 1000), job(loop, 1)
