@@ -42,6 +42,7 @@ from bitswath.hw.generating.compile import compile_design, save_design
 from bitswath.hw.planning import costs, prices
 from bitswath.hw.planning.boards import Board, find_board
 from bitswath.hw.planning.costs import structure
+from bitswath.hw.planning.folding import PIXELS, match_plan
 from bitswath.hw.planning.options import Options, options_of
 from bitswath.hw.planning.plan import plan
 from bitswath.hw.planning.resources import Resources
@@ -215,14 +216,18 @@ def _digest() -> str:
 def samples_of(design: Design, folder: Path, bundle: Bundle, index: int = -1) -> Iterator[Sample]:
     """Every stage and queue, with the parameters that the folding search gives the cost model for it."""
     board = find_board(design.board)
-    pixels = max((len(stage.outputs) for stage in design.stages if stage.kind == "LineWindows_rtl"), default=1)
-    hardware = plan(bundle.network, bundle.codec.bits, design.input.width, decoding_of(bundle), pixels=pixels)
+    chosen = {stage.name: stage.folding for stage in design.stages if stage.folding}
+    hardware, _ = match_plan(
+        lambda pixels: plan(bundle.network, bundle.codec.bits, design.input.width, decoding_of(bundle), pixels=pixels),
+        PIXELS,
+        board,
+        chosen,
+    )
     units = {unit.name: unit for unit in hardware.units}
     counted = synthesize(design, folder, board, whole=False, jobs=1)
     for problem in counted.problems.values():
         print(f"not counted: {problem}")
     streams = {stream.name: stream for stream in design.streams}
-    chosen = {stage.name: stage.folding for stage in design.stages}
     for stage in design.stages:
         asked: list[tuple[str, dict[str, Any]]] = []
         unit = units.get(stage.name.removesuffix("_weights"))
