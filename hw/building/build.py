@@ -49,9 +49,9 @@ def build(bundle: Bundle, board: Board, options: Options, on_step: Step = lambda
             whole = options.counts == "whole"
             synthesis = synthesize(made.design, made.folder, board, jobs=options.jobs, whole=whole)
         activity = None if options.frames is None else record_activity(made.folder, options.frames, on_step)
-        reason, routed = missing_tools(board), None
+        reason, implemented = missing_tools(board), None
         if reason is None:
-            routed = make_bitstream(
+            implemented = make_bitstream(
                 board,
                 made.folder,
                 out_of_context=options.out_of_context,
@@ -73,11 +73,13 @@ def build(bundle: Bundle, board: Board, options: Options, on_step: Step = lambda
             folding=made.fit.described,
             pixels=made.fit.pixels,
             tools={"finn-plus": finn_version(), "bitswath": __version__},
-            bitstream=BITSTREAM if routed and not reason else None,
+            bitstream=BITSTREAM if implemented and not reason else None,
             bitstream_reason=reason,
-            routed=routed.routed if routed else None,
+            routed=implemented.routed if implemented else None,
         )
-        return report, publish(bundle, board, made.folder, report, routed.folder if routed else None, activity)
+        return report, publish(
+            bundle, board, made.folder, report, implemented.folder if implemented else None, activity
+        )
 
 
 def _estimates(hardware: Plan, fit: Fit, board: Board, design: Design) -> dict[str, Resources]:
